@@ -1,0 +1,23 @@
+# Each target works as the first command on a fresh machine with make and Python 3.11 or later.
+PYTHON ?= python3
+PROFILE ?= quick
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: figures test lab bench
+
+figures: $(READY)  ## run the notebooks and write figures/<profile>/ (PROFILE=quick)
+	$(BIN)/python -m rrahelpers figures --profile $(PROFILE)
+
+test: $(READY)  ## every test, and every notebook in the smoke profile
+	$(BIN)/python -m pytest -q
+
+lab: $(READY)  ## JupyterLab on the notebooks
+	$(BIN)/jupyter lab notebooks
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@

@@ -1,0 +1,30 @@
+"""Layer-wise analysis of convolutional networks: the helper package behind the numbered notebooks.
+
+The modules are imported on first use, so ``import rrahelpers`` needs torch, numpy and pandas alone::
+
+    import rrahelpers as rra
+    images = rra.data.load("digits", "test")
+"""
+
+import importlib
+
+import numpy  # noqa: F401
+import pandas  # noqa: F401
+import torch  # noqa: F401
+
+__version__ = "0.1.0"
+
+MODULES = (
+    "attention", "augmentation", "batch", "class_similarity", "complexity", "data", "features", "figures",
+    "models", "neighbors", "plots", "runs", "training", "widgets",
+)
+
+
+def __getattr__(name):
+    if name in MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"rrahelpers has no module {name!r}; expected one of {', '.join(MODULES)}")
+
+
+def __dir__():
+    return sorted([*globals(), *MODULES])

@@ -1,0 +1,144 @@
+"""The command line: ``python -m rrahelpers train|figures|list``."""
+
+import argparse
+import json
+import re
+import sys
+import tarfile
+import time
+from dataclasses import fields
+from pathlib import Path
+
+from rrahelpers.data import DataError
+from rrahelpers.runs import RunError
+
+UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="python -m rrahelpers", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    train = commands.add_parser("train", help="train one network or a grid; finished runs are passed over")
+    train.add_argument("model", nargs="?", help="a model's name, for one network")
+    train.add_argument("--data", help="a data set's name (default: cifar10)")
+    train.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
+                       help="a field of RunConfig, or an option of the model; VALUE is JSON or a plain word")
+    train.add_argument("--grid", help="a grid of grids.GRIDS, instead of a model")
+    train.add_argument("--profile", default="study")
+    train.add_argument("--budget", type=duration, metavar="TIME", help="begin no epoch that would end later than this, e.g. 9m")
+    train.add_argument("--device")
+    train.add_argument("--pack", type=Path, metavar="FILE.tar", help="afterwards, pack records, weights and results of these runs")
+    train.set_defaults(run=run_train)
+
+    figures = commands.add_parser("figures", help="run the notebooks headless and write their figures")
+    figures.add_argument("--profile", default="quick")
+    figures.add_argument("--only", nargs="+", default=[], metavar="01", help="beginnings of notebook names")
+    figures.add_argument("--force", action="store_true", help="also run notebooks whose figures are up to date")
+    figures.add_argument("--jobs", type=int, default=1, help="notebooks side by side; the cores are shared out")
+    figures.set_defaults(run=run_figures)
+
+    listing = commands.add_parser("list", help="the stored runs")
+    listing.set_defaults(run=run_list)
+
+    options = parser.parse_args(arguments)
+    try:
+        return options.run(options)
+    except (ValueError, TypeError) as error:  # what the user asked for does not exist
+        parser.error(str(error))
+    except RunError as error:  # what is stored cannot be used
+        print(error, file=sys.stderr)
+        return 1
+
+
+def duration(text):
+    """Seconds from "90", "90s", "9m" or "1.5h"."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"expected a time such as 90s, 9m or 1.5h, got {text!r}")
+    return float(match[1]) * UNITS[match[2] or "s"]
+
+
+def run_train(options):
+    from rrahelpers import grids
+    from rrahelpers.training import Interrupted, train
+
+    if bool(options.model) == bool(options.grid):
+        raise ValueError("train takes a model's name or --grid, one of the two")
+    if options.grid and (options.set or options.data):
+        raise ValueError("--grid takes its data and settings from the profile; --data and --set go with a model's name")
+    configs = grids.grid(options.grid, options.profile) if options.grid else [single(options)]
+    deadline = None if options.budget is None else time.monotonic() + options.budget
+    finished, open_, failed = [], [], []
+    for number, config in enumerate(configs, start=1):
+        print(f"[{number}/{len(configs)}] {config.as_dict()}", flush=True)
+        try:
+            run = train(config, device=options.device, deadline=deadline, wait=not options.grid)
+        except Interrupted as reason:
+            print(f"  {reason}")
+            open_.append(config)
+            continue
+        except (DataError, RunError) as error:  # the others are still worth training, and packing
+            print(f"  {error}", file=sys.stderr, flush=True)
+            failed.append(config)
+            continue
+        finished.append(run)
+        print(f"  {run.folder}: top-1 {run.accuracy:.2%} ({run.record['status']})", flush=True)
+    if options.pack:
+        pack(finished, options.pack)
+    print(f"{len(finished)} of {len(configs)} runs are finished" + (f", {len(open_)} open: the same command goes on with them" if open_ else "")
+          + (f", {len(failed)} failed" if failed else ""))
+    return 1 if failed else 0
+
+
+def single(options):
+    """The configuration of ``train MODEL --set ...``: fields of RunConfig first, what is left are model options."""
+    from rrahelpers import grids
+    from rrahelpers.runs import RunConfig
+
+    given = {}
+    for item in options.set:
+        name, sign, value = item.partition("=")
+        if not sign:
+            raise ValueError(f"--set expects NAME=VALUE, got {item!r}")
+        try:
+            given[name] = json.loads(value)
+        except ValueError:
+            given[name] = value
+    known = {f.name for f in fields(RunConfig)} - {"model", "data", "options"}
+    return grids.recipe(options.data or "cifar10", options.model, options={k: v for k, v in given.items() if k not in known},
+                        **{k: v for k, v in given.items() if k in known})
+
+
+def pack(runs, path):
+    """Write the runs' folders into one tar archive, to be unpacked in ``data/runs``."""
+    from rrahelpers.files import atomic
+
+    with atomic(path) as temporary, tarfile.open(temporary, "w") as archive:
+        for run in runs:
+            for file in sorted(run.folder.rglob("*")):
+                if file.is_file() and file.name not in (".lock", "checkpoint.pt") and file.suffix != ".tmp":
+                    archive.add(file, f"{run.name}/{file.relative_to(run.folder)}")
+    print(f"{len(runs)} runs packed into {path}")
+
+
+def run_figures(options):
+    from rrahelpers import batch
+
+    outcomes = batch.run_notebooks(options.profile, options.only, force=options.force, jobs=options.jobs)
+    print(batch.summary(outcomes))
+    return int(any(outcome.status == "failed" for outcome in outcomes))
+
+
+def run_list(options):
+    from rrahelpers.runs import stored_runs, store_root
+
+    runs = stored_runs()
+    print(f"{len(runs)} finished runs in {store_root()}")
+    for run in runs:
+        print(f"{run.name}  {run.accuracy:.2%}  {run.config.as_dict()}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

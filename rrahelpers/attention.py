@@ -1,0 +1,173 @@
+"""Self-attention modules for convolutional feature maps, [N, C, H, W] in and out.
+
+Each gates its input; the modules differ in how far the gate sees and in whether it varies over channels,
+over places, or over both. Hyperparameters default to what reproduces the parameter and FLOP counts
+printed in the STAC paper (Hryniowski & Wong, "Systematic Architectural Design of Scale Transformed
+Attention Condenser DNNs", tables 1 to 5), which differs from the modules' own papers where said.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+ATTENTION = ("stac", "se", "bam", "spatial", "cbam")
+PLACEMENTS = ("standard", "post")  # STAC paper, figure 6: before the addition of a residual block, or after the block
+
+
+class STAC(nn.Module):
+    """Spatial transformed attention condenser (STAC paper, section 4, figure 5).
+
+    Average pooling over ``window`` x ``window`` condenses the map, convolution-ReLU-convolution-sigmoid makes
+    an attention map of every channel, nearest-neighbour up-sampling expands it, and the product gates the input.
+
+    Parameters
+    ----------
+    channels: number of channels of the map.
+    window: side of the pooling window in pixels, or "global" for one window over the whole map.
+    kernels: sides of the two convolution kernels. Default (3, 3); (1, 1) for the global window, where only the
+        centre of a padded kernel would ever act (this gives table 4's row "GAP" and makes it SE).
+
+    A window that doesn't divide the map leaves smaller windows at the right and bottom borders. A window
+    larger than the map raises ``ValueError``.
+    """
+
+    def __init__(self, channels, window=8, kernels=None):
+        super().__init__()
+        if window != "global" and (not isinstance(window, int) or isinstance(window, bool) or window < 1):
+            raise ValueError(f"STAC: window must be a positive integer or 'global', got {window!r}")
+        first, second = kernels or ((1, 1) if window == "global" else (3, 3))
+        if first % 2 == 0 or second % 2 == 0:
+            raise ValueError(f"STAC: kernels must have odd sides to keep the map's size, got {(first, second)}")
+        self.window = window
+        whole = window == "global"
+        self.condense = nn.AdaptiveAvgPool2d(1) if whole else nn.AvgPool2d(window, ceil_mode=True)
+        self.attend = nn.Sequential(
+            nn.Conv2d(channels, channels, first, padding=first // 2), nn.ReLU(),
+            nn.Conv2d(channels, channels, second, padding=second // 2), nn.Sigmoid(),
+        )
+        self.expand = nn.Identity() if whole else nn.Upsample(scale_factor=window, mode="nearest")
+
+    def attention_map(self, x):
+        """The gate in (0, 1): [N, C, H, W], or [N, C, 1, 1] for the global window."""
+        height, width = x.shape[-2:]
+        if self.window != "global" and self.window > min(height, width):
+            raise ValueError(
+                f"STAC: window {self.window} is larger than the {height}x{width} map; "
+                f"expected at most {min(height, width)}, or 'global'"
+            )
+        return self.expand(self.attend(self.condense(x)))[..., :height, :width]
+
+    def forward(self, x):
+        return x * self.attention_map(x)
+
+
+class SqueezeExcitation(nn.Module):
+    """Channel attention from the globally pooled map (Hu et al. 2018, "Squeeze-and-Excitation Networks").
+
+    ``reduction`` divides the hidden channels: 16 in its own paper, 1 in the STAC paper's tables.
+    """
+
+    def __init__(self, channels, reduction=1):
+        super().__init__()
+        hidden = _hidden("SqueezeExcitation", channels, reduction)
+        self.gate = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1), nn.Conv2d(channels, hidden, 1), nn.ReLU(),
+            nn.Conv2d(hidden, channels, 1), nn.Sigmoid(),
+        )
+
+    def forward(self, x):
+        return x * self.gate(x)
+
+
+class BAM(nn.Module):
+    """Bottleneck attention module (Park et al. 2018), x (1 + sigmoid(channel · spatial)).
+
+    The product of the branches follows the authors' code (their text adds them). The STAC paper names a
+    compression factor of 4, but its printed counts need ``reduction`` 1, and no batch norm in the spatial branch.
+    """
+
+    def __init__(self, channels, reduction=1, dilation=4):
+        super().__init__()
+        hidden = _hidden("BAM", channels, reduction)
+        self.channel = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, hidden), nn.BatchNorm1d(hidden), nn.ReLU(),
+            nn.Linear(hidden, channels), nn.Unflatten(1, (channels, 1, 1)),
+        )
+        self.spatial = nn.Sequential(
+            nn.Conv2d(channels, hidden, 1), nn.ReLU(),
+            nn.Conv2d(hidden, hidden, 3, padding=dilation, dilation=dilation), nn.ReLU(),
+            nn.Conv2d(hidden, hidden, 3, padding=dilation, dilation=dilation), nn.ReLU(),
+            nn.Conv2d(hidden, 1, 1),
+        )
+
+    def forward(self, x):
+        return x * (1 + torch.sigmoid(self.channel(x) * self.spatial(x)))
+
+
+class SpatialAttention(nn.Module):
+    """One gate for each place, from the mean and maximum over channels (Woo et al. 2018, CBAM, section 3)."""
+
+    def __init__(self, kernel=7):
+        super().__init__()
+        self.conv = nn.Conv2d(2, 1, kernel, padding=kernel // 2)
+
+    def forward(self, x):
+        summary = torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], 1)
+        return x * torch.sigmoid(self.conv(summary))
+
+
+class CBAM(nn.Module):
+    """Convolutional block attention module (Woo et al. 2018): channel attention, then spatial attention.
+
+    Channel attention adds the outputs of one shared perceptron for average and maximum pooling. Hidden
+    channels are ``channels // reduction``, at least 1.
+    """
+
+    def __init__(self, channels, reduction=16, kernel=7):
+        super().__init__()
+        hidden = max(1, channels // reduction)
+        self.shared = nn.Sequential(nn.Conv2d(channels, hidden, 1), nn.ReLU(), nn.Conv2d(hidden, channels, 1))
+        self.average, self.maximum = nn.AdaptiveAvgPool2d(1), nn.AdaptiveMaxPool2d(1)
+        self.spatial = SpatialAttention(kernel)
+
+    def forward(self, x):
+        channel = torch.sigmoid(self.shared(self.average(x)) + self.shared(self.maximum(x)))
+        return self.spatial(x * channel)
+
+
+def attention_module(name, channels, window=8, kernels=None):
+    """The attention module called ``name`` for a map of ``channels`` channels, or None for None."""
+    if name is None:
+        return None
+    if name not in ATTENTION:
+        raise ValueError(f"unknown attention {name!r}; expected one of {ATTENTION} or None")
+    if name == "stac":
+        return STAC(channels, window, kernels)
+    if name == "spatial":
+        return SpatialAttention()
+    return {"se": SqueezeExcitation, "bam": BAM, "cbam": CBAM}[name](channels)
+
+
+def stage_windows(count, placement="standard", window=8, stages=None):
+    """Which stages of a network get attention, and the window of each: {stage: window}.
+
+    ``stages`` are some of 1 to ``count``, None for all; ``window`` is one value, or a list of ``count`` values.
+    Raises ``ValueError`` for another placement than :data:`PLACEMENTS`, another stage, or too many or few windows.
+    """
+    if placement not in PLACEMENTS:
+        raise ValueError(f"placement must be one of {PLACEMENTS}, got {placement!r}")
+    every = range(1, count + 1)
+    stages = every if stages is None else stages
+    if not isinstance(stages, Iterable) or not (chosen := set(stages)) <= set(every):
+        raise ValueError(f"stages must be a list of numbers from 1 to {count}, got {stages!r}")
+    windows = list(window) if isinstance(window, (list, tuple)) else [window] * count
+    if len(windows) != count:
+        raise ValueError(f"window must be one value or one for each of {count} stages, got {window!r}")
+    return {stage: windows[stage - 1] for stage in every if stage in chosen}
+
+
+def _hidden(module, channels, reduction):
+    if reduction < 1 or channels // reduction < 1:
+        raise ValueError(f"{module}: reduction must lie in 1..{channels} (the channels), got {reduction}")
+    return channels // reduction

@@ -1,0 +1,153 @@
+"""Run the numbered notebooks headless (papermill) so that they write their figures anew.
+
+A notebook is passed over while its source, parameters, package code, data and trained runs are what they were when
+its figures were written. Executed copies and the note of what they were made from lie in
+``figures/<profile>/executed/``, which is not committed.
+"""
+
+import hashlib
+import json
+import os
+import time
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tqdm.auto import tqdm
+
+from rrahelpers import data, grids, notebooks
+from rrahelpers.files import digest, project_root, write_json
+from rrahelpers.runs import find
+
+
+@dataclass
+class Outcome:
+    """What became of one notebook: "done", "unchanged" or "failed", with seconds, figures and the error's text."""
+
+    notebook: str
+    status: str
+    seconds: float = 0.0
+    figures: list = field(default_factory=list)
+    error: str = ""
+
+
+def run_notebooks(profile, only=(), *, force=False, jobs=1):
+    """Execute notebooks under a profile, each in a kernel of its own; one that fails leaves the others running.
+
+    Parameters
+    ----------
+    profile: a profile's name (``notebooks/profiles``).
+    only: beginnings of notebook names, such as "01"; empty for all.
+    force: execute also what is unchanged.
+    jobs: notebooks side by side; the cores are shared out among them.
+
+    Returns a list of :class:`Outcome`. Raises ``ValueError`` for an unknown profile, notebook or parameter, before
+    anything runs.
+    """
+    chosen = select(only)
+    if jobs < 1:
+        raise ValueError(f"jobs must be at least 1, got {jobs}")
+    given = {name: parameters(name, profile) for name in chosen}
+    cores = max(1, (os.cpu_count() or 1) // jobs)
+    os.environ |= {variable: str(cores) for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")}
+    with ThreadPoolExecutor(jobs) as pool, tqdm(total=len(chosen), desc=f"{profile} figures", unit="notebook") as bar:
+        def one(name):
+            outcome = _run(name, profile, given[name], force)
+            bar.update()
+            if outcome.error:
+                tqdm.write(outcome.error)
+            return outcome
+
+        return list(pool.map(one, chosen))
+
+
+def select(only):
+    """The notebooks whose names begin with one of ``only``, in order; all for an empty ``only``."""
+    names = notebooks.names()
+    if unknown := [start for start in only if not any(name.startswith(start) for name in names)]:
+        raise ValueError(f"no notebook begins with {', '.join(unknown)}; there are {', '.join(names)}")
+    return [name for name in names if not only or name.startswith(tuple(only))]
+
+
+def parameters(name, profile):
+    """A notebook's parameters under a profile: those for all that it declares, and its own, which it must declare."""
+    sections = grids.profile(profile)
+    if unknown := set(sections) - {"all", *notebooks.names()}:
+        raise ValueError(f"profile {profile} has sections for no notebook: {', '.join(sorted(unknown))}")
+    own = sections.get(name, {})
+    notebooks.check_parameters(name, own)
+    declared = notebooks.parameters(name)
+    return {**{key: value for key, value in sections.get("all", {}).items() if key in declared}, **own}
+
+
+def summary(outcomes):
+    """The table that ends a batch: notebook, status, time, figures."""
+    width = max(len(outcome.notebook) for outcome in outcomes)
+    return "\n".join(f"{o.notebook:<{width}}  {o.status:<9}  {o.seconds:7.1f} s  {', '.join(o.figures)}" for o in outcomes)
+
+
+def _run(name, profile, given, force):
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+
+    folder = project_root() / "figures" / profile
+    executed = folder / "executed" / f"{name}.ipynb"
+    note = executed.with_suffix(".json")
+    if not force and (previous := _unchanged(note, folder, name, profile, given)):
+        return Outcome(name, "unchanged", figures=previous)
+    executed.parent.mkdir(parents=True, exist_ok=True)
+    start, clock = time.time(), time.perf_counter()
+    try:
+        papermill.execute_notebook(
+            notebooks.folder() / f"{name}.ipynb", executed, given, kernel_name="python3", cwd=notebooks.folder(),
+            progress_bar={"desc": name, "leave": False}, log_output=False)
+    except PapermillExecutionError as error:
+        number = 1 + ["".join(cell["source"]) for cell in notebooks.read(name)["cells"]].index(error.source)
+        text = (f"FAILED {name}, cell {number}: {error.ename}: {error.evalue}\n"
+                f"{error.source}\n(executed copy: {executed})")
+        return Outcome(name, "failed", time.perf_counter() - clock, error=text)
+    except Exception:  # a kernel that died, a full disk: this notebook fails, the others still run
+        return Outcome(name, "failed", time.perf_counter() - clock, error=f"FAILED {name}\n{traceback.format_exc()}")
+    figures = _written(folder, name, start)
+    checksums = {data_set: checksum for figure in figures for data_set, checksum in _provenance(folder, figure)["data"].items()}
+    write_json(note, {"key": _key(name, profile, given, list(checksums)), "data": list(checksums), "figures": figures})
+    return Outcome(name, "done", time.perf_counter() - clock, figures)
+
+
+def _unchanged(note, folder, name, profile, given):
+    """The figures of the last execution if they are there and nothing they depend on has changed, else None."""
+    try:
+        last = json.loads(note.read_text())
+        same = last["key"] == _key(name, profile, given, last["data"])
+    except (OSError, ValueError, KeyError):
+        return None
+    complete = all((folder / f"{figure}.{ending}").exists() for figure in last["figures"] for ending in ("png", "svg", "csv", "json"))
+    return last["figures"] if same and complete else None
+
+
+def _key(name, profile, given, data_sets):
+    """What a notebook's figures depend on, as one hash."""
+    cells = [[cell["cell_type"], "".join(cell["source"])] for cell in notebooks.read(name)["cells"]]
+    package = Path(__file__).parent
+    code = {str(path.relative_to(package)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(package.rglob("*")) if path.is_file() and "__pycache__" not in path.parts}
+    trained = [run.name for grid, (_, notebook) in grids.GRIDS.items() if notebook == name
+               for run in map(find, grids.grid(grid, profile)) if run]
+    return digest([cells, given, code, [_checksum(data_set) for data_set in data_sets], trained])
+
+
+def _checksum(data_set):
+    try:
+        return data.checksum(data_set)
+    except data.DataError:  # a fresh clone draws from stored results, without the data
+        return None
+
+
+def _written(folder, name, since):
+    return [path.stem for path in sorted(folder.glob("*.json"))
+            if path.stat().st_mtime >= since - 1 and _provenance(folder, path.stem)["notebook"] == name]
+
+
+def _provenance(folder, figure):
+    return json.loads((folder / f"{figure}.json").read_text())

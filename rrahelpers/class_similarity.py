@@ -1,0 +1,101 @@
+"""Multi-scale class similarity, ClassRepSim (STAC paper, section 3, equation 2 and algorithm 1).
+
+How many of a sample's nearest neighbours in a layer's feature space share its class, when the features are
+average-pooled to different spatial resolutions.
+"""
+
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+from tqdm.auto import tqdm
+
+from rrahelpers.features import each_layer, layer_names
+from rrahelpers.neighbors import KNNGraph, pyramid_graphs
+
+SCALES = (1, 2, 4, 8, "global")
+
+
+@dataclass(frozen=True)
+class LayerGraph:
+    """The neighbour graph of one layer at one scale.
+
+    ``index`` is the layer's number, ``side`` the height of the pooled map in places (1 without spatial extent).
+    """
+
+    layer: str
+    index: int
+    scale: int | str
+    side: int
+    graph: KNNGraph
+
+
+def class_similarity(graph, labels):
+    """The mean share of a sample's neighbours that have its label (equation 2): in [0, 1], 1 for a single class.
+
+    ``graph``: a :class:`KNNGraph` over N samples; ``labels``: integers [N]. Raises ``ValueError`` for labels of
+    another length and ``TypeError`` for labels that are no integers.
+    """
+    labels = check_labels(labels, len(graph.indices)).to(graph.indices.device)
+    return (labels[graph.indices] == labels[:, None]).double().mean().item()
+
+
+def check_labels(labels, n):
+    """``labels`` as an int64 tensor of length ``n``, or a clear error."""
+    labels = torch.as_tensor(labels)
+    if labels.is_floating_point() or labels.is_complex():
+        raise TypeError(f"labels must be integers, got {labels.dtype}")
+    if labels.shape != (n,):
+        raise ValueError(f"expected one label for each of {n} samples, got labels of shape {tuple(labels.shape)}")
+    return labels.long()
+
+
+def scale_graphs(model, images, *, layers=None, scales=SCALES, k=10, memory=2 * 2**30, progress=True):
+    """Yield a :class:`LayerGraph` for every layer and scale (algorithm 1, lines 1 to 5), one layer in memory at a time.
+
+    Parameters
+    ----------
+    model, images: as for :func:`rrahelpers.features.extract`.
+    layers: names; default :func:`rrahelpers.features.layer_names`.
+    scales: sides of the pooling window in places of the map, or "global". A window larger than a layer's map is the
+        whole map, so that every curve goes on through the pooled layer and the logits, as in figure 4.
+    k: neighbours for each sample.
+    memory: bytes of features held at a time.
+    """
+    layers = layer_names(model) if layers is None else list(layers)
+    if k < 1 or k >= len(images):
+        raise ValueError(f"k must be between 1 and the number of images less one ({len(images) - 1}), got {k}")
+    bar = tqdm(total=len(layers), desc="class similarity", unit="layer", disable=not progress)
+    with bar:
+        for index, (layer, features) in enumerate(each_layer(model, images, layers, memory=memory)):
+            bar.set_postfix_str(layer)
+            features = features if features.ndim == 4 else features.flatten(1)
+            windows = {scale: _window(scale, features) for scale in scales}
+            graphs = pyramid_graphs(features, tuple(dict.fromkeys(windows.values())), k)
+            for scale, window in windows.items():
+                height = features.shape[2] if features.ndim == 4 else 1
+                side = 1 if window == "global" else height // window
+                yield LayerGraph(layer, index, scale, side, graphs[window])
+            del features
+            bar.update()
+
+
+def classrepsim(model, images, labels, *, layers=None, scales=SCALES, k=10, memory=2 * 2**30, progress=True):
+    """Class similarity of every layer at every scale (algorithm 1).
+
+    Parameters as for :func:`scale_graphs`, and ``labels``: integers [N].
+
+    Returns a tidy table with one row for each layer and scale: ``layer``, ``index``, ``scale`` (text), ``side`` (of
+    the pooled map), ``value`` (in [0, 1]).
+    """
+    labels = check_labels(labels, len(images))
+    graphs = scale_graphs(model, images, layers=layers, scales=scales, k=k, memory=memory, progress=progress)
+    return pd.DataFrame([{"layer": g.layer, "index": g.index, "scale": str(g.scale), "side": g.side,
+                          "value": class_similarity(g.graph, labels)} for g in graphs])
+
+
+def _window(scale, features):
+    if features.ndim != 4:
+        return "global"
+    height, width = features.shape[2:]
+    return "global" if scale == "global" or scale >= max(height, width) else scale

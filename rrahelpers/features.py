@@ -1,0 +1,99 @@
+"""What each layer of a network answers to a set of images, the network left exactly as it was."""
+
+import contextlib
+
+import torch
+from torch import nn
+
+WEIGHTED = (nn.modules.conv._ConvNd, nn.Linear)
+
+
+def layer_names(model):
+    """The layers that an analysis looks at, in order.
+
+    A model that declares ``layer_names`` decides (our ResNets give the STAC paper's numbering: 0 input, 1 stem, 2 to
+    10 blocks, 11 pooling, 12 logits). For any other model: "input" and every convolution and linear layer.
+    """
+    declared = getattr(model, "layer_names", None)
+    if declared is not None:
+        return list(declared)
+    return ["input", *(name for name, module in model.named_modules() if isinstance(module, WEIGHTED))]
+
+
+def extract(model, images, layers, *, batch_size=500, progress=None):
+    """The outputs of several layers from one forward pass.
+
+    Parameters
+    ----------
+    model: any ``nn.Module``; runs in evaluation mode on the device of its parameters.
+    images: float [N, C, H, W], as the model takes them.
+    layers: names of modules (``model.named_modules()``), or "input" for the images themselves.
+    batch_size: images for each forward pass.
+    progress: called with the number of images after each batch.
+
+    Returns {layer: float tensor [N, ...]} on the images' device. Raises ``ValueError`` for an unknown layer and for
+    one that runs not at all or several times for an image, ``TypeError`` for one whose output is no tensor.
+    """
+    modules = dict(model.named_modules())
+    if unknown := [name for name in layers if name != "input" and (name == "" or name not in modules)]:
+        raise ValueError(f"unknown layers {unknown}; expected 'input' or some of: {', '.join(n for n in modules if n)}")
+    if len(images) == 0:
+        raise ValueError("expected at least one image, got none")
+    found = {"input": images} if "input" in layers else {}
+    calls = dict.fromkeys(layers, 0)
+    place = 0  # of the running batch's first image
+
+    def keep(name, output):
+        if not isinstance(output, torch.Tensor):
+            raise TypeError(f"layer {name!r} answers with {type(output).__name__}; expected a tensor")
+        calls[name] += 1
+        if name not in found:
+            found[name] = torch.empty(len(images), *output.shape[1:], dtype=output.dtype, device=images.device)
+        found[name][place:place + len(output)] = output  # a copy: later layers may work in place
+
+    device = next((p.device for p in model.parameters()), images.device)
+    with evaluation_mode(model), torch.no_grad(), contextlib.ExitStack() as hooks:
+        for name in layers:
+            if name != "input":
+                handle = modules[name].register_forward_hook(lambda _module, _input, output, name=name: keep(name, output))
+                hooks.callback(handle.remove)
+        for batch in images.split(batch_size):
+            calls.update(dict.fromkeys(calls, 0))
+            model(batch.to(device))
+            if wrong := {name: n for name, n in calls.items() if n != 1 and name != "input"}:
+                raise ValueError(f"expected each layer to run once for an image, got {wrong} times; name an enclosing or another layer")
+            place += len(batch)
+            if progress:
+                progress(len(batch))
+    return {name: found[name] for name in layers}
+
+
+def each_layer(model, images, layers, *, memory=2 * 2**30, batch_size=500):
+    """Yield (layer, features) one after the other, with as few forward passes as ``memory`` bytes of features allow.
+
+    At least one layer is held at a time, so the bound is passed where a single layer exceeds it. A caller that
+    drops the features before asking for the next keeps no more than one pass' layers in memory.
+    """
+    sample = extract(model, images[:1], layers)
+    sizes = {name: t.numel() * t.element_size() * len(images) for name, t in sample.items()}
+    sizes["input"] = 0  # already there
+    remaining = list(layers)
+    while remaining:
+        group = [remaining.pop(0)]
+        while remaining and sum(sizes[name] for name in (*group, remaining[0])) <= memory:
+            group.append(remaining.pop(0))
+        features = extract(model, images, group, batch_size=batch_size)
+        for name in group:
+            yield name, features.pop(name)
+
+
+@contextlib.contextmanager
+def evaluation_mode(model):
+    """Put a model into evaluation mode and every module's own flag back afterwards."""
+    flags = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield model
+    finally:
+        for module, training in flags:
+            module.training = training

@@ -1,0 +1,104 @@
+"""Saving figures for a paper: PNG and SVG, the plotted numbers as CSV, and where they came from as JSON."""
+
+import datetime
+import importlib.metadata
+import subprocess
+
+import matplotlib.pyplot as plt
+
+from rrahelpers import notebooks, plots
+from rrahelpers.files import atomic, project_root, write_json
+from rrahelpers.runs import environment
+
+LIBRARIES = ("torch", "torchvision", "numpy", "pandas", "scikit-learn", "pynndescent", "matplotlib", "seaborn", "rrahelpers")
+TITLES = {"digits": "digits", "cifar10": "CIFAR-10", "mnist": "MNIST", "tiny-imagenet-50": "Tiny-ImageNet-50"}
+
+_context = {}
+
+
+def begin(notebook, namespace):
+    """Say which notebook the figures of this process belong to, and set the project's style for them.
+
+    A notebook's first code cell after the parameters calls this. ``namespace`` is the notebook's ``globals()``: the values of its declared parameters are read from there, among
+    them ``profile``, which names the figures' folder, and ``data_note``, where a profile's data need a remark.
+    """
+    declared = notebooks.parameters(notebook)
+    if "profile" not in declared:
+        raise ValueError(f"notebook {notebook} declares no parameter 'profile'; it declares {', '.join(declared)}")
+    plots.use_style()
+    _context.clear()
+    _context.update(notebook=notebook, parameters={name: namespace[name] for name in declared})
+
+
+def save_figure(fig, name, *, data, runs=(), source=None):
+    """Save a figure and where it came from under ``figures/<profile>/``.
+
+    Parameters
+    ----------
+    fig: matplotlib figure. A caption with profile, data and number of seeds is set below it.
+    name: file name without ending.
+    data: DataFrame of the plotted numbers, written as ``<name>.csv``.
+    runs: the trained runs (:class:`rrahelpers.runs.Run`) that the numbers come from; they name data and seeds.
+    source: what the data are, where they come from no run (for instance "synthetic data, 20 draws").
+
+    Returns the PNG's path. Raises ``RuntimeError`` before :func:`begin`, ``ValueError`` without runs and source, and
+    ``OSError`` where it cannot write.
+    """
+    if not _context:
+        raise RuntimeError("save_figure: call figures.begin(notebook, globals()) first; it names the folder and the parameters")
+    if not runs and not source:
+        raise ValueError("save_figure: expected the runs that the numbers come from, or their source in words")
+    profile = _context["parameters"]["profile"]
+    folder = project_root() / "figures" / profile
+    text = caption(runs, source)
+    for ending in ("png", "svg"):
+        with atomic(folder / f"{name}.{ending}") as temporary, plt.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
+            note = fig.text(0.01, -0.01, text, fontsize=7, color="0.45", va="top")
+            metadata = {"Date": None} if ending == "svg" else None
+            fig.savefig(temporary, format=ending, bbox_inches="tight", dpi=160, metadata=metadata)
+            note.remove()
+    with atomic(folder / f"{name}.csv") as temporary:
+        data.to_csv(temporary, index=False, float_format="%.8g")
+    write_json(folder / f"{name}.json", {
+        "notebook": _context["notebook"], "parameters": _context["parameters"], "caption": text,
+        "runs": sorted(run.name for run in runs), "seeds": sorted({run.config.seed for run in runs}),
+        "data": {run.config.data: run.config.data_checksum for run in runs},
+        "libraries": {library: _version(library) for library in LIBRARIES}, "environment": environment(), **_commit(),
+        "written": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+    })
+    return folder / f"{name}.png"
+
+
+def caption(runs, source=None):
+    """Profile, data and seeds in one line, so that no figure can be taken for what it is not."""
+    parts = [f"profile {_context['parameters']['profile']}"]
+    for data in dict.fromkeys(run.config.data for run in runs):
+        chosen = [run for run in runs if run.config.data == data]
+        seeds, epochs = {run.config.seed for run in chosen}, {run.config.epochs for run in chosen}
+        parts.append(f"{TITLES.get(data, data)}: {len(seeds)} seed{'s' * (len(seeds) > 1)}, "
+                     f"{'/'.join(map(str, sorted(epochs)))} epoch{'s' * (max(epochs) > 1)}")
+    if source:
+        parts.append(source)
+    if note := _context["parameters"].get("data_note"):
+        parts.append(note)
+    return " · ".join(parts)
+
+
+def _version(library):
+    try:
+        return importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _commit():
+    """The checkout's commit and whether the tree differed from it; nulls outside a checkout."""
+    def git(*arguments):
+        answer = subprocess.run(["git", "-C", str(project_root()), *arguments], capture_output=True, text=True)
+        return answer.stdout.strip() if answer.returncode == 0 else None
+
+    try:
+        commit, changes = git("rev-parse", "HEAD"), git("status", "--porcelain", "--untracked-files=no", "--", "rrahelpers", "notebooks")
+    except FileNotFoundError:
+        return {"commit": None, "dirty": None}
+    return {"commit": commit, "dirty": None if changes is None else bool(changes)}

@@ -1,0 +1,45 @@
+"""Networks by name: one function for each family, as in torchvision, and ``build``, which looks it up."""
+
+import inspect
+
+from rrahelpers.models.resnet import ResNet, resnet20, resnet34
+
+__all__ = ["build", "names", "ResNet", "resnet20", "resnet34"]
+
+FAMILIES = {function.__name__: function for function in (resnet20, resnet34)}
+
+
+def names():
+    """Every name that ``build`` takes: our families first, then torchvision's classifiers."""
+    return [*FAMILIES, *(f"torchvision/{name}" if name in FAMILIES else name for name in _torchvision_models())]
+
+
+def build(name, **options):
+    """Build an untrained network.
+
+    Parameters
+    ----------
+    name: one of :func:`names`. A name that we share with torchvision gives our network; "torchvision/resnet34"
+        asks for torchvision's.
+    options: ``num_classes``, ``in_channels``, ``width``, ``depth``, ``attention``, ``placement``, ``window``,
+        ``kernels``, ``stages`` where the family has them; for torchvision's networks, their own arguments.
+
+    Raises ``ValueError`` for an unknown name and ``TypeError`` for an option that the family lacks.
+    """
+    if name in FAMILIES:
+        accepted = set(inspect.signature(ResNet).parameters) - {"blocks", "widths"}
+        if unknown := set(options) - accepted:
+            raise TypeError(f"{name} has no option {', '.join(sorted(unknown))}; it takes {', '.join(sorted(accepted))}")
+        return FAMILIES[name](**options)
+    library = name.removeprefix("torchvision/")
+    if library not in _torchvision_models():
+        raise ValueError(f"unknown model {name!r}; expected one of {', '.join(names())}")
+    from rrahelpers._torchvision import torchvision
+
+    return torchvision.models.get_model(library, weights=None, **options)
+
+
+def _torchvision_models():
+    from rrahelpers._torchvision import torchvision
+
+    return torchvision.models.list_models(module=torchvision.models)

@@ -1,0 +1,66 @@
+"""Attention in torchvision's residual networks, in the two places of the STAC paper's figure 6."""
+
+from collections import OrderedDict
+
+from torch import nn
+
+from rrahelpers.attention import (
+    ATTENTION, BAM, CBAM, STAC, SpatialAttention, SqueezeExcitation, attention_module, stage_windows,
+)
+
+MODULES = (STAC, SqueezeExcitation, BAM, SpatialAttention, CBAM)
+
+
+def attach(model, attention, *, placement="standard", window=8, kernels=None, stages=None):
+    """Insert an untrained attention module into each residual block of ``model``, in place, and return ``model``.
+
+    torchvision's forward code stays as it is: "standard" turns the last norm of the residual branch into norm and
+    attention, "post" turns the block into block and attention. Names in the state dict change accordingly
+    ("layer1.0.bn2.weight" becomes "layer1.0.bn2.norm.weight", or "layer1.0.block.bn2.weight"), so load weights first,
+    and build the optimiser afterwards.
+
+    Parameters
+    ----------
+    model: a torchvision ``ResNet`` of ``BasicBlock`` or ``Bottleneck`` (ResNet, ResNeXt, Wide ResNet).
+    attention: "stac", "se", "bam", "spatial" or "cbam".
+    placement, window, kernels, stages: as for :func:`rrahelpers.models.build`; the stages are ``layer1`` to ``layer4``.
+
+    Raises ``TypeError`` for other networks and blocks, ``ValueError`` for an unknown option or a stage that has
+    attention already; ``model`` is then unchanged. A window larger than a stage's map raises ``ValueError`` in the
+    forward pass.
+    """
+    from rrahelpers._torchvision import torchvision
+
+    if not isinstance(model, torchvision.models.ResNet):
+        raise TypeError(f"expected a torchvision ResNet, got {type(model).__module__}.{type(model).__name__}")
+    if attention not in ATTENTION:
+        raise ValueError(f"unknown attention {attention!r}; expected one of {ATTENTION}")
+    replacements = []
+    for number, size in stage_windows(4, placement, window, stages).items():
+        stage = model.get_submodule(f"layer{number}")
+        if any(isinstance(module, MODULES) for module in stage.modules()):
+            raise ValueError(f"layer{number} has attention already; start without it, or choose other stages")
+        for index, block in stage.named_children():
+            convolution, norm = _last_of_branch(block, f"layer{number}.{index}")
+            gate = attention_module(attention, convolution.out_channels, size, kernels)
+            gate.to(convolution.weight).train(block.training)
+            if placement == "standard":
+                inner = OrderedDict(norm=block.get_submodule(norm), attention=gate)
+                replacements.append((block, norm, nn.Sequential(inner)))
+            else:
+                replacements.append((stage, index, nn.Sequential(OrderedDict(block=block, attention=gate))))
+    for owner, name, replacement in replacements:
+        replacement.training = owner.training  # alone: a norm may be frozen in evaluation mode
+        setattr(owner, name, replacement)
+    return model
+
+
+def _last_of_branch(block, name):
+    """The last convolution of a block's residual branch, and the name of the norm after it."""
+    from rrahelpers._torchvision import torchvision
+
+    if isinstance(block, torchvision.models.resnet.BasicBlock):
+        return block.conv2, "bn2"
+    if isinstance(block, torchvision.models.resnet.Bottleneck):
+        return block.conv3, "bn3"
+    raise TypeError(f"expected BasicBlock or Bottleneck at {name}, got {type(block).__name__}")

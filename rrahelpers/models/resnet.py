@@ -1,0 +1,80 @@
+"""Residual networks of the STAC paper (sections 3.1 and 5), with attention in every chosen stage.
+
+Fitted to the printed FLOPs and parameters: a 3x3 stem of stride 1 without pooling, whose batch norm has no
+affine parameters; affine batch norm after each convolution of the blocks; and a bare 1x1 convolution (no norm,
+no bias) as the shortcut of the first block of each later stage.
+"""
+
+from torch import nn
+
+from rrahelpers.attention import attention_module, stage_windows
+
+
+class Block(nn.Module):
+    """conv-BN-ReLU-conv-BN, [attention], add, ReLU, [attention]: He et al. 2016 with STAC paper figure 6's places."""
+
+    def __init__(self, inputs, channels, stride, standard=None, post=None, project=False):
+        super().__init__()
+        self.main = nn.Sequential(
+            nn.Conv2d(inputs, channels, 3, stride, 1, bias=False), nn.BatchNorm2d(channels), nn.ReLU(),
+            nn.Conv2d(channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels),
+        )
+        self.standard = standard or nn.Identity()
+        self.shortcut = nn.Conv2d(inputs, channels, 1, stride, bias=False) if project else nn.Identity()
+        self.relu = nn.ReLU()
+        self.post = post or nn.Identity()
+
+    def forward(self, x):
+        return self.post(self.relu(self.standard(self.main(x)) + self.shortcut(x)))
+
+
+class ResNet(nn.Module):
+    """Stem, stages of blocks, global average pooling, linear classifier. [N, in_channels, H, W] to [N, num_classes]."""
+
+    def __init__(self, blocks, widths, *, num_classes=10, in_channels=3, width=1, depth=1, stem="cifar", attention=None,
+                 placement="standard", window=8, kernels=None, stages=None):
+        super().__init__()
+        if stem != "cifar":
+            raise ValueError(f"these residual networks have the stem 'cifar' alone, got {stem!r}; "
+                             "torchvision's (for instance 'torchvision/resnet18') have the ImageNet stem")
+        windows = stage_windows(len(blocks), placement, window, stages)
+        widths = [int(width * channels) for channels in widths]
+        channels = widths[0]
+        self.stem = nn.Sequential(
+            nn.Conv2d(in_channels, channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels, affine=False), nn.ReLU(),
+        )
+        self.stages = nn.ModuleList()
+        for number, (size, outputs) in enumerate(zip(blocks, widths), start=1):
+            stage = nn.Sequential()
+            for index in range(int(size * depth)):
+                first = number > 1 and index == 0
+                gate = attention_module(attention, outputs, windows[number], kernels) if number in windows else None
+                stage.append(Block(channels, outputs, 2 if first else 1, project=first, **{placement: gate}))
+                channels = outputs
+            self.stages.append(stage)
+        self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.fc = nn.Linear(channels, num_classes)
+
+    @property
+    def layer_names(self):
+        """The paper's layers in order (figure 4): input, stem, every block, pooling, logits."""
+        blocks = [f"stages.{i}.{j}" for i, stage in enumerate(self.stages) for j in range(len(stage))]
+        return ["input", "stem", *blocks, "pool", "fc"]
+
+    def forward(self, x):
+        x = self.stem(x)
+        for stage in self.stages:
+            x = stage(x)
+        return self.fc(self.pool(x))
+
+
+def resnet20(**options):
+    """ResNet20 for 32x32 images: three stages of three blocks with 16, 32 and 64 channels (He et al. 2016, 4.2)."""
+    return ResNet([3, 3, 3], [16, 32, 64], **options)
+
+
+def resnet34(**options):
+    """ResNet34 with the 3x3 stem, for 64x64 images: stages of 3, 4, 6 and 3 blocks with 64 to 512 channels."""
+    return ResNet([3, 4, 6, 3], [64, 128, 256, 512], **options)
+

@@ -1,0 +1,75 @@
+"""How the project's figures look: one style, one palette, and the plots that notebooks and widgets share.
+
+A plot takes a tidy table (or arrays) and returns a matplotlib figure or draws into the axes it is given.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+
+SCALE_ORDER = ("1", "2", "4", "8", "16", "32", "global")
+SCALE_NAMES = {"1": "identity", "2": "2x", "4": "4x", "8": "8x", "16": "16x", "32": "32x", "global": "global"}
+SCALE_COLOURS = dict(zip(SCALE_ORDER, sns.color_palette("colorblind", 7)))
+SAME, OTHER = "#0173b2", "#d55e00"  # an edge to a neighbour of the same class, of another class
+STYLE = {
+    "figure.constrained_layout.use": True, "font.size": 9, "axes.titlesize": 10, "axes.labelsize": 9,
+    "legend.fontsize": 8, "legend.frameon": False, "axes.spines.top": False, "axes.spines.right": False,
+    "axes.grid": True, "grid.alpha": 0.3, "lines.linewidth": 1.5, "savefig.dpi": 160, "figure.dpi": 100,
+}
+
+
+def use_style():
+    """Set the project's style for the figures that follow; a notebook's ``figures.begin`` does."""
+    plt.rcParams.update(STYLE)
+
+
+def class_similarity_curves(table, ax, *, layers=None):
+    """Class similarity over layers, one line a scale, the mean over seeds with a band of one standard deviation.
+
+    ``table``: columns index, scale, value and, for a band, seed. ``layers``: {index: label} to mark on the axis.
+    """
+    for scale in [s for s in SCALE_ORDER if s in set(table.scale)]:
+        curves = table[table.scale == scale].groupby("index").value
+        mean, spread = curves.mean(), curves.std().fillna(0)
+        ax.plot(mean.index, mean, "o-", ms=3, color=SCALE_COLOURS[scale], label=SCALE_NAMES[scale])
+        ax.fill_between(mean.index, mean - spread, mean + spread, color=SCALE_COLOURS[scale], alpha=0.2, lw=0)
+    ax.set(xlabel="layer", ylabel="class similarity")
+    ax.set_xticks(sorted(set(table["index"])))
+    if layers:
+        ax.set_xticklabels([layers.get(i, i) for i in ax.get_xticks()])
+    ax.legend(title="pooling", loc="best")
+    return ax
+
+
+def image_of(tensor):
+    """A uint8 image [C, H, W] as matplotlib wants it: [H, W] or [H, W, 3]."""
+    return tensor[0].numpy() if tensor.shape[0] == 1 else tensor.permute(1, 2, 0).numpy()
+
+
+def neighbour_gallery(images, labels, classes, query, neighbours, *, columns=11):
+    """A query image and its nearest neighbours in order, framed by whether they share its class. Returns the figure."""
+    rows = -(-(len(neighbours) + 1) // columns)
+    fig, axes = plt.subplots(rows, columns, figsize=(columns * 0.85, rows * 1.1), squeeze=False)
+    for ax in axes.flat:
+        ax.axis("off")
+    for place, (ax, sample) in enumerate(zip(axes.flat, [query, *neighbours])):
+        ax.imshow(image_of(images[sample]), cmap="gray", vmin=0, vmax=255)
+        ax.axis("on")
+        ax.grid(False)
+        ax.set(xticks=[], yticks=[])
+        colour = "black" if place == 0 else SAME if labels[sample] == labels[query] else OTHER
+        ax.set_title("query" if place == 0 else classes[labels[sample]][:12], fontsize=7, color=colour)
+        for spine in ax.spines.values():
+            spine.set(visible=True, color=colour, linewidth=2)
+    return fig
+
+
+def neighbour_graph(places, edges, labels, ax):
+    """Draw a kNN graph: ``places`` [N, 2], ``edges`` int [N, k] (row to neighbour), coloured by agreement of labels."""
+    for a, row in enumerate(edges):
+        for b in row:
+            same = labels[a] == labels[b]
+            ax.plot(*np.stack([places[a], places[b]]).T, lw=0.6, alpha=0.7, color=SAME if same else OTHER, zorder=1)
+    ax.scatter(*places.T, c=[sns.color_palette("husl", int(max(labels)) + 1)[y] for y in labels], s=9, zorder=2, lw=0)
+    ax.set(xticks=[], yticks=[])
+    return ax

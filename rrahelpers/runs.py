@@ -1,0 +1,215 @@
+"""The run store: one folder for each trained network, named by the hash of its whole configuration.
+
+``data/runs/<model>-<data>-<hash>/`` holds
+
+- ``record.json``: configuration, per-epoch history, environment, data checksum; written last, so a record is complete;
+- ``weights.safetensors``, or ``weights.large.safetensors`` over 4 MB (that name is git-ignored);
+- ``checkpoint.pt`` while the run is unfinished (git-ignored);
+- ``results/<measure>-<hash>.csv`` and ``.json``: what expensive measures gave, keyed by measure and parameters.
+"""
+
+import json
+import os
+import platform
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from rrahelpers import models
+from rrahelpers.augmentation import AUGMENTATIONS
+from rrahelpers.files import atomic, data_root, digest, write_json
+
+FORMAT = 1  # raise when a record's layout changes; older folders are then refused by name
+COMMITTED_WEIGHTS = 4 * 2**20  # bytes; larger weights stay out of git
+
+
+class RunError(Exception):
+    """A run folder that cannot be used: damaged, of another format, or without the weights that were asked for."""
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that decides a trained network; its hash names the run.
+
+    Fields at their default don't enter the hash, so a field added later leaves the names of stored runs alone.
+    For the same reason a default is never changed.
+    """
+
+    model: str
+    data: str
+    options: dict = field(default_factory=dict)  # of models.build, beyond num_classes and in_channels
+    image_size: int | None = None  # pixels; None: the data's own
+    limit: int | None = None  # training samples; None: all
+    epochs: int = 100
+    batch_size: int = 128
+    learning_rate: float = 0.1  # at the peak
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    warmup: float = 0.1  # linear, share of all steps (the paper's 10 of 100 epochs)
+    final: float = 0.01  # the cosine ends at this share of the peak
+    augmentation: tuple = AUGMENTATIONS
+    seed: int = 0
+    data_checksum: str | None = None  # None: of the data found now; see training.train
+
+    def __post_init__(self):
+        positive = {name: getattr(self, name) for name in ("epochs", "batch_size", "learning_rate")}
+        if bad := {name: value for name, value in positive.items() if not value > 0}:
+            raise ValueError(f"expected positive values, got {bad}")
+        if not 0 <= self.warmup < 1 or not 0 <= self.final <= 1:
+            raise ValueError(f"expected warmup in [0, 1) and final in [0, 1], got {self.warmup} and {self.final}")
+        if unknown := set(self.augmentation) - set(AUGMENTATIONS):
+            raise ValueError(f"unknown augmentation {sorted(unknown)}; expected some of {AUGMENTATIONS}")
+        # one spelling for one configuration: JSON has no tuples, and the order of augmentations means nothing
+        object.__setattr__(self, "augmentation", tuple(a for a in AUGMENTATIONS if a in self.augmentation))
+        object.__setattr__(self, "options", json.loads(json.dumps(self.options)))
+
+    def as_dict(self):
+        """The fields that differ from their default, as JSON knows them."""
+        defaults = {f.name: f.default_factory() if f.default is MISSING and f.default_factory is not MISSING else f.default
+                    for f in fields(self)}
+        return json.loads(json.dumps({name: value for name, value in asdict(self).items() if value != defaults[name]}))
+
+    @property
+    def name(self):
+        """The run's folder name. Raises ``ValueError`` before the data's checksum is known."""
+        if self.data_checksum is None:
+            raise ValueError("the run's name needs the data's checksum; use training.resolve(config)")
+        return f"{self.model.replace('/', '-')}-{self.data}-{digest(self.as_dict())}"
+
+
+class Run:
+    """A finished run in the store."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.record = read_record(self.folder)
+
+    @cached_property
+    def config(self):
+        return RunConfig(**self.record["config"])
+
+    @property
+    def name(self):
+        return self.folder.name
+
+    @property
+    def history(self):
+        """One row for each epoch: epoch, loss, learning_rate, train_accuracy, test_accuracy (fractions), seconds."""
+        return pd.DataFrame(self.record["history"])
+
+    @property
+    def accuracy(self):
+        """Top-1 accuracy on the test split after the last epoch, a fraction. NaN for a run that diverged."""
+        return self.record["history"][-1]["test_accuracy"] if self.record["status"] == "complete" else float("nan")
+
+    def model(self):
+        """The trained network in evaluation mode, on the CPU."""
+        from safetensors.torch import load_file
+
+        path = next((p for p in weight_paths(self.folder) if p.exists()), None)
+        if path is None:
+            raise RunError(f"{self.folder} has a record but no weights (too large to be committed); expected one of "
+                           f"{', '.join(p.name for p in weight_paths(self.folder))}. Train the run again after moving the folder away")
+        network = models.build(self.config.model, **self.record["build"])
+        try:
+            network.load_state_dict(load_file(path))
+        except Exception as error:
+            raise RunError(f"{path} is damaged or belongs to another network ({error}); "
+                           "restore it with git checkout, or move the folder away and train again") from error
+        return network.eval()
+
+    def preprocess(self, images):
+        """Turn uint8 images [N, C, H, W] into what the network was trained on: float32, normalised by channel."""
+        return normalise(images, self.record["mean"], self.record["std"])
+
+    def result(self, measure, parameters, compute):
+        """The tidy table of ``measure`` under ``parameters`` (JSON), from the store, or from ``compute()`` and stored."""
+        path = self.folder / "results" / f"{measure}-{digest(parameters)}.csv"
+        if not path.exists():
+            table = compute()
+            # the table last: where it is, its origin is known
+            write_json(path.with_suffix(".json"), {"measure": measure, "parameters": parameters, "environment": environment()})
+            with atomic(path) as temporary:
+                table.to_csv(temporary, index=False, float_format="%.8g")
+        return pd.read_csv(path)
+
+
+def normalise(images, mean, std):
+    """uint8 [N, C, H, W] in 0..255, or float in [0, 1], to (x - mean) / std by channel, float32."""
+    x = images.float() / 255 if images.dtype == torch.uint8 else images
+    shape = (1, -1, 1, 1)
+    return (x - torch.tensor(mean, device=x.device).view(shape)) / torch.tensor(std, device=x.device).view(shape)
+
+
+def store_root():
+    """``$RRA_RUNS``, or ``data/runs``."""
+    return Path(os.environ.get("RRA_RUNS") or data_root() / "runs")
+
+
+def stored_runs():
+    """Every finished run in the store, by name."""
+    return [Run(path.parent) for path in sorted(store_root().glob("*/record.json"))]
+
+
+def find(config):
+    """The finished run of ``config``, or None. Without a checksum, one stored on whatever data, if there is just one."""
+    if config.data_checksum is not None:
+        folder = store_root() / config.name
+        return Run(folder) if (folder / "record.json").exists() else None
+    wanted = config.as_dict()
+    found = [run for run in stored_runs() if {k: v for k, v in run.record["config"].items() if k != "data_checksum"} == wanted]
+    if len(found) > 1:
+        raise RunError(f"{len(found)} stored runs fit {wanted} on different data: {', '.join(r.name for r in found)}; "
+                       "give data_checksum to choose")
+    return found[0] if found else None
+
+
+def weight_paths(folder):
+    return [folder / "weights.safetensors", folder / "weights.large.safetensors"]
+
+
+def save_weights(folder, state):
+    """Write a state dict, under the git-ignored name where it is too large to commit."""
+    from safetensors.torch import save_file
+
+    size = sum(t.numel() * t.element_size() for t in state.values())
+    with atomic(weight_paths(folder)[size > COMMITTED_WEIGHTS]) as temporary:
+        save_file({name: tensor.contiguous() for name, tensor in state.items()}, temporary)
+
+
+def read_record(folder):
+    path = Path(folder) / "record.json"
+    try:
+        record = json.loads(path.read_text())
+        version = record["format"]
+    except FileNotFoundError:
+        raise RunError(f"{folder} is no finished run: expected {path.name} in it") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path} is damaged ({error}); restore it with git checkout, or move the folder away and train again") from error
+    if version != FORMAT:
+        raise RunError(f"{path} has format {version}, this version reads {FORMAT}; move the folder away or use the version that wrote it")
+    if missing := {"status", "config", "build", "mean", "std", "history"} - set(record):
+        raise RunError(f"{path} is damaged (it has no {', '.join(sorted(missing))}); restore it with git checkout, "
+                       "or move the folder away and train again")
+    return record
+
+
+def environment():
+    """Versions and hardware, for records and provenance."""
+    cuda = torch.cuda.is_available()
+    return {
+        "python": platform.python_version(), "torch": torch.__version__, "platform": platform.system(),
+        "processor": _processor(), "cores": os.cpu_count(), "threads": torch.get_num_threads(),
+        "accelerator": torch.cuda.get_device_name() if cuda else None,
+    }
+
+
+def _processor():
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

@@ -1,0 +1,28 @@
+"""Every test has its own run store and data folder: nothing of the checkout's ``data/`` is read or written."""
+
+import os
+import random
+
+import numpy as np
+import pytest
+import torch
+
+torch.set_num_threads(min(2, os.cpu_count() or 1))
+
+
+@pytest.fixture(autouse=True)
+def data_folder(tmp_path_factory, monkeypatch):
+    """An empty stand-in for ``data/`` (decoded caches, downloads), and ``$RRA_RUNS`` in it; ``$RRA_DATA`` is unset."""
+    folder = tmp_path_factory.mktemp("data")
+    monkeypatch.setenv("RRA_RUNS", str(folder / "runs"))
+    monkeypatch.delenv("RRA_DATA", raising=False)
+    monkeypatch.setattr("rrahelpers.data.data_root", lambda: folder)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def seeds():
+    """A test that forgets to seed its random numbers still gives the same answer every time."""
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)

@@ -1,0 +1,87 @@
+"""Class similarity against cases worked by hand, scikit-learn, and its bounds."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.neighbors import NearestNeighbors
+from torch import nn
+from torch.nn.functional import avg_pool2d
+
+from rrahelpers import models
+from rrahelpers.class_similarity import class_similarity, classrepsim, scale_graphs
+from rrahelpers.neighbors import KNNGraph, knn_graph
+
+
+def test_a_case_worked_by_hand():
+    # on a line: 0 and 1 are neighbours of one class, 3 and 4 too, 2 of the first class lies between
+    graph = knn_graph(torch.tensor([[0.0], [1.0], [2.1], [3.0], [4.0]]), 1)
+    assert graph.indices.flatten().tolist() == [1, 0, 3, 2, 3]
+    assert class_similarity(graph, torch.tensor([0, 0, 0, 1, 1])) == pytest.approx(3 / 5)
+
+
+def test_agrees_with_scikit_learn():
+    generator = np.random.default_rng(0)
+    x, labels = generator.normal(size=(200, 5)), generator.integers(0, 4, 200)
+    _, indices = NearestNeighbors(n_neighbors=8).fit(x).kneighbors()
+    expected = (labels[indices] == labels[:, None]).mean()
+    assert class_similarity(knn_graph(torch.tensor(x), 7 + 1), labels) == pytest.approx(expected)
+
+
+def test_one_class_gives_1_and_no_shared_class_gives_0():
+    graph = knn_graph(torch.randn(6, 2), 2)
+    assert class_similarity(graph, torch.zeros(6, dtype=torch.int64)) == 1
+    assert class_similarity(graph, torch.arange(6)) == 0
+
+
+def test_labels_of_wrong_length_or_type_are_refused():
+    graph = knn_graph(torch.randn(6, 2), 2)
+    with pytest.raises(ValueError, match=r"6 samples.*\(5,\)"):
+        class_similarity(graph, torch.zeros(5, dtype=torch.int64))
+    with pytest.raises(TypeError, match="integers, got torch.float32"):
+        class_similarity(graph, torch.zeros(6))
+
+
+def test_classrepsim_equals_algorithm_1_written_out():
+    torch.manual_seed(0)
+    model, images, labels = models.build("resnet20", width=0.5), torch.randn(24, 3, 32, 32), torch.arange(24) % 3
+    table = classrepsim(model, images, labels, layers=["input", "stages.1.0", "fc"], k=4, progress=False)
+    assert list(table.columns) == ["layer", "index", "scale", "side", "value"]
+    assert len(table) == 3 * 5
+
+    model.eval()
+    with torch.no_grad():
+        features = model.stem(images)
+        features = model.stages[1][0](model.stages[0](features))
+    for scale, side in ((1, 16), (2, 8), (4, 4), (8, 2), ("global", 1)):
+        window = 16 if scale == "global" else scale
+        flat = avg_pool2d(features, window).flatten(1).double().numpy()
+        _, indices = NearestNeighbors(n_neighbors=4, algorithm="brute").fit(flat).kneighbors()
+        row = table[(table.layer == "stages.1.0") & (table.scale == str(scale))].iloc[0]
+        assert row.side == side
+        assert row["index"] == 1
+        assert row.value == pytest.approx((labels.numpy()[indices] == labels.numpy()[:, None]).mean())
+
+
+def test_a_window_larger_than_the_map_is_the_whole_map():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, stride=8))
+    graphs = {g.scale: g for g in scale_graphs(model, torch.randn(20, 3, 32, 32), layers=["0"], k=3, progress=False)}
+    assert graphs[8].side == graphs["global"].side == 1
+    assert torch.equal(graphs[8].graph.indices, graphs["global"].graph.indices)
+    assert not torch.equal(graphs[1].graph.indices, graphs["global"].graph.indices)
+
+
+def test_the_first_columns_of_a_graph_are_the_smaller_graph():
+    x = torch.randn(50, 3)
+    large, small = knn_graph(x, 9), knn_graph(x, 4)
+    assert torch.equal(KNNGraph(large.indices[:, :4], large.distances[:, :4]).indices, small.indices)
+
+
+def test_bad_input_is_refused_before_the_forward_pass():
+    model = models.build("resnet20", width=0.5)
+    model.register_forward_hook(lambda *_: pytest.fail("the model ran"))
+    images, labels = torch.randn(5, 3, 32, 32), torch.zeros(5, dtype=torch.int64)
+    with pytest.raises(ValueError, match="k must be between 1 and .*4.*got 5"):
+        classrepsim(model, images, labels, k=5)
+    with pytest.raises(ValueError, match="5 samples"):
+        classrepsim(model, images, labels[:3], k=2)

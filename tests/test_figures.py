@@ -1,0 +1,80 @@
+"""Figures: what is written beside them, and what is refused."""
+
+import json
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import pandas as pd
+import pytest
+
+from rrahelpers import figures, notebooks
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A project root of its own with one notebook."""
+    (tmp_path / "notebooks").mkdir()
+    cell = {"cell_type": "code", "metadata": {"tags": ["parameters"]}, "source": ["profile = 'quick'  # folder\n", "k = 10"]}
+    (tmp_path / "notebooks" / "05_test.ipynb").write_text(json.dumps({"cells": [cell]}))
+    monkeypatch.setattr(figures, "project_root", lambda: tmp_path)
+    monkeypatch.setattr(notebooks, "project_root", lambda: tmp_path)
+    figures._context.clear()
+    yield tmp_path
+    figures._context.clear()
+    plt.close("all")
+
+
+def plot():
+    fig, ax = plt.subplots()
+    ax.plot([1, 2])
+    return fig
+
+
+def test_four_files_with_what_was_plotted_and_where_it_came_from(checkout):
+    figures.begin("05_test", {"profile": "quick", "k": 7, "unrelated": 1})
+    table = pd.DataFrame({"x": [1, 2], "y": [0.5, 0.25]})
+    path = figures.save_figure(plot(), "curve", data=table, source="synthetic data, 3 draws")
+    assert path == checkout / "figures" / "quick" / "curve.png"
+    assert path.read_bytes().startswith(b"\x89PNG")
+    pd.testing.assert_frame_equal(pd.read_csv(path.with_suffix(".csv")), table)
+    about = json.loads(path.with_suffix(".json").read_text())
+    assert about["parameters"] == {"profile": "quick", "k": 7}
+    assert about["notebook"] == "05_test"
+    assert about["caption"] == "profile quick · synthetic data, 3 draws"
+    assert about["libraries"]["torch"]
+    assert {"commit", "dirty", "environment", "seeds", "data", "runs", "written"} <= set(about)
+    assert "profile quick" in path.with_suffix(".svg").read_text()
+
+
+def test_the_same_figure_gives_the_same_svg(checkout):
+    figures.begin("05_test", {"profile": "quick", "k": 7})
+    texts = []
+    for _ in range(2):
+        path = figures.save_figure(plot(), "curve", data=pd.DataFrame(), source="synthetic data")
+        texts.append(path.with_suffix(".svg").read_text())
+    assert texts[0] == texts[1]
+
+
+def test_refusals(checkout):
+    with pytest.raises(RuntimeError, match="begin"):
+        figures.save_figure(plot(), "curve", data=pd.DataFrame(), source="synthetic data")
+    figures.begin("05_test", {"profile": "quick", "k": 7})
+    with pytest.raises(ValueError, match="runs .* or their source"):
+        figures.save_figure(plot(), "curve", data=pd.DataFrame())
+    with pytest.raises(ValueError, match="unknown notebook '06_none'; expected one of 05_test"):
+        figures.begin("06_none", {})
+
+
+def test_a_folder_that_cannot_be_written_raises_and_leaves_nothing(checkout):
+    figures.begin("05_test", {"profile": "quick", "k": 7})
+    (checkout / "figures").write_text("a file where the folder should be")
+    with pytest.raises(OSError):
+        figures.save_figure(plot(), "curve", data=pd.DataFrame(), source="synthetic data")
+
+
+def test_undeclared_parameters_are_refused(checkout):
+    assert notebooks.parameters("05_test") == {"profile": "quick", "k": 10}
+    with pytest.raises(ValueError, match="no parameter q; it declares profile, k"):
+        notebooks.check_parameters("05_test", {"q": 1})
