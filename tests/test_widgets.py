@@ -1,0 +1,74 @@
+"""The explorers' drawing functions, and that a slider's move draws anew."""
+
+from types import SimpleNamespace
+
+import matplotlib
+
+matplotlib.use("Agg")
+import ipywidgets
+import matplotlib.pyplot as plt
+import pytest
+import torch
+
+from rrahelpers import data, models, runs, widgets
+from rrahelpers.class_similarity import class_similarity, classrepsim
+from rrahelpers.neighbors import KNNGraph
+
+
+@pytest.fixture
+def run():
+    """A network with random weights where an explorer expects a run."""
+    torch.manual_seed(0)
+    model = models.build("resnet20", in_channels=1, width=0.5).eval()
+    return SimpleNamespace(model=lambda: model, preprocess=lambda images: runs.normalise(images, [0.3], [0.4]))
+
+
+@pytest.fixture
+def image_set():
+    return data.load("digits", "test", limit=40, image_size=32)
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def test_the_view_shows_what_classrepsim_measures(run, image_set):
+    view = widgets.class_similarity_view(run, image_set, samples=30, k=8)
+    table = classrepsim(run.model(), run.preprocess(image_set.images[:30]), image_set.labels[:30], k=5, progress=False)
+    for scale in ("2", "global"):
+        expected = table[table.scale == scale].value.tolist()
+        assert view.curve(scale, 5).value.tolist() == pytest.approx(expected)
+
+
+def test_draw_marks_the_layer_and_shows_the_query_with_its_neighbours(run, image_set):
+    view = widgets.class_similarity_view(run, image_set, samples=30, k=8)
+    curve, gallery = view.draw("stages.1.0", "4", 3, query=7)
+    g = view.graphs["stages.1.0", "4"].graph
+    value = class_similarity(KNNGraph(g.indices[:, :3], g.distances[:, :3]), image_set.labels[:30])
+    assert f"CS = {value:.3f}" in curve.axes[0].get_title()
+    shown = [ax.images[0].get_array() for ax in gallery.axes if ax.images]
+    expected = [image_set.images[i, 0].numpy() for i in [7, *g.indices[7, :3].tolist()]]
+    assert len(shown) == 4
+    assert all((a == b).all() for a, b in zip(shown, expected))
+
+
+def test_moving_a_slider_draws_again():
+    drawn = []
+
+    def draw(n, q):
+        drawn.append((n, q))
+        return [plt.figure()]
+
+    controls = {"n": ipywidgets.IntSlider(1, 0, 5), "q": ipywidgets.IntSlider(2, 0, 5)}
+    widgets._explorer(draw, controls)
+    controls["n"].value = 4
+    assert drawn == [(1, 2), (4, 2)]
+
+
+def test_prediction_figure_shows_the_five_likeliest_classes(run, image_set):
+    fig = widgets.prediction_figure(run.model(), run, image_set, 3)
+    probabilities = run.model()(run.preprocess(image_set.images[3:4])).softmax(1)[0].detach()
+    widths = [bar.get_width() for bar in fig.axes[1].patches]
+    assert widths == pytest.approx(sorted(probabilities.tolist(), reverse=True)[:5])
