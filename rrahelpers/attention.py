@@ -36,9 +36,10 @@ class STAC(nn.Module):
         super().__init__()
         if window != "global" and (not isinstance(window, int) or isinstance(window, bool) or window < 1):
             raise ValueError(f"STAC: window must be a positive integer or 'global', got {window!r}")
-        first, second = kernels or ((1, 1) if window == "global" else (3, 3))
-        if first % 2 == 0 or second % 2 == 0:
-            raise ValueError(f"STAC: kernels must have odd sides to keep the map's size, got {(first, second)}")
+        kernels = kernels or ((1, 1) if window == "global" else (3, 3))
+        if not isinstance(kernels, (list, tuple)) or len(kernels) != 2 or any(side % 2 == 0 for side in kernels):
+            raise ValueError(f"STAC: kernels must be two odd sides, which keep the map's size, got {kernels!r}")
+        first, second = kernels
         self.window = window
         whole = window == "global"
         self.condense = nn.AdaptiveAvgPool2d(1) if whole else nn.AvgPool2d(window, ceil_mode=True)
@@ -110,6 +111,8 @@ class SpatialAttention(nn.Module):
 
     def __init__(self, kernel=7):
         super().__init__()
+        if kernel % 2 == 0:
+            raise ValueError(f"SpatialAttention: kernel must have an odd side to keep the map's size, got {kernel}")
         self.conv = nn.Conv2d(2, 1, kernel, padding=kernel // 2)
 
     def forward(self, x):
@@ -126,6 +129,8 @@ class CBAM(nn.Module):
 
     def __init__(self, channels, reduction=16, kernel=7):
         super().__init__()
+        if reduction < 1:
+            raise ValueError(f"CBAM: reduction must be at least 1, got {reduction}")
         hidden = max(1, channels // reduction)
         self.shared = nn.Sequential(nn.Conv2d(channels, hidden, 1), nn.ReLU(), nn.Conv2d(hidden, channels, 1))
         self.average, self.maximum = nn.AdaptiveAvgPool2d(1), nn.AdaptiveMaxPool2d(1)

@@ -2,9 +2,10 @@
 
 import inspect
 
+from rrahelpers.models.attached import attach
 from rrahelpers.models.resnet import ResNet, resnet20, resnet34
 
-__all__ = ["build", "names", "ResNet", "resnet20", "resnet34"]
+__all__ = ["attach", "build", "names", "ResNet", "resnet20", "resnet34"]
 
 FAMILIES = {function.__name__: function for function in (resnet20, resnet34)}
 
@@ -29,7 +30,8 @@ def build(name, **options):
     if name in FAMILIES:
         accepted = set(inspect.signature(ResNet).parameters) - {"blocks", "widths"}
         if unknown := set(options) - accepted:
-            raise TypeError(f"{name} has no option {', '.join(sorted(unknown))}; it takes {', '.join(sorted(accepted))}")
+            raise TypeError(f"{name} has no option {', '.join(sorted(unknown))}; "
+                            f"it takes {', '.join(sorted(accepted))}")
         return FAMILIES[name](**options)
     library = name.removeprefix("torchvision/")
     if library not in _torchvision_models():
