@@ -1,0 +1,126 @@
+"""The command line: times, unknown names, what a packed archive holds, what is listed."""
+
+import argparse
+import tarfile
+
+import pytest
+
+from rrahelpers import grids, runs
+from rrahelpers.__main__ import duration, main
+
+TINY = ["--data", "digits", "--set", "width=0.25", "--set", "depth=0.34", "--set", "limit=64", "--set", "epochs=1"]
+
+
+def refused(capsys, *arguments):
+    """What is said when the command line refuses ``arguments``."""
+    with pytest.raises(SystemExit) as end:
+        main(list(arguments))
+    assert end.value.code == 2
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text, seconds", [("90", 90), ("90s", 90), ("9m", 540), ("1.5h", 5400), ("0", 0)])
+def test_durations(text, seconds):
+    assert duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "m", "9 m", "9min", "-9m", "1h30m", "1.h", "9d", "nan"])
+def test_what_is_no_duration(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="expected a time such as 90s, 9m or 1.5h, got"):
+        duration(text)
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["train", "resnet21", "--data", "digits"], ["unknown model 'resnet21'", "resnet20", "vgg16"]),
+    (["train", "resnet20", "--data", "digits", "--set", "colour=3"], ["no option colour", "attention", "width"]),
+    (["train", "resnet20", "--data", "digits", "--set", "epochs"], ["--set expects NAME=VALUE, got 'epochs'"]),
+    (["train", "resnet20", "--data", "digits", "--set", "epochs=0"], ["expected positive values", "'epochs': 0"]),
+    (["train", "resnet20", "--data", "digits", "--set", 'augmentation=["mixup"]'], ["mixup", "greyscale"]),
+    (["train", "resnet20", "--data", "a/b"], ["data set's name", "'a/b'"]),
+    (["train", "--grid", "nonsense"], ["unknown grid 'nonsense'", "classrepsim"]),
+    (["train", "--grid", "classrepsim", "--profile", "huge"], ["unknown profile 'huge'", "quick", "smoke"]),
+    (["train"], ["a model's name or --grid"]),
+    (["train", "resnet20", "--grid", "classrepsim"], ["a model's name or --grid"]),
+    (["train", "--grid", "classrepsim", "--set", "epochs=3"], ["--data and --set go with a model's name"]),
+    (["train", "--grid", "classrepsim", "--data", "digits"], ["--data and --set go with a model's name"]),
+    (["train", "resnet20", "--budget", "soon"], ["90s, 9m or 1.5h, got 'soon'"]),
+    (["dance"], ["train", "list", "figures"]),
+])
+def test_what_does_not_exist_is_refused_with_what_does(capsys, arguments, words):
+    said = refused(capsys, *arguments)
+    assert all(word in said for word in words), said
+
+
+def test_settings_go_to_the_recipe_or_to_the_model(capsys):
+    assert main(["train", "resnet20", *TINY, "--set", "attention=se", "--set", "augmentation=[]"]) == 0
+    run, = runs.stored_runs()
+    assert run.config.options == {"width": 0.25, "depth": 0.34, "attention": "se"}
+    assert (run.config.data, run.config.limit, run.config.epochs, run.config.augmentation) == ("digits", 64, 1, ())
+    said = capsys.readouterr().out
+    assert f"{run.accuracy:.2%} (complete)" in said and "1 of 1 runs are finished" in said
+
+
+@pytest.mark.parametrize("budget", ["0", "0s"])
+def test_a_budget_of_nothing_begins_nothing(capsys, budget):
+    assert main(["train", "resnet20", *TINY, "--budget", budget]) == 0
+    said = capsys.readouterr().out
+    assert "time is up after 0 of 1 epochs" in said
+    assert "0 of 1 runs are finished, 1 open: the same command goes on" in said
+    assert not runs.stored_runs()
+    assert main(["train", "resnet20", *TINY, "--budget", "9m"]) == 0
+    assert len(runs.stored_runs()) == 1
+
+
+def test_a_packed_run_is_all_there_and_usable_elsewhere(tmp_path, monkeypatch, capsys):
+    archive = tmp_path / "packed" / "runs.tar"
+    assert main(["train", "resnet20", *TINY]) == 0
+    run, = runs.stored_runs()
+    table = run.result("measure", {"k": 1}, lambda: run.history)
+    (run.folder / "record.json.99.tmp").write_text("left by a process that was killed")
+    (run.folder / "checkpoint.pt").write_text("likewise")
+    assert main(["train", "resnet20", *TINY, "--pack", str(archive)]) == 0
+    assert f"1 runs packed into {archive}" in capsys.readouterr().out
+
+    with tarfile.open(archive) as packed:
+        assert sorted(name.split("/", 1)[1].split("-")[0] for name in packed.getnames()) == [
+            "record.json", "results/measure", "results/measure", "weights.safetensors"]
+        packed.extractall(tmp_path / "elsewhere", filter="data")
+    monkeypatch.setenv("RRA_RUNS", str(tmp_path / "elsewhere"))
+    copy, = runs.stored_runs()
+    assert copy.record == run.record and copy.name == run.name
+    expected = run.model().state_dict()
+    assert all((tensor == expected[name]).all() for name, tensor in copy.model().state_dict().items())
+    assert copy.result("measure", {"k": 1}, lambda: pytest.fail("computed again")).equals(table)
+
+
+def test_what_one_data_set_lacks_does_not_keep_a_grid_from_the_others(tmp_path, monkeypatch, capsys):
+    archive = tmp_path / "runs.tar"
+    configs = [grids.recipe(data, epochs=1, limit=64, options={"width": 0.25, "depth": 0.34}, seed=seed)
+               for seed in (0, 1) for data in ("nowhere", "digits")]
+    monkeypatch.setattr(grids, "grid", lambda name, profile: configs)
+    assert main(["train", "--grid", "classrepsim", "--pack", str(archive)]) == 1
+    said = capsys.readouterr()
+    assert said.err.count("no data set 'nowhere'") == 2
+    assert "2 of 4 runs are finished, 2 failed" in said.out
+    assert {(run.config.data, run.config.seed) for run in runs.stored_runs()} == {("digits", 0), ("digits", 1)}
+    with tarfile.open(archive) as packed:
+        assert len([name for name in packed.getnames() if name.endswith("record.json")]) == 2
+
+
+def test_list(capsys):
+    assert main(["list"]) == 0
+    assert f"0 finished runs in {runs.store_root()}" in capsys.readouterr().out
+    main(["train", "resnet20", *TINY])
+    capsys.readouterr()
+    assert main(["list"]) == 0
+    run, = runs.stored_runs()
+    said = capsys.readouterr().out
+    assert "1 finished runs in" in said and run.name in said and f"{run.accuracy:.2%}" in said
+
+
+def test_list_names_a_record_that_is_damaged(capsys):
+    folder = runs.store_root() / "resnet20-digits-0"
+    folder.mkdir(parents=True)
+    (folder / "record.json").write_text("{")
+    assert main(["list"]) == 1
+    assert f"{folder / 'record.json'} is damaged" in capsys.readouterr().err
