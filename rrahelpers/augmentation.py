@@ -2,7 +2,8 @@
 
 The paper names crop, flip, rotation, colour jitter, greyscale and blur without their strengths; ours are the
 constants below. Crop, flip and rotation are one affine resampling, colour jitter and greyscale one affine map
-of the colours, so that the whole chain costs a few per cent of a ResNet20 training step.
+of the colours, so that the whole chain costs a few per cent of a ResNet20 training step. Contrast turns about the mean
+of all channels (torchvision: about the mean luma).
 """
 
 import math

@@ -1,16 +1,13 @@
 """Saving figures for a paper: PNG and SVG, the plotted numbers as CSV, and where they came from as JSON."""
 
 import datetime
-import importlib.metadata
-import subprocess
 
 import matplotlib.pyplot as plt
 
 from rrahelpers import notebooks, plots
 from rrahelpers.files import atomic, project_root, write_json
-from rrahelpers.runs import environment
+from rrahelpers.provenance import commit, environment, libraries
 
-LIBRARIES = ("torch", "torchvision", "numpy", "pandas", "scikit-learn", "pynndescent", "matplotlib", "seaborn", "rrahelpers")
 TITLES = {"digits": "digits", "cifar10": "CIFAR-10", "mnist": "MNIST", "tiny-imagenet-50": "Tiny-ImageNet-50"}
 
 _context = {}
@@ -63,7 +60,7 @@ def save_figure(fig, name, *, data, runs=(), source=None):
         "notebook": _context["notebook"], "parameters": _context["parameters"], "caption": text,
         "runs": sorted(run.name for run in runs), "seeds": sorted({run.config.seed for run in runs}),
         "data": {run.config.data: run.config.data_checksum for run in runs},
-        "libraries": {library: _version(library) for library in LIBRARIES}, "environment": environment(), **_commit(),
+        "libraries": libraries(), "environment": environment(), **commit(),
         "written": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
     })
     return folder / f"{name}.png"
@@ -82,23 +79,3 @@ def caption(runs, source=None):
     if note := _context["parameters"].get("data_note"):
         parts.append(note)
     return " · ".join(parts)
-
-
-def _version(library):
-    try:
-        return importlib.metadata.version(library)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _commit():
-    """The checkout's commit and whether the tree differed from it; nulls outside a checkout."""
-    def git(*arguments):
-        answer = subprocess.run(["git", "-C", str(project_root()), *arguments], capture_output=True, text=True)
-        return answer.stdout.strip() if answer.returncode == 0 else None
-
-    try:
-        commit, changes = git("rev-parse", "HEAD"), git("status", "--porcelain", "--untracked-files=no", "--", "rrahelpers", "notebooks")
-    except FileNotFoundError:
-        return {"commit": None, "dirty": None}
-    return {"commit": commit, "dirty": None if changes is None else bool(changes)}

@@ -9,8 +9,8 @@
 """
 
 import json
+import math
 import os
-import platform
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,7 @@ import torch
 from rrahelpers import models
 from rrahelpers.augmentation import AUGMENTATIONS
 from rrahelpers.files import atomic, data_root, digest, write_json
+from rrahelpers.provenance import environment
 
 FORMAT = 1  # raise when a record's layout changes; older folders are then refused by name
 COMMITTED_WEIGHTS = 4 * 2**20  # bytes; larger weights stay out of git
@@ -56,13 +57,17 @@ class RunConfig:
 
     def __post_init__(self):
         positive = {name: getattr(self, name) for name in ("epochs", "batch_size", "learning_rate")}
-        if bad := {name: value for name, value in positive.items() if not value > 0}:
+        if bad := {name: value for name, value in positive.items() if not 0 < value < math.inf}:
             raise ValueError(f"expected positive values, got {bad}")
+        if bad := {name: positive[name] for name in ("epochs", "batch_size") if not isinstance(positive[name], int)}:
+            raise ValueError(f"expected whole numbers, got {bad}")
         if not 0 <= self.warmup < 1 or not 0 <= self.final <= 1:
             raise ValueError(f"expected warmup in [0, 1) and final in [0, 1], got {self.warmup} and {self.final}")
         if unknown := set(self.augmentation) - set(AUGMENTATIONS):
             raise ValueError(f"unknown augmentation {sorted(unknown)}; expected some of {AUGMENTATIONS}")
-        # one spelling for one configuration: JSON has no tuples, and the order of augmentations means nothing
+        # one spelling for one configuration: 1 is 1.0, JSON has no tuples, the order of augmentations means nothing
+        for name in ("learning_rate", "momentum", "weight_decay", "warmup", "final"):
+            object.__setattr__(self, name, float(getattr(self, name)))
         object.__setattr__(self, "augmentation", tuple(a for a in AUGMENTATIONS if a in self.augmentation))
         object.__setattr__(self, "options", json.loads(json.dumps(self.options)))
 
@@ -128,13 +133,15 @@ class Run:
     def result(self, measure, parameters, compute):
         """The tidy table of ``measure`` under ``parameters`` (JSON), from the store, or from ``compute()`` and stored."""
         path = self.folder / "results" / f"{measure}-{digest(parameters)}.csv"
+        about = path.with_suffix(".json")
         if not path.exists():
             table = compute()
+            types = {column: str(dtype) for column, dtype in table.dtypes.items()}
             # the table last: where it is, its origin is known
-            write_json(path.with_suffix(".json"), {"measure": measure, "parameters": parameters, "environment": environment()})
+            write_json(about, {"measure": measure, "parameters": parameters, "types": types, "environment": environment()})
             with atomic(path) as temporary:
                 table.to_csv(temporary, index=False, float_format="%.8g")
-        return pd.read_csv(path)
+        return pd.read_csv(path, dtype=json.loads(about.read_text())["types"], keep_default_na=False, na_values=[""])
 
 
 def normalise(images, mean, std):
@@ -195,21 +202,3 @@ def read_record(folder):
         raise RunError(f"{path} is damaged (it has no {', '.join(sorted(missing))}); restore it with git checkout, "
                        "or move the folder away and train again")
     return record
-
-
-def environment():
-    """Versions and hardware, for records and provenance."""
-    cuda = torch.cuda.is_available()
-    return {
-        "python": platform.python_version(), "torch": torch.__version__, "platform": platform.system(),
-        "processor": _processor(), "cores": os.cpu_count(), "threads": torch.get_num_threads(),
-        "accelerator": torch.cuda.get_device_name() if cuda else None,
-    }
-
-
-def _processor():
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()

@@ -20,7 +20,8 @@ from tqdm.auto import tqdm
 from rrahelpers import data, models
 from rrahelpers.augmentation import augment
 from rrahelpers.files import atomic, digest, write_json
-from rrahelpers.runs import FORMAT, Run, RunConfig, environment, find, normalise, save_weights, store_root
+from rrahelpers.provenance import environment
+from rrahelpers.runs import FORMAT, Run, RunConfig, find, normalise, save_weights, store_root
 
 __all__ = ["RunConfig", "train", "resolve", "Interrupted", "default_device", "fast_precision"]
 
@@ -50,6 +51,7 @@ def train(config, *, device=None, deadline=None, wait=True):
 
     Returns the finished :class:`rrahelpers.runs.Run`. Raises :class:`Interrupted` at the deadline.
     """
+    models.check(config.model)
     try:
         config = resolve(config)
     except data.DataError:

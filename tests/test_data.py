@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from rrahelpers import data
+from rrahelpers import data, parquet
 from rrahelpers.data import DataError, ImageSet
 
 
@@ -176,7 +176,7 @@ def test_rra_data_comes_before_the_projects_own_folder(data_folder, tmp_path, mo
 def test_decoded_once(data_folder, monkeypatch):
     write_hub(data_folder / "toy" / "train-0.parquet", pictures(2, 4, 4), [0, 1], ["a", "b"])
     first = data.load("toy", "train")
-    monkeypatch.setattr(data, "_read_parquet", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr(parquet, "read", lambda *_: pytest.fail("decoded again"))
     second = data.load("toy", "train")
     assert torch.equal(first.images, second.images) and torch.equal(first.labels, second.labels)
     assert (first.classes, first.checksum, first.source) == (second.classes, second.checksum, second.source)
@@ -243,7 +243,7 @@ def test_whatever_byte_of_an_image_is_wrong_the_error_is_ours():
         damaged = bytearray(picture)
         damaged[position] ^= 0x80
         try:
-            data._decode([bytes(damaged)], Path("toy/train-0.parquet"))
+            parquet.decode([bytes(damaged)], Path("toy/train-0.parquet"))
         except DataError:
             refused += 1
     assert refused > len(picture) / 2

@@ -259,6 +259,13 @@ def test_a_result_is_computed_once_and_the_same_table_ever_after():
     assert about["measure"] == "classrepsim" and about["parameters"]["k"] == 10 and "torch" in about["environment"]
 
 
+def test_a_column_of_digits_stays_text():
+    run = Run(store())
+    scales = pd.DataFrame({"scale": ["1", "2"], "value": [0.5, 1.0]})
+    for _ in range(2):
+        assert run.result("classrepsim", {}, scales.copy).scale.tolist() == ["1", "2"]
+
+
 def test_results_are_kept_apart_by_measure_and_parameters():
     run = Run(store())
     for value, (measure, parameters) in enumerate([("a", {"k": 1}), ("a", {"k": 2}), ("b", {"k": 1})]):
@@ -351,3 +358,11 @@ def test_records_hold_no_nan(tmp_path):
     with pytest.raises(ValueError):
         files.write_json(path, {"loss": float("nan")})
     assert not list(tmp_path.iterdir())
+
+
+def test_one_spelling_for_numbers_and_whole_numbers_only():
+    assert replace(CONFIG, learning_rate=1, warmup=0).name == replace(CONFIG, learning_rate=1.0, warmup=0.0).name
+    with pytest.raises(ValueError, match="whole numbers, got {'epochs': 1.5}"):
+        replace(CONFIG, epochs=1.5)
+    with pytest.raises(ValueError, match="positive values, got {'learning_rate': inf}"):
+        replace(CONFIG, learning_rate=float("inf"))

@@ -33,12 +33,16 @@ def build(name, **options):
             raise TypeError(f"{name} has no option {', '.join(sorted(unknown))}; "
                             f"it takes {', '.join(sorted(accepted))}")
         return FAMILIES[name](**options)
-    library = name.removeprefix("torchvision/")
-    if library not in _torchvision_models():
-        raise ValueError(f"unknown model {name!r}; expected one of {', '.join(names())}")
+    check(name)
     from rrahelpers._torchvision import torchvision
 
-    return torchvision.models.get_model(library, weights=None, **options)
+    return torchvision.models.get_model(name.removeprefix("torchvision/"), weights=None, **options)
+
+
+def check(name):
+    """Raise ``ValueError`` for a name that :func:`build` doesn't know, with those that it does."""
+    if name not in FAMILIES and name.removeprefix("torchvision/") not in _torchvision_models():
+        raise ValueError(f"unknown model {name!r}; expected one of {', '.join(names())}")
 
 
 def _torchvision_models():
