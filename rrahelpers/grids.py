@@ -3,18 +3,29 @@
 A grid is a function from a notebook's parameters to a list of :class:`RunConfig`. Notebook and command line call the
 same function with the same profile (``notebooks/profiles/``), so that what ``train --grid`` trains is what the
 notebook finds.
+
+The grids of the STAC paper's tables are made of cells: the rows of :func:`rrahelpers.published.table`, each with the
+configurations of its networks, one for each seed.
 """
 
 import inspect
+import json
+from functools import partial
+from itertools import islice
 
+import pandas as pd
 import yaml
 
-from rrahelpers import notebooks
+from rrahelpers import data, notebooks, published, results, strategies, training
 from rrahelpers.augmentation import AUGMENTATIONS
-from rrahelpers.runs import RunConfig
+from rrahelpers.runs import RunConfig, RunError, stored_runs
 
 # Mirror images and other colours of a digit are not that digit.
 DATA_AUGMENTATION = {"digits": ("crop", "rotation"), "mnist": ("crop", "rotation")}
+# The column of the STAC paper's tables that a data set is held against.
+COLUMNS = {"cifar10": "CIFAR10", "digits": "CIFAR10", "tiny-imagenet-50": "Img64-50"}
+# The networks that everything else is compared with, by their options: base, STAC, SE, BAM in the standard placement.
+MAIN = ({}, {"attention": "stac"}, {"attention": "se"}, {"attention": "bam"})
 
 
 def recipe(data, model="resnet20", **fields):
@@ -28,7 +39,145 @@ def classrepsim(data_sets, image_sizes, epochs, seeds, learning_rate, train_limi
             for seed in range(seeds) for data, image_size in zip(data_sets, image_sizes, strict=True)]
 
 
-GRIDS = {"classrepsim": (classrepsim, "01_classrepsim")}
+def stac(data_sets, image_sizes, learning_rates, epochs, seeds, main_seeds, rows, train_limit):
+    """Table 1 of the STAC paper: for each data set the main networks, seed by seed, then the other rows."""
+    return _distinct(config for recipe_of in recipes(data_sets, image_sizes, learning_rates, epochs, train_limit)
+                     for config in _in_order(cells(1, recipe_of, seeds, main_seeds, rows)))
+
+
+def stac_ablations(data_sets, image_sizes, learning_rates, epochs, seeds, main_seeds, rows, stage_windows, train_limit,
+                   samples, k):
+    """Tables 2 to 5 of the STAC paper, one data set after the other.
+
+    First base and STAC, seed by seed; then the rows of tables 4, 3, 2 and 5; our own Max CS; the stage-by-window grid
+    (section 6.4); our own greedy choice. The two choices rest on stored runs: they join the list when these are there.
+    """
+    configs = []
+    for recipe_of in recipes(data_sets, image_sizes, learning_rates, epochs, train_limit):
+        arguments = recipe_of, seeds, main_seeds, rows
+        configs += _in_order(pd.concat([cells(number, *arguments) for number in (4, 3, 2, 5)], ignore_index=True))
+        configs += _configs(own_maximum_cs(recipe_of, seeds, main_seeds, samples, k, compute=False))
+        configs += _configs(stage_grid(recipe_of, seeds, stage_windows))
+        configs += _configs(own_greedy(recipe_of, seeds, main_seeds, stage_windows))
+    return _distinct(configs)
+
+
+GRIDS = {"classrepsim": (classrepsim, "01_classrepsim"), "stac": (stac, "02_stac_design"),
+         "stac-ablations": (stac_ablations, "03_stac_ablations")}
+
+
+def recipes(data_sets, image_sizes, learning_rates, epochs, train_limit):
+    """One function for each data set that makes a configuration: ``recipe_of(model, options=…, seed=…)``."""
+    return [partial(recipe, name, image_size=size, learning_rate=rate, epochs=epochs, limit=train_limit)
+            for name, size, rate in zip(data_sets, image_sizes, learning_rates, strict=True)]
+
+
+def cells(number, recipe_of, seeds, main_seeds, rows=None):
+    """The rows of one of the STAC paper's tables that a data set is held against, with their configurations.
+
+    Parameters
+    ----------
+    number: of the table, 1 to 5.
+    recipe_of: one of :func:`recipes`.
+    seeds: networks for each row; ``main_seeds`` for those of :data:`MAIN`.
+    rows: labels (of any of the tables) of the networks that are measured, None for all. A network has several labels
+        ("STAC - Standard", "P 8"), one is enough. The others have no configurations.
+
+    Returns :func:`rrahelpers.published.table`'s columns and ``configs``, a list for each row, by seed. Raises
+    ``ValueError`` for a data set without a column in the tables and for an unknown label.
+    """
+    name = recipe_of("").data
+    if name not in COLUMNS:
+        raise ValueError(f"the STAC paper's tables have no column for {name!r}; expected one of {', '.join(COLUMNS)}")
+    table = published.table(number)
+    table = table[table["data"] == COLUMNS[name]].reset_index(drop=True)
+    wanted = table.options.tolist() if rows is None else _options_of(rows)
+    counts = [0 if options not in wanted else main_seeds if options in MAIN else seeds for options in table.options]
+    return table.assign(configs=[_seeded(recipe_of, model, options, count)
+                                 for model, options, count in zip(table.model, table.options, counts)])
+
+
+def stage_grid(recipe_of, seeds, windows=None):
+    """STAC in one stage of ResNet20 alone, for every window that fits (section 6.4): stage, window, options, configs.
+
+    ``windows``: those to try, None for every power of two up to the stage's map.
+    """
+    rows = []
+    for stage in (1, 2, 3):
+        side = _image_side(recipe_of) // 2 ** (stage - 1)
+        for window in [2**i for i in range(side.bit_length())] if windows is None else windows:
+            if window <= side:
+                options = stac_options([window if stage == s else None for s in (1, 2, 3)])
+                rows.append({"stage": stage, "window": window, "options": options,
+                             "configs": _seeded(recipe_of, "resnet20", options, seeds)})
+    return pd.DataFrame(rows, columns=["stage", "window", "options", "configs"])
+
+
+def own_maximum_cs(recipe_of, seeds, main_seeds, samples, k, *, compute):
+    """Table 5's Max CS with windows from our own ClassRepSim curves: a row like those of :func:`cells`, or no row.
+
+    The curves are those of the base networks (all ``main_seeds`` of them). No row while one is not trained, or, without
+    ``compute``, while its curves are not stored.
+    """
+    runs = finished(_seeded(recipe_of, "resnet20", {}, main_seeds))
+    tables = [results.class_similarity_table(run, samples, k, compute=compute) for run in runs if run]
+    complete = len(tables) == main_seeds > 0 and all(table is not None for table in tables)
+    windows = strategies.maximum_class_similarity(pd.concat(tables)) if complete else None
+    return _own("Max CS", windows, recipe_of, seeds, main_seeds)
+
+
+def own_greedy(recipe_of, seeds, main_seeds, windows=None):
+    """Table 5's greedy windows from our own stage-by-window grid: a row like those of :func:`cells`, or no row.
+
+    No row until every network of :func:`stage_grid` is trained: a choice among some windows would change later on.
+    """
+    grid_runs = with_runs(stage_grid(recipe_of, seeds, windows))
+    complete = len(grid_runs) and all(len(row.runs) == len(row.configs) > 0 for row in grid_runs.itertuples())
+    accuracies = pd.DataFrame([{"stage": row.stage, "window": row.window, "accuracy": run.accuracy}
+                               for row in grid_runs.itertuples() for run in row.runs])
+    return _own("Greedy", strategies.greedy(accuracies) if complete else None, recipe_of, seeds, main_seeds)
+
+
+def stac_options(windows, kernels=None, placement="standard"):
+    """Options of ``models.build`` for STAC with one window for each stage, None for a stage without.
+
+    What is at its default is left out, so that one network has one name, in every table and explorer.
+    """
+    stages = [number for number, window in enumerate(windows, start=1) if window is not None]
+    if not stages:
+        return {}
+    chosen = {windows[number - 1] for number in stages}
+    window = chosen.pop() if len(chosen) == 1 else [8 if w is None else w for w in windows]
+    options = {"attention": "stac", "placement": placement, "window": window, "kernels": list(kernels or (3, 3)),
+               "stages": stages}
+    defaults = {"placement": "standard", "window": 8, "kernels": [3, 3], "stages": list(range(1, len(windows) + 1))}
+    return {name: value for name, value in options.items() if value != defaults.get(name)}
+
+
+def finished(configs):
+    """The stored run of each configuration, None where there is none; the store is read once.
+
+    Runs on several copies of a data set don't mix: where there are several, those on the data found here count. Raises
+    ``RunError`` where none of the copies is here.
+    """
+    stored = {}
+    for run in stored_runs():
+        stored.setdefault(_key(run.config), {})[run.config.data_checksum] = run
+    found = [stored.get(_key(config), {}) for config in configs]
+    checksums = {name: {c for config, runs in zip(configs, found) if config.data == name for c in runs}
+                 for name in {config.data for config in configs}}
+    chosen = {name: _choose_data(name, sums) for name, sums in checksums.items() if sums}
+    return [runs.get(chosen.get(config.data)) for config, runs in zip(configs, found)]
+
+
+def with_runs(table, train_missing=False):
+    """``table`` (with ``configs``) and a column ``runs``: the finished runs of each row, by seed.
+
+    ``train_missing`` trains what the store lacks; otherwise nothing is ever trained.
+    """
+    configs = [config for row in table.configs for config in row]
+    found = iter([training.train(config) for config in configs] if train_missing else finished(configs))
+    return table.assign(runs=[[run for run in islice(found, len(row)) if run] for row in table.configs])
 
 
 def profile_names():
@@ -48,11 +197,80 @@ def grid(name, profile_name):
     if name not in GRIDS:
         raise ValueError(f"unknown grid {name!r}; expected one of {', '.join(GRIDS)}")
     function, notebook = GRIDS[name]
-    own = profile(profile_name).get(notebook, {})
+    sections, declared = profile(profile_name), notebooks.parameters(notebook)
+    own = sections.get(notebook, {})
     notebooks.check_parameters(notebook, own)
-    parameters = {**notebooks.parameters(notebook), **own}
+    common = {key: value for key, value in sections.get("all", {}).items() if key in declared}
+    parameters = {**declared, **common, **own}
     return function(**{key: parameters[key] for key in inspect.signature(function).parameters})
 
 
 def _profiles():
     return notebooks.folder() / "profiles"
+
+
+def _seeded(recipe_of, model, options, seeds):
+    return [recipe_of(model, options=options, seed=seed) for seed in range(seeds)]
+
+
+def _options_of(labels):
+    """The options of the published rows with these labels."""
+    every = pd.concat([published.table(number) for number in published.TABLES])
+    if unknown := set(labels) - set(every.label):
+        raise ValueError(f"no row of the STAC paper's tables is called {', '.join(sorted(unknown))}; "
+                         f"expected some of: {'; '.join(every.label.unique())}")
+    return every[every.label.isin(labels)].options.tolist()
+
+
+def _configs(table):
+    """The configurations of a table of cells, a seed of every row before the next seed."""
+    most = max(map(len, table.configs), default=0)
+    return [row[seed] for seed in range(most) for row in table.configs if seed < len(row)]
+
+
+def _in_order(table):
+    """The main networks in the order of :data:`MAIN`, seed by seed, then the other rows."""
+    rank = table.options.map(lambda options: MAIN.index(options) if options in MAIN else len(MAIN))
+    main = table[rank < len(MAIN)].assign(rank=rank).sort_values("rank", kind="stable")
+    return [*_configs(main), *_configs(table[rank == len(MAIN)])]
+
+
+def _distinct(configs):
+    return list({json.dumps(config.as_dict(), sort_keys=True): config for config in configs}.values())
+
+
+def _own(strategy, windows, recipe_of, seeds, main_seeds):
+    """A row of :func:`cells` for windows of our own choice; without windows an empty table."""
+    columns = ["label", "model", "options", "windows", "configs"]
+    if windows is None:
+        return pd.DataFrame(columns=columns)
+    options = stac_options(windows)
+    configs = _seeded(recipe_of, "resnet20", options, main_seeds if options in MAIN else seeds)
+    label = f"{strategy}, ours ({' '.join(map(str, windows))})"
+    return pd.DataFrame([[label, "resnet20", options, windows, configs]], columns=columns)
+
+
+def _image_side(recipe_of):
+    """Pixels: as configured, or those of the published column."""
+    if (size := recipe_of("").image_size) is not None:
+        return size
+    return int(cells(4, recipe_of, 0, 0)["image_size"].iloc[0])
+
+
+def _key(config):
+    """A configuration without its data's checksum, as text."""
+    return json.dumps({key: value for key, value in config.as_dict().items() if key != "data_checksum"}, sort_keys=True)
+
+
+def _choose_data(name, checksums):
+    if len(checksums) == 1:
+        return next(iter(checksums))
+    try:
+        here = data.checksum(name)
+    except data.DataError:
+        here = None
+    if here not in checksums:
+        copies = ", ".join(sorted(checksums))
+        raise RunError(f"the store has runs on {len(checksums)} copies of {name} ({copies}), none of "
+                       f"which is the one found here ({here}); bring one of them, or move the other runs away")
+    return here

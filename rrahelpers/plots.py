@@ -73,3 +73,42 @@ def neighbour_graph(places, edges, labels, ax):
     ax.scatter(*places.T, c=[sns.color_palette("husl", int(max(labels)) + 1)[y] for y in labels], s=9, zorder=2, lw=0)
     ax.set(xticks=[], yticks=[])
     return ax
+
+
+def top1_panels(tables):
+    """Top-1 accuracy published (left) and measured (right), a row of panels for each data set. Returns the figure.
+
+    ``tables``: {(published data, measured data): table as of :func:`rrahelpers.comparison.top1`}. Error bars are one
+    standard deviation over seeds; a hollow dot is a single network; the dotted line is what others are compared with.
+    """
+    longest = [table.label.nunique() for table in tables.values()]
+    fig, grid = plt.subplots(len(tables), 2, figsize=(7.2, 0.5 + sum(0.24 * n + 0.65 for n in longest)), squeeze=False,
+                             height_ratios=[n + 2.5 for n in longest])
+    for row, (titles, table) in zip(grid, tables.items()):
+        for ax, who, title, colour in zip(row, ("published", "measured"), titles, (OTHER, SAME)):
+            _top1_panel(ax, table[table.who == who].reset_index(drop=True), colour)
+            ax.set(title=f"{who}: {title}", xlabel="top-1 accuracy (%)")
+        row[1].set_yticklabels([])
+    return fig
+
+
+def _top1_panel(ax, table, colour):
+    for place, cell in enumerate(table.itertuples()):
+        if cell.status in ("printed", "measured"):
+            spread = cell.std if cell.seeds > 1 else None
+            ax.errorbar(cell.mean, place, xerr=spread, fmt="o", ms=5, color=colour, capsize=2, lw=1.2,
+                        mfc=colour if cell.seeds > 1 else "white")
+            if cell.reference:
+                ax.axvline(cell.mean, color="0.5", lw=1, ls=":", zorder=0)
+        else:
+            ax.text(0.5, place, cell.status, transform=ax.get_yaxis_transform(), ha="center", va="center", color="0.5",
+                    fontsize=8, bbox={"fc": "white", "lw": 0, "pad": 1})
+    shown = table[table.status.isin(("printed", "measured"))]
+    spread = shown["std"].fillna(0)
+    low, high = (shown["mean"] - spread).min(), (shown["mean"] + spread).max()
+    if shown.empty:
+        ax.set_xticks([])
+    elif high - low < 0.5:
+        ax.set_xlim(low - 0.5, high + 0.5)  # rounding is no difference
+    ax.set(ylim=(len(table) - 0.4, -0.6), yticks=range(len(table)))
+    ax.set_yticklabels(table.label)

@@ -131,10 +131,15 @@ class Run:
         return normalise(images, self.record["mean"], self.record["std"])
 
     def result(self, measure, parameters, compute):
-        """The tidy table of ``measure`` under ``parameters`` (JSON), from the store, or from ``compute()`` and stored."""
+        """The tidy table of ``measure`` under ``parameters`` (JSON), from the store, or from ``compute()`` and stored.
+
+        Where the store lacks it and ``compute`` is None, the answer is None.
+        """
         path = self.folder / "results" / f"{measure}-{digest(parameters)}.csv"
         about = path.with_suffix(".json")
         if not path.exists():
+            if compute is None:
+                return None
             table = compute()
             types = {column: str(dtype) for column, dtype in table.dtypes.items()}
             # the table last: where it is, its origin is known

@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 import pytest
 import torch
 
-from rrahelpers import data, models, runs, widgets
+from rrahelpers import complexity, data, models, published, runs, widgets
 from rrahelpers.class_similarity import class_similarity, classrepsim
 from rrahelpers.neighbors import KNNGraph
 
@@ -72,3 +72,32 @@ def test_prediction_figure_shows_the_five_likeliest_classes(run, image_set):
     probabilities = run.model()(run.preprocess(image_set.images[3:4])).softmax(1)[0].detach()
     widths = [bar.get_width() for bar in fig.axes[1].patches]
     assert widths == pytest.approx(sorted(probabilities.tolist(), reverse=True)[:5])
+
+
+def test_stac_costs_are_counted_and_the_reach_is_the_formulas():
+    counted, table = widgets.stac_costs([8, 2, None], kernels=(3, 1))
+    model = models.build("resnet20", attention="stac", window=[8, 2, 8], stages=[1, 2], kernels=(3, 1))
+    assert counted == complexity.count(model, (3, 32, 32))
+    assert table.condensed.tolist() == [4, 8, 0]
+    assert table.places.tolist() == [24, 6, 0]  # window (3 + 1 - 1)
+    assert table.pixels.tolist() == [24, 12, 0]  # strides 1, 2, 4
+    _, whole = widgets.stac_costs(["global", 16, 8])
+    assert whole.pixels.tolist() == [32, 32, 32]
+
+
+def test_stac_costs_reproduce_the_printed_default():
+    counted, _ = widgets.stac_costs([8, 8, 8])
+    assert (published.as_printed(counted.flops, "1.0M"), published.as_printed(counted.params, "1K")) == ("42.3M", "563K")
+
+
+def test_stac_figure_tells_the_accuracy_of_the_network_that_is_meant():
+    trained = [SimpleNamespace(config=SimpleNamespace(options={"attention": "stac"}), accuracy=a) for a in (0.8, 0.9)]
+    assert widgets.stac_figure([8, 8, 8], runs=trained).axes[0].get_title() == "top-1: 85.0 % (2 seeds)"
+    assert widgets.stac_figure([8, 8, 4], runs=trained).axes[0].get_title() == "top-1: not trained"
+
+
+def test_the_stac_explorer_offers_windows_that_fit():
+    explorer = widgets.stac_explorer()
+    stages = [child for child in explorer.children if getattr(child, "description", "").startswith("stage")]
+    assert [[value for _, value in stage.options] for stage in stages] == [
+        [None, 1, 2, 4, 8, 16, 32, "global"], [None, 1, 2, 4, 8, 16, "global"], [None, 1, 2, 4, 8, "global"]]

@@ -1,0 +1,261 @@
+"""Nearest-neighbour graphs side by side: FAISS flat, scikit-learn, pynndescent and rrahelpers.
+
+    python benchmarks/neighbors.py [--quick]
+
+One graph and the five-scale pyramid of ResNet20's stem (16 x 32 x 32 = 16,384 features) on CIFAR-10 images, all methods
+taking turns on the same features, each in a fresh process that uses all cores; then how time and memory grow with the
+number of samples and of features. Writes ``benchmarks/results/neighbors.json``, ``.md`` and ``.png`` (``--quick``:
+fewer samples and repetitions, into ``results/quick``). A library that isn't installed is reported as such.
+"""
+
+import argparse
+import importlib.metadata
+import json
+import multiprocessing
+import os
+import resource
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from rrahelpers import data, models
+from rrahelpers.features import extract
+from rrahelpers.neighbors import SCALES, knn_graph, pyramid_graphs
+from rrahelpers.runs import environment, normalise, stored_runs
+
+K = 10
+PACKAGES = {"FAISS flat": "faiss-cpu", "scikit-learn brute force": "scikit-learn", "pynndescent": "pynndescent"}
+METHODS = ("rrahelpers", *PACKAGES)
+
+
+def without_self(indices):
+    """[n, k + 1] with or without the sample itself to [n, k]."""
+    keep = indices != np.arange(len(indices))[:, None]
+    return np.take_along_axis(indices, np.argsort(~keep, axis=1, kind="stable")[:, :K], 1)
+
+
+def one_graph(method, x):
+    if method == "rrahelpers":
+        return knn_graph(x, K).indices.numpy()
+    x = x.numpy()
+    if method == "FAISS flat":
+        import faiss
+
+        index = faiss.IndexFlatL2(x.shape[1])
+        index.add(x)
+        return without_self(index.search(x, K + 1)[1])
+    if method == "scikit-learn brute force":
+        from sklearn.neighbors import NearestNeighbors
+
+        return NearestNeighbors(n_neighbors=K, algorithm="brute").fit(x).kneighbors(return_distance=False)
+    from pynndescent import NNDescent
+
+    return without_self(NNDescent(x, n_neighbors=K + 1, random_state=0).neighbor_graph[0])
+
+
+def pooled(x, scale):
+    return (x if scale == 1 else F.avg_pool2d(x, x.shape[-1] if scale == "global" else scale)).flatten(1)
+
+
+def graphs(method, x, scales):
+    """{scale: indices}. The other libraries get each pooled map by itself."""
+    if method == "rrahelpers" and len(scales) > 1:
+        return {scale: graph.indices.numpy() for scale, graph in pyramid_graphs(x, scales, K).items()}
+    return {scale: one_graph(method, pooled(x, scale).contiguous()) for scale in scales}
+
+
+def peak_memory():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def child(method, path, n, scales, warm, answer):
+    """One timed run in a process of its own; ``warm`` compiles what compiles and starts the threads."""
+    try:
+        if warm:
+            graphs(method, torch.randn(300, 4, 32, 32, generator=torch.Generator().manual_seed(0)), scales)
+        x = torch.from_numpy(np.load(path)[:n])
+        before = peak_memory()
+        start = time.perf_counter()
+        found = graphs(method, x, scales)
+        answer.put({"seconds": time.perf_counter() - start, "peak": peak_memory(), "before": before, "found": found})
+    except Exception as error:  # the table says what a library did
+        answer.put({"error": f"{type(error).__name__}: {error}"})
+
+
+def timed(method, path, n, scales):
+    context = multiprocessing.get_context("spawn")
+    answer = context.Queue()
+    process = context.Process(target=child, args=(method, path, n, scales, True, answer))
+    process.start()
+    result = answer.get()
+    process.join()
+    if "error" in result:
+        raise RuntimeError(f"{method}: {result['error']}")
+    return result
+
+
+def truth(x, scales, sample=200):
+    """{scale: (rows, bool [sample, n])}: for some samples, who is among the k nearest (ties included), by float64 products."""
+    rows, found = torch.linspace(0, len(x) - 1, min(sample, len(x))).long(), {}
+    for scale in scales:
+        z = pooled(x, scale)
+        centre = z.mean(0).double()
+        own = z[rows].double() - centre
+        parts = (part.double() - centre for part in z.split(1000))
+        squared = torch.cat([own.square().sum(1)[:, None] + part.square().sum(1) - 2 * own @ part.T for part in parts], 1)
+        squared[torch.arange(len(rows)), rows] = torch.inf
+        found[scale] = rows, squared <= squared.kthvalue(K, dim=1, keepdim=True).values * (1 + 1e-9)
+    return found
+
+
+def recall(found, true):
+    """Mean share of the true neighbours that were found, over all scales."""
+    return float(np.mean([near.gather(1, torch.from_numpy(found[scale]).long()[rows]).double().mean().item()
+                          for scale, (rows, near) in true.items()]))
+
+
+def installed(method):
+    try:
+        return importlib.metadata.version(PACKAGES[method]) if method in PACKAGES else "this version"
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def stem_features(n):
+    """ResNet20's stem on n CIFAR-10 test images: of a stored run where there is one, else untrained."""
+    images = data.load("cifar10", "test", limit=n)
+    run = next((r for r in stored_runs() if r.config.model == "resnet20" and r.config.data == "cifar10"), None)
+    if run:
+        return extract(run.model(), run.preprocess(images.images), ["stem"])["stem"], f"trained ({run.name})"
+    torch.manual_seed(0)
+    model = models.build("resnet20", num_classes=10, in_channels=3)
+    return extract(model, normalise(images.images, *images.statistics()), ["stem"])["stem"], "untrained"
+
+
+def compare(path, x, scales, methods, repetitions):
+    """Rows of the table; the methods take turns, so that a change of the machine's load meets them all."""
+    results = {method: [] for method in methods}
+    for repetition in range(repetitions):
+        for method in methods:
+            results[method].append(timed(method, path, len(x), scales))
+            print(f"  {method}, {len(scales)} scale(s), run {repetition + 1}: {results[method][-1]['seconds']:.2f} s", flush=True)
+    rows, true = [], truth(x, scales)
+    for method in METHODS:
+        if method not in methods:
+            rows.append({"method": method, "version": None, "why": "left out" if installed(method) else "not installed"})
+            continue
+        runs = results[method]
+        rows.append({"method": method, "version": installed(method), "seconds": median(r["seconds"] for r in runs),
+                     "all_seconds": [round(r["seconds"], 3) for r in runs], "peak_bytes": max(r["peak"] for r in runs),
+                     "features_loaded_bytes": max(r["before"] for r in runs), "recall": recall(runs[0]["found"], true)})
+    reference = next((row["seconds"] for row in rows if row["method"] == "FAISS flat" and row["version"]), None)
+    for row in rows:
+        row["ratio_to_faiss"] = row["seconds"] / reference if reference and row["version"] else None
+    return rows
+
+
+def growth(folder, sizes, dimensions, fixed_n):
+    """Time and memory of one graph of rrahelpers on random features, against n and against the dimension."""
+    rows = []
+    for kind, n, dimension in [*(("n", n, 1024) for n in sizes), *(("dimension", fixed_n, d) for d in dimensions)]:
+        path = Path(folder) / "growth.npy"
+        np.save(path, np.random.default_rng(0).standard_normal((n, dimension, 1, 1), dtype=np.float32))
+        result = timed("rrahelpers", path, n, (1,))
+        rows.append({"kind": kind, "n": n, "dimension": dimension, "seconds": result["seconds"],
+                     "extra_bytes": result["peak"] - result["before"]})
+        print(f"  n={n}, {dimension} features: {result['seconds']:.2f} s", flush=True)
+        path.unlink()
+    return rows
+
+
+def markdown(report):
+    machine = report["machine"]
+    lines = ["# Nearest-neighbour graphs side by side", "",
+             f"{machine['processor']}, {machine['cores']} cores, {machine['memory_bytes'] / 2**30:.0f} GiB, "
+             f"torch {machine['torch']}; "
+             f"bfloat16 units: {'yes' if machine['bfloat16_units'] else 'no'}. {report['features']}; k = {K}. "
+             "Medians of interleaved runs, each in a process of its own, warmed up; peak memory is the whole process'. "
+             f"Load average at the start: {report['load_before']:.1f}.", ""]
+    for title, rows in report["tables"].items():
+        lines += [f"## {title}", "", "| method | version | seconds | of FAISS | recall | peak memory, GB |",
+                  "| --- | --- | --- | --- | --- | --- |"]
+        for row in rows:
+            if not row["version"]:
+                lines.append(f"| {row['method']} | {row['why']} | | | | |")
+                continue
+            ratio = f"{row['ratio_to_faiss']:.2f}" if row["ratio_to_faiss"] else ""
+            lines.append(f"| {row['method']} | {row['version']} | {row['seconds']:.2f} | {ratio} "
+                         f"| {row['recall']:.4f} | {row['peak_bytes'] / 1e9:.2f} |")
+        lines.append("")
+    lines += ["## Growth of one exact graph", "", "| samples | features | seconds | memory beside the features, GB |", "| --- | --- | --- | --- |"]
+    lines += [f"| {r['n']:,} | {r['dimension']:,} | {r['seconds']:.2f} | {r['extra_bytes'] / 1e9:.2f} |" for r in report["growth"]]
+    return "\n".join(lines) + "\n"
+
+
+def plot(rows, path):
+    import matplotlib
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
+    by_n, by_dimension = ([r for r in rows if r["kind"] == kind] for kind in ("n", "dimension"))
+    n, seconds = [r["n"] for r in by_n], [r["seconds"] for r in by_n]
+    axes[0].loglog(n, seconds, "o-", label="measured")
+    axes[0].loglog(n, [seconds[-1] * (m / n[-1])**2 for m in n], "k:", label="proportional to n²")
+    axes[0].set(xlabel="samples (1,024 features)", ylabel="seconds")
+    axes[0].legend()
+    axes[1].plot(n, [r["extra_bytes"] / 2**30 for r in by_n], "o-", label="measured")
+    axes[1].axhline(2, color="k", linestyle=":", label="the memory argument")
+    axes[1].set(xlabel="samples (1,024 features)", ylabel="memory beside the features, GiB")
+    axes[1].legend()
+    axes[2].loglog([r["dimension"] for r in by_dimension], [r["seconds"] for r in by_dimension], "o-")
+    axes[2].set(xlabel=f"features ({by_dimension[0]['n']:,} samples)", ylabel="seconds")
+    figure.savefig(path, dpi=150)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="2,000 samples, one repetition, small growth")
+    parser.add_argument("--samples", type=int, help="images of the comparison (10,000; quick: 2,000)")
+    parser.add_argument("--repetitions", type=int, help="of each method (3; quick: 1)")
+    parser.add_argument("--no-growth", action="store_true", help="leave the growth out; an earlier report's is kept")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
+    options = parser.parse_args()
+    folder = Path(__file__).parent / "results" / ("quick" if options.quick else "")
+    folder.mkdir(parents=True, exist_ok=True)
+    samples = options.samples or (2000 if options.quick else 10000)
+    repetitions = options.repetitions or (1 if options.quick else 3)
+    methods = [method for method in options.methods if installed(method)]
+
+    from rrahelpers._exact_neighbors import bfloat16_units
+    load = os.getloadavg()[0]
+    x, origin = stem_features(samples)
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "features.npy"
+        np.save(path, x.numpy())
+        tables = {"One graph": compare(path, x, (1,), methods, repetitions),
+                  "The five-scale pyramid": compare(path, x, SCALES, methods, repetitions)}
+        previous = folder / "neighbors.json"
+        if options.no_growth:
+            rows = json.loads(previous.read_text())["growth"] if previous.exists() else []
+        else:
+            sizes = (500, 1000, 2000) if options.quick else (2000, 5000, 10000, 20000, 50000)
+            rows = growth(scratch, sizes, (64, 256, 1024) if options.quick else (64, 256, 1024, 4096, 16384), sizes[-1] if options.quick else 5000)
+    machine = {**environment(), "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+               "bfloat16_units": bfloat16_units(torch.device("cpu"))}
+    report = {"machine": machine, "load_before": load, "k": K, "tables": tables, "growth": rows,
+              "features": f"ResNet20's stem, {origin}, on {samples:,} CIFAR-10 images: {x[0].numel():,} features"}
+    previous.write_text(json.dumps(report, indent=1) + "\n")
+    (folder / "neighbors.md").write_text(markdown(report))
+    if rows:
+        plot(rows, folder / "neighbors.png")
+    print(markdown(report))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""Published beside measured: accuracies over seeds, differences with their confidence, counts.
+
+Tables come from :func:`rrahelpers.grids.cells` (published columns), their ``runs`` from
+:func:`rrahelpers.grids.with_runs`. Accuracies are top-1 in percent, differences in percentage points.
+"""
+
+import json
+import math
+from functools import cache
+from typing import NamedTuple
+
+import pandas as pd
+import torch
+
+from rrahelpers import complexity, models, published
+
+PUBLISHED_SEEDS = 8  # STAC paper, section 3.1: every printed number is the average of 8 networks
+
+
+class Sample(NamedTuple):
+    """Mean and standard deviation (with n - 1; NaN for one) of ``n`` numbers."""
+
+    mean: float
+    std: float
+    n: int
+
+
+class Difference(NamedTuple):
+    """A difference of means and its confidence interval; ``low`` and ``high`` are NaN where there is none."""
+
+    value: float
+    low: float
+    high: float
+
+
+def sample(values):
+    """The :class:`Sample` of some numbers. NaN (a run that diverged) is left out; without numbers, all is NaN."""
+    values = pd.Series(values, dtype=float).dropna()
+    return Sample(float(values.mean()), float(values.std()), len(values))
+
+
+def welch(first, second, confidence=0.95):
+    """``first`` less ``second`` with Welch's confidence interval for unequal variances, from two :class:`Sample`.
+
+    The interval is NaN where one of the two has fewer than two numbers, or neither varies at all.
+    """
+    from scipy.stats import t
+
+    value = first.mean - second.mean
+    if min(first.n, second.n) < 2:
+        return Difference(value, math.nan, math.nan)
+    a, b = first.std**2 / first.n, second.std**2 / second.n
+    if not a + b > 0:
+        return Difference(value, math.nan, math.nan)
+    freedom = (a + b) ** 2 / (a**2 / (first.n - 1) + b**2 / (second.n - 1))
+    half = float(t.ppf((1 + confidence) / 2, freedom)) * (a + b) ** 0.5
+    return Difference(value, value - half, value + half)
+
+
+def measured(runs):
+    """Top-1 accuracies of some runs, in percent, as a :class:`Sample`."""
+    return sample([100 * run.accuracy for run in runs])
+
+
+def top1(table, reference):
+    """Published and measured accuracy of every row, tidy: for plots, and as the figure's data.
+
+    ``reference``: the options of the network that others are compared with.
+
+    Returns two rows for each row of ``table``: label, who ("published", "measured"), mean, std, seeds, status, and the
+    difference to the reference with low and high. ``status``: "measured", "not trained yet" (it is in the grid) or
+    "not in this profile"; of published rows "printed", "unstable" (no number is printed), or nothing for a row of ours.
+    """
+    samples = [(row, Sample(row.accuracy, row.accuracy_std, PUBLISHED_SEEDS), measured(row.runs))
+               for row in table.itertuples()]
+    base = next(((p, m) for row, p, m in samples if row.options == reference), None)
+    if base is None:
+        raise ValueError(f"no row has the reference's options {reference}; labels: {', '.join(table.label)}")
+    rows = []
+    for row, printed, ours in samples:
+        itself = row.options == reference
+        for who, value, other, status in (("published", printed, base[0], _printed_status(row, printed)),
+                                          ("measured", ours, base[1], _measured_status(row, ours))):
+            difference = Difference(0.0 if value.n else math.nan, math.nan, math.nan) if itself else welch(value, other)
+            rows.append({"label": row.label, "who": who, **value._asdict(), "status": status, "reference": itself,
+                         "difference": difference.value, "low": difference.low, "high": difference.high})
+    return pd.DataFrame(rows).rename(columns={"n": "seeds"})
+
+
+def top1_for_reading(table, reference):
+    """:func:`top1` as text, one row for each row of ``table``, differences with their 95 % intervals."""
+    tidy = top1(table, reference)
+    columns = {}
+    for who in ("published", "measured"):
+        rows = tidy[tidy.who == who]
+        columns[f"{who} top-1 (%)"] = [_mean(row) for row in rows.itertuples()]
+        columns[f"{who} difference [95 %]"] = [_difference(row) for row in rows.itertuples()]
+    return pd.DataFrame({"": table.label.tolist(), **columns}).set_index("")
+
+
+def with_counts(table):
+    """``table`` (rows of :func:`rrahelpers.published.table`) with ``counted_flops`` and ``counted_params``."""
+    counts = [count(row.model, row.options, row.image_size, row.num_classes) for row in table.itertuples()]
+    return table.assign(counted_flops=[c.flops for c in counts], counted_params=[c.params for c in counts])
+
+
+def count(model, options, image_size, num_classes):
+    """:func:`rrahelpers.complexity.count` of an untrained network for colour images of ``image_size`` pixels."""
+    return _count(model, json.dumps(options, sort_keys=True), image_size, num_classes)
+
+
+def counts_for_reading(table):
+    """Published and counted FLOPs and parameters, as printed, with a mark where they differ."""
+    columns = {}
+    for what in ("flops", "params"):
+        if table[what].notna().any():
+            pairs = list(zip(table[what].where(table[what].notna(), None), table[f"counted_{what}"]))
+            columns[f"published {what}"] = [printed or "" for printed, _ in pairs]
+            columns[f"counted {what}"] = [_counted(printed, number) for printed, number in pairs]
+    return pd.DataFrame({"": table.label.tolist(), **columns}).set_index("")
+
+
+@cache
+def _count(model, options, image_size, num_classes):
+    # "meta" computes nothing, as large networks need; small ones are spared the compiler that its first use loads
+    with torch.device("cpu" if model == "resnet20" else "meta"):
+        network = models.build(model, **json.loads(options), num_classes=num_classes)
+    return complexity.count(network, (3, image_size, image_size))
+
+
+def _counted(printed, number):
+    text = published.as_printed(number, printed or "1.0M")
+    return text if printed in (None, text) else f"{text} (differs)"
+
+
+def _printed_status(row, printed):
+    return "printed" if not math.isnan(printed.mean) else "" if ", ours" in row.label else "unstable"
+
+
+def _measured_status(row, ours):
+    if ours.n:
+        return "measured"
+    return "diverged" if row.runs else "not trained yet" if row.configs else "not in this profile"
+
+
+def _mean(row):
+    if row.status not in ("measured", "printed"):
+        return row.status
+    spread = "" if math.isnan(row.std) else f" ± {row.std:.1f}"
+    seeds = "" if row.status == "printed" else f" ({row.seeds} seed{'s' * (row.seeds > 1)})"
+    return f"{row.mean:.1f}{spread}{seeds}"
+
+
+def _difference(row):
+    if row.reference:
+        return "reference"
+    if math.isnan(row.difference):
+        return ""
+    if math.isnan(row.low):
+        return f"{row.difference:+.1f} (no conclusion: too few seeds)"
+    return f"{row.difference:+.1f} [{row.low:+.2f}, {row.high:+.2f}]"

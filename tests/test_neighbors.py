@@ -1,0 +1,313 @@
+"""The neighbour graphs against brute force in float64, on ordinary and on adversarial data."""
+
+import json
+import subprocess
+import sys
+from concurrent.futures import Future
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from rrahelpers import _exact_neighbors as engine
+from rrahelpers.neighbors import KNNGraph, knn_graph, pyramid_graphs
+
+
+def brute_force(x, k):
+    """Squared distances by direct float64 differences; a stable sort, so ties go to the lower index."""
+    x = x.double().flatten(1)
+    squared = torch.stack([(x - row).square().sum(1) for row in x])
+    squared.fill_diagonal_(torch.inf)
+    squared, indices = squared.sort(dim=1, stable=True)
+    return indices[:, :k], squared[:, :k].sqrt()
+
+
+def check(graph, x, k):
+    indices, distances = brute_force(x, k)
+    assert torch.equal(graph.indices, indices)
+    torch.testing.assert_close(graph.distances.double(), distances, rtol=2e-6, atol=0)
+
+
+def normal(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture
+def maps():
+    """Maps [120, 3, 12, 12] with structure at every scale."""
+    return sum(F.interpolate(normal(120, 3, s, s, seed=s), 12) for s in (1, 3, 6, 12))
+
+
+def near_ties():
+    """All points nearly at one distance from one another: a simplex with differences in the seventh digit."""
+    return torch.eye(90) + 1e-7 * normal(90, 90)
+
+
+def tiny_differences():
+    """Large norms with tiny differences: neighbours decided by the last bits of float32."""
+    base = 1000 * normal(1, 200)
+    return torch.cat([base + 1e-4 * normal(60, 200, seed=1), -base + 1e-4 * normal(60, 200, seed=2)])
+
+
+ADVERSARIAL = {
+    "near ties": near_ties(),
+    "exact ties": torch.randint(0, 2, (150, 8), generator=torch.Generator().manual_seed(0)).float(),
+    "simplex": torch.eye(80),
+    "duplicates": normal(25, 30).repeat(5, 1),
+    "half zero": torch.cat([torch.zeros(70, 30), normal(50, 30)]),
+    "constant": torch.full((60, 7), 3.0),
+    "tiny differences": tiny_differences(),
+    "large offset": 1e5 + normal(120, 50),
+    "one outlier": torch.cat([normal(100, 40), 1e6 * normal(1, 40, seed=3)]),
+    "huge": 1e30 * normal(90, 40),
+    "tiny": 1e-30 * normal(90, 40),
+    "mixed sizes": normal(100, 40) * torch.logspace(-12, 12, 100)[:, None],
+    "float64": 1e9 + 1e-3 * normal(80, 20).double(),
+    "whole numbers": torch.randint(0, 255, (90, 30), generator=torch.Generator().manual_seed(0), dtype=torch.uint8),
+    "half precision": normal(100, 30).half(),
+    "wide": normal(100, 6000),
+    "wide near ties": torch.cat([normal(1, 5000) + 1e-6 * normal(100, 5000, seed=1), normal(50, 5000, seed=2)]),
+}
+
+
+@pytest.mark.parametrize("name", ADVERSARIAL)
+def test_exact_on_adversarial_data(name):
+    x = ADVERSARIAL[name]
+    check(knn_graph(x, 5), x, 5)
+
+
+@pytest.mark.parametrize("bfloat16", [True, False])
+def test_both_precisions_are_exact(maps, monkeypatch, bfloat16):
+    monkeypatch.setattr(engine, "bfloat16_units", lambda device: bfloat16)
+    monkeypatch.setattr(engine, "WIDE", 8)  # coordinates from which a band is rounded
+    for x in (maps, ADVERSARIAL["tiny differences"], ADVERSARIAL["duplicates"], ADVERSARIAL["near ties"]):
+        check(knn_graph(x, 4), x, 4)
+
+
+@pytest.mark.parametrize("bfloat16", [True, False])
+def test_the_lower_bounds_hold_and_are_of_use(maps, monkeypatch, bfloat16):
+    """Every lower bound lies below the true squared distance; for ordinary data by less than a few percent."""
+    monkeypatch.setattr(engine, "WIDE", 8)
+    for x, useful in ((maps, True), (100 * torch.exp(3 * normal(60, 3, 12, 12)), False), (maps + 1e4, True)):
+        windows = [(12, 12), (6, 6), (3, 3), (1, 1)]
+        plan = engine.Plan(windows, x.double().mean(0), 2.0**-6, bfloat16, len(x) - 1)
+        block = engine.Block(engine.Source(x), plan)
+        for (h, w), ((low, index),) in zip(windows, engine.pair_candidates(block, block, plan.width)):
+            z = F.avg_pool2d((x.double() - x.double().mean(0)) * plan.unit, (h, w)).flatten(1) * (h * w)**0.5
+            true = torch.stack([(z - row).square().sum(1) for row in z]).gather(1, index)
+            assert (low <= true).all()
+            if useful:
+                assert ((true - low) <= 0.04 * true.median()).all()
+
+
+def test_the_bands_keep_distances(maps):
+    windows = [(12, 12), (6, 6), (3, 3), (1, 1)]
+    z = maps.double()
+    _, bands = engine.decompose(z, windows)
+    assert sum(band.shape[1] for band in bands) == 3 * 144
+    for i, window in enumerate(windows):
+        pooled = F.avg_pool2d(z, window).flatten(1)
+        so_far = torch.cat(bands[:i + 1], 1)
+        torch.testing.assert_close(F.pdist(so_far), F.pdist(pooled) * window[0])
+
+
+def test_every_scale_of_a_pyramid(maps):
+    scales = (1, 2, 3, 4, 6, 12, "global")  # 2 and 3 are not nested
+    graphs = pyramid_graphs(maps, scales, 6)
+    assert list(graphs) == list(scales)
+    for scale, graph in graphs.items():
+        check(graph, F.avg_pool2d(maps.double(), 12 if scale == "global" else scale), 6)
+    assert torch.equal(graphs[12].indices, graphs["global"].indices)
+
+
+def test_a_pyramid_without_its_finest_scale_and_of_an_oblong_map():
+    x = normal(60, 4, 4, 8)
+    graphs = pyramid_graphs(x, (2, "global"), 3)
+    check(graphs[2], F.avg_pool2d(x.double(), 2), 3)
+    check(graphs["global"], x.double().mean((2, 3)), 3)
+
+
+def test_pooled_copies_and_large_norms_with_tiny_differences():
+    """Maps that differ, whose pooled maps are equal or differ by less than float32 holds of them."""
+    x = 1000 * normal(40, 2, 1, 1).expand(40, 2, 4, 4).repeat(3, 1, 1, 1) + 0
+    x[:, :, ::2] += torch.arange(120.0)[:, None, None, None] / 2**12
+    x[:, :, 1::2] -= torch.arange(120.0)[:, None, None, None] / 2**12
+    for scale, graph in pyramid_graphs(x, (1, 2, "global"), 4).items():
+        check(graph, F.avg_pool2d(x.double(), 4 if scale == "global" else scale), 4)
+
+
+def test_features_count_as_a_map_of_one_pixel():
+    x = normal(50, 9)
+    graphs = pyramid_graphs(x, (1, "global"), 3)
+    check(graphs[1], x, 3)
+    check(graphs["global"], x, 3)
+    with pytest.raises(ValueError, match="2 x 2 does not divide a map of 1 x 1"):
+        pyramid_graphs(x, (2,), 3)
+
+
+@pytest.mark.parametrize("k", [1, 29])
+def test_smallest_and_largest_k(k):
+    for x in (normal(30, 5), torch.ones(30, 5)):
+        check(knn_graph(x, k), x, k)
+
+
+def test_a_case_worked_by_hand():
+    graph = knn_graph(torch.tensor([[0.0], [1.0], [3.0], [1.0]]), 2)
+    assert graph.indices.tolist() == [[1, 3], [3, 0], [1, 3], [1, 0]]
+    assert graph.distances.tolist() == [[1, 1], [0, 1], [2, 2], [0, 1]]
+    assert len(graph) == 4 and graph.k == 2
+
+
+def test_cosine():
+    x = normal(100, 12) * torch.logspace(-3, 3, 100)[:, None]
+    unit = x.double() / x.double().norm(dim=1, keepdim=True)
+    indices, distances = brute_force(unit, 6)
+    graph = knn_graph(x, 6, metric="cosine")
+    assert torch.equal(graph.indices, indices)
+    torch.testing.assert_close(graph.distances.double(), distances.square() / 2, rtol=2e-6, atol=0)
+    x[7] = 0
+    with pytest.raises(ValueError, match="zero sample in row 7"):
+        knn_graph(x, 6, metric="cosine")
+
+
+def test_scikit_learn_agrees():
+    neighbours = pytest.importorskip("sklearn.neighbors")
+    x = normal(200, 20)
+    distances, indices = neighbours.NearestNeighbors(n_neighbors=8, algorithm="brute").fit(x.double().numpy()).kneighbors()
+    graph = knn_graph(x.numpy(), 8)
+    np.testing.assert_array_equal(graph.indices, indices)
+    np.testing.assert_allclose(graph.distances, distances, rtol=1e-5)
+
+
+def test_little_memory_a_memory_map_and_deterministic(tmp_path, monkeypatch):
+    x = normal(500, 8, 8, 8)
+    np.save(tmp_path / "x.npy", x.numpy())
+    sizes = []
+    encode = engine.Search.encode
+    monkeypatch.setattr(engine.Search, "encode", lambda self, *a: sizes.append(self.block) or encode(self, *a))
+    for memory in (2**20, 2**21, 2**31):
+        graphs = pyramid_graphs(np.load(tmp_path / "x.npy", mmap_mode="r"), (1, 2, "global"), 5, memory=memory)
+        for scale, graph in graphs.items():
+            check(graph, F.avg_pool2d(x.double(), 8 if scale == "global" else scale), 5)
+    assert min(sizes) < 200 and max(sizes) == 500  # small blocks were used, and one for all
+
+
+def test_too_few_candidates_are_found_out(monkeypatch):
+    """With bounds that say little, rows are looked at again, and the answer stays exact."""
+    calls = []
+    again = engine.Search.look_again
+    monkeypatch.setattr(engine.Search, "look_again", lambda self, *a: calls.append(1) or again(self, *a))
+    x = ADVERSARIAL["near ties"]
+    check(knn_graph(x, 3), x, 3)
+    assert calls
+
+
+class Recorder:
+    """An executor that runs a job at once and counts."""
+
+    def __init__(self):
+        self.jobs = 0
+
+    def submit(self, f, *args):
+        self.jobs += 1
+        future = Future()
+        future.set_result(f(*args))
+        return future
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+def test_an_executor_gives_the_same(metric):
+    executor, x = Recorder(), torch.cat([normal(400, 30), normal(20, 30).repeat(2, 1)])
+    graph, serial = knn_graph(x, 5, metric=metric, executor=executor), knn_graph(x, 5, metric=metric)
+    assert executor.jobs == 21  # pairs of 6 blocks
+    assert torch.equal(graph.indices, serial.indices) and torch.equal(graph.distances, serial.distances)
+
+
+PROGRAM = """
+import json, torch
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from rrahelpers.neighbors import knn_graph
+
+if __name__ == "__main__":
+    x = torch.randn(300, 20, generator=torch.Generator().manual_seed(0))
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as executor:
+        print(json.dumps(knn_graph(x, 4, executor=executor).indices.tolist()))
+"""
+
+
+def test_two_processes(tmp_path):
+    (tmp_path / "program.py").write_text(PROGRAM)
+    out = subprocess.run([sys.executable, tmp_path / "program.py"], capture_output=True, text=True, check=True)
+    assert json.loads(out.stdout) == knn_graph(normal(300, 20), 4).indices.tolist()
+
+
+def test_a_dask_cluster():
+    distributed = pytest.importorskip("distributed")
+    x = normal(300, 20)
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, \
+            distributed.Client(cluster) as client:
+        graph = knn_graph(x, 4, executor=client.get_executor())
+    check(graph, x, 4)
+
+
+def test_pynndescent():
+    pytest.importorskip("pynndescent")
+    x = normal(600, 10)
+    graph, exact = knn_graph(x, 10, method="pynndescent", seed=1), knn_graph(x, 10)
+    found = (graph.indices[:, :, None] == exact.indices[:, None]).any(2).float().mean()
+    assert 0.9 < found <= 1
+    assert torch.equal(graph.indices, knn_graph(x, 10, method="pynndescent", seed=1).indices)
+    copies = torch.cat([x[:100]] * 3 + [torch.zeros(60, 10)])
+    graph = knn_graph(copies, 5, method="pynndescent")
+    assert (graph.indices != torch.arange(360)[:, None]).all() and (graph.indices >= 0).all()
+    assert all(len(set(row)) == 5 for row in graph.indices.tolist())
+
+
+def with_value(value):
+    x = torch.zeros(20, 3)
+    x[4, 1] = x[9, 0] = x[9, 2] = value
+    return x
+
+
+@pytest.mark.parametrize("x, k, options, error, message", [
+    (with_value(torch.nan), 3, {}, ValueError, "3 NaN or infinite values in 2 of 20 rows, the first in row 4"),
+    (with_value(torch.inf), 3, {}, ValueError, "3 NaN or infinite"),
+    (torch.zeros(20, 3), 0, {}, ValueError, "1 <= k < 20 .* got k=0"),
+    (torch.zeros(20, 3), 20, {}, ValueError, "1 <= k < 20 .* got k=20"),
+    (torch.zeros(20, 3), 2.5, {}, TypeError, "whole number k, got 2.5"),
+    (torch.zeros(20), 3, {}, ValueError, r"\[N, D\].*got shape \(20,\)"),
+    (torch.zeros(0, 3), 3, {}, ValueError, r"at least one sample.*\(0, 3\)"),
+    (torch.zeros(20, 0), 3, {}, ValueError, r"one feature.*\(20, 0\)"),
+    ([[1.0]], 3, {}, TypeError, "got list"),
+    (torch.zeros(20, 3, dtype=torch.complex64), 3, {}, TypeError, "real numbers, got torch.complex64"),
+    (torch.zeros(20, 3), 3, {"metric": "manhattan"}, ValueError, "'manhattan'; expected 'euclidean' or 'cosine'"),
+    (torch.zeros(20, 3), 3, {"method": "lsh"}, ValueError, "'lsh'; expected 'exact' or 'pynndescent'"),
+    (torch.zeros(20, 3), 3, {"memory": 100}, ValueError, "memory .* got 100"),
+    (torch.zeros(20, 3), 3, {"method": "pynndescent", "executor": 1}, ValueError, "exact method only"),
+])
+def test_bad_input(x, k, options, error, message):
+    with pytest.raises(error, match=message):
+        knn_graph(x, k, **options)
+
+
+@pytest.mark.parametrize("shape, scales, message", [
+    ((20, 2, 6, 6), (4,), "4 x 4 does not divide a map of 6 x 6"),
+    ((20, 2, 6, 6), (1, 12), "12 x 12 does not divide a map of 6 x 6"),
+    ((20, 2, 6, 4), (3,), "3 x 3 does not divide a map of 6 x 4"),
+    ((20, 2, 6, 6), (0,), "got 0"),
+    ((20, 2, 6, 6), ("all",), "got 'all'"),
+    ((20, 2, 6, 6), (), "at least one scale"),
+    ((20, 2, 6), (1,), r"got shape \(20, 2, 6\)"),
+])
+def test_bad_scales(shape, scales, message):
+    with pytest.raises(ValueError, match=message):
+        pyramid_graphs(torch.zeros(shape), scales, 3)
+
+
+def test_a_graph_checks_its_form():
+    with pytest.raises(ValueError, match="of one shape"):
+        KNNGraph(torch.zeros(3, 2, dtype=torch.int64), torch.zeros(3, 1))
+    with pytest.raises(TypeError, match="int64 indices"):
+        KNNGraph(torch.zeros(3, 2), torch.zeros(3, 2))
