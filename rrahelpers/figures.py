@@ -17,7 +17,7 @@ def begin(notebook, namespace):
     """Say which notebook the figures of this process belong to, and set the project's style for them.
 
     A notebook's first code cell after the parameters calls this. ``namespace`` is the notebook's ``globals()``: the values of its declared parameters are read from there, among
-    them ``profile``, which names the figures' folder, and ``data_note``, where a profile's data need a remark.
+    them ``profile``, which names the figures' folder, and ``data_notes``, remarks on data sets for the captions.
     """
     declared = notebooks.parameters(notebook)
     if "profile" not in declared:
@@ -72,10 +72,10 @@ def caption(runs, source=None):
     for data in dict.fromkeys(run.config.data for run in runs):
         chosen = [run for run in runs if run.config.data == data]
         seeds, epochs = {run.config.seed for run in chosen}, {run.config.epochs for run in chosen}
-        parts.append(f"{TITLES.get(data, data)}: {len(seeds)} seed{'s' * (len(seeds) > 1)}, "
+        note = _context["parameters"].get("data_notes", {}).get(data)
+        title = TITLES.get(data, data) + (f" ({note})" if note else "")
+        parts.append(f"{title}: {len(seeds)} seed{'s' * (len(seeds) > 1)}, "
                      f"{'/'.join(map(str, sorted(epochs)))} epoch{'s' * (max(epochs) > 1)}")
     if source:
         parts.append(source)
-    if note := _context["parameters"].get("data_note"):
-        parts.append(note)
     return " · ".join(parts)
