@@ -15,6 +15,10 @@ test: $(READY)  ## every test, and every notebook in the smoke profile
 lab: $(READY)  ## JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks
 
+bench: $(READY)  ## side by side with other libraries; writes benchmarks/results/
+	$(BIN)/python -m pip install --quiet faiss-cpu
+	$(BIN)/python benchmarks/neighbors.py
+
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv

@@ -15,8 +15,8 @@ import torch  # noqa: F401
 __version__ = "0.1.0"
 
 MODULES = (
-    "attention", "augmentation", "batch", "class_similarity", "complexity", "data", "features", "figures", "grids",
-    "models", "neighbors", "notebooks", "plots", "published", "runs", "training", "widgets",
+    "attention", "augmentation", "batch", "class_similarity", "comparison", "complexity", "data", "features", "figures",
+    "grids", "models", "neighbors", "notebooks", "plots", "published", "results", "runs", "strategies", "training", "widgets",
 )
 
 

@@ -133,7 +133,7 @@ class Run:
     def result(self, measure, parameters, compute):
         """The tidy table of ``measure`` under ``parameters`` (JSON), from the store, or from ``compute()`` and stored.
 
-        Where the store lacks it and ``compute`` is None, the answer is None.
+        Where the store lacks it and ``compute`` is None, the answer is None. A damaged file raises :class:`RunError`.
         """
         path = self.folder / "results" / f"{measure}-{digest(parameters)}.csv"
         about = path.with_suffix(".json")
@@ -146,7 +146,11 @@ class Run:
             write_json(about, {"measure": measure, "parameters": parameters, "types": types, "environment": environment()})
             with atomic(path) as temporary:
                 table.to_csv(temporary, index=False, float_format="%.8g")
-        return pd.read_csv(path, dtype=json.loads(about.read_text())["types"], keep_default_na=False, na_values=[""])
+        try:
+            return pd.read_csv(path, dtype=json.loads(about.read_text())["types"], keep_default_na=False, na_values=[""])
+        except (OSError, ValueError, KeyError) as error:
+            raise RunError(f"{path} or its {about.name} is damaged or from another version ({error!r}); restore both with "
+                           "git checkout, or delete them and they are computed again") from error
 
 
 def normalise(images, mean, std):

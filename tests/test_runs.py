@@ -266,6 +266,16 @@ def test_a_column_of_digits_stays_text():
         assert run.result("classrepsim", {}, scales.copy).scale.tolist() == ["1", "2"]
 
 
+@pytest.mark.parametrize("damage", ["{", "{}", None])
+def test_a_damaged_result_is_named_and_not_computed_over(damage):
+    run = Run(store())
+    run.result("classrepsim", {}, TABLE.copy)
+    about, = (run.folder / "results").glob("*.json")
+    about.unlink() if damage is None else about.write_text(damage)
+    with pytest.raises(RunError, match="classrepsim-.*csv or its .*json is damaged .*computed again"):
+        run.result("classrepsim", {}, TABLE.copy)
+
+
 def test_results_are_kept_apart_by_measure_and_parameters():
     run = Run(store())
     for value, (measure, parameters) in enumerate([("a", {"k": 1}), ("a", {"k": 2}), ("b", {"k": 1})]):
