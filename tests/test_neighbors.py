@@ -181,7 +181,7 @@ def test_scikit_learn_agrees():
 
 
 def test_little_memory_a_memory_map_and_deterministic(tmp_path, monkeypatch):
-    x = normal(260, 8, 8, 8)
+    x = normal(260, 16, 8, 8)
     np.save(tmp_path / "x.npy", x.numpy())
     sizes = []
     encode = engine.Search.encode
