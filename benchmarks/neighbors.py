@@ -26,7 +26,8 @@ import torch.nn.functional as F
 from rrahelpers import data, models
 from rrahelpers.features import extract
 from rrahelpers.neighbors import SCALES, knn_graph, pyramid_graphs
-from rrahelpers.runs import environment, normalise, stored_runs
+from rrahelpers.provenance import environment
+from rrahelpers.runs import normalise, stored_runs
 
 K = 10
 PACKAGES = {"FAISS flat": "faiss-cpu", "scikit-learn brute force": "scikit-learn", "pynndescent": "pynndescent"}
