@@ -24,6 +24,7 @@ import torch
 import torch.nn.functional as F
 
 from rrahelpers import data, models
+from rrahelpers.devices import bfloat16_units
 from rrahelpers.features import extract
 from rrahelpers.neighbors import SCALES, knn_graph, pyramid_graphs
 from rrahelpers.provenance import environment
@@ -233,7 +234,6 @@ def main():
     repetitions = options.repetitions or (1 if options.quick else 3)
     methods = [method for method in options.methods if installed(method)]
 
-    from rrahelpers._exact_neighbors import bfloat16_units
     load = os.getloadavg()[0]
     x, origin = stem_features(samples)
     with tempfile.TemporaryDirectory() as scratch:

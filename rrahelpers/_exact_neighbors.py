@@ -37,6 +37,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from rrahelpers.devices import bfloat16_units
+
 UNIT = 2.0**-24  # of float32: the relative error of one rounding
 PANEL = 4096  # coordinates in one matrix product; the error bound grows with it
 WIDE = 1024  # coordinates from which a band is worth bfloat16
@@ -414,11 +416,3 @@ class Search:
                 i, d, _ = self.settle(scale, part[some], values, index)
                 indices.append(i), squared.append(d)
         return torch.cat(indices), torch.cat(squared)
-
-
-def bfloat16_units(device):
-    """Whether bfloat16 products are faster than float32's here: CUDA, and CPUs with AVX-512 bfloat16 or AMX units."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == "cpu" and torch.backends.mkldnn.is_available() and (
-        torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

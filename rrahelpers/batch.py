@@ -18,7 +18,6 @@ from tqdm.auto import tqdm
 
 from rrahelpers import data, grids, notebooks
 from rrahelpers.files import digest, project_root, write_json
-from rrahelpers.runs import find
 
 
 @dataclass
@@ -133,7 +132,7 @@ def _key(name, profile, given, data_sets):
     code = {str(path.relative_to(package)): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in sorted(package.rglob("*")) if path.is_file() and "__pycache__" not in path.parts}
     trained = [run.name for grid, (_, notebook) in grids.GRIDS.items() if notebook == name
-               for run in map(find, grids.grid(grid, profile)) if run]
+               for run in grids.finished(grids.grid(grid, profile)) if run]
     return digest([cells, given, code, [_checksum(data_set) for data_set in data_sets], trained])
 
 

@@ -11,9 +11,7 @@ import torch
 from tqdm.auto import tqdm
 
 from rrahelpers.features import each_layer, layer_names
-from rrahelpers.neighbors import KNNGraph, pyramid_graphs
-
-SCALES = (1, 2, 4, 8, "global")
+from rrahelpers.neighbors import SCALES, KNNGraph, pyramid_graphs
 
 
 @dataclass(frozen=True)

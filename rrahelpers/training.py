@@ -19,11 +19,12 @@ from tqdm.auto import tqdm
 
 from rrahelpers import data, models
 from rrahelpers.augmentation import augment
+from rrahelpers.devices import bfloat16_units
 from rrahelpers.files import atomic, digest, write_json
 from rrahelpers.provenance import environment
 from rrahelpers.runs import FORMAT, Run, RunConfig, find, normalise, save_weights, store_root
 
-__all__ = ["RunConfig", "train", "resolve", "Interrupted", "default_device", "fast_precision"]
+__all__ = ["RunConfig", "train", "resolve", "Interrupted", "default_device"]
 
 EVALUATION_BATCH = 500
 
@@ -72,13 +73,6 @@ def train(config, *, device=None, deadline=None, wait=True):
 
 def default_device():
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def fast_precision(device):
-    """Whether bfloat16 is worth it: on CUDA, and on CPUs with AVX-512 bfloat16 or AMX units."""
-    if torch.device(device).type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    return getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)() or torch.cpu._is_amx_tile_supported()
 
 
 def _train(config, folder, device, deadline):
@@ -147,7 +141,7 @@ class _Trainer:
         self.config, self.model, self.optimiser, self.device = config, model, optimiser, device
         self.mean, self.std = mean, std
         self.sets = {split: (s.images.to(device), s.labels.to(device)) for split, s in sets.items()}
-        self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=fast_precision(device))
+        self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=bfloat16_units(device))
         self.forward = torch.compile(model) if device.type == "cuda" else model
         self.batch = min(config.batch_size, len(sets["train"]))
         self.steps = len(sets["train"]) // self.batch  # the last, smaller batch is left out

@@ -1,0 +1,12 @@
+"""What the hardware at hand does fast."""
+
+import torch
+
+
+def bfloat16_units(device):
+    """Whether bfloat16 products are faster than float32's: on CUDA, and on CPUs with AVX-512 bfloat16 or AMX units."""
+    device = torch.device(device)
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and torch.backends.mkldnn.is_available() and (
+        getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)() or torch.cpu._is_amx_tile_supported())
