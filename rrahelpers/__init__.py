@@ -16,7 +16,7 @@ __version__ = "0.1.0"
 
 MODULES = (
     "attention", "augmentation", "batch", "class_similarity", "comparison", "complexity", "data", "features", "figures",
-    "grids", "models", "neighbors", "notebooks", "plots", "published", "results", "runs", "strategies", "training", "widgets",
+    "grids", "models", "neighbors", "notebooks", "plots", "profiles", "published", "results", "runs", "strategies", "training", "widgets",
 )
 
 

@@ -1,16 +1,21 @@
 """The command line: ``python -m rrahelpers train|figures|list``."""
 
 import argparse
+import contextlib
 import json
+import multiprocessing
 import re
 import sys
 import tarfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import fields
 from pathlib import Path
 
-from rrahelpers.data import DataError
-from rrahelpers.runs import RunError
+import torch
+
+from rrahelpers.devices import cores_each
+from rrahelpers.runs import Run, RunError
 
 UNITS = {"s": 1, "m": 60, "h": 3600}
 
@@ -28,6 +33,7 @@ def main(arguments=None):
     train.add_argument("--profile", default="study")
     train.add_argument("--budget", type=duration, metavar="TIME", help="begin no epoch that would end later than this, e.g. 9m")
     train.add_argument("--device")
+    train.add_argument("--jobs", type=int, default=1, help="networks side by side; the cores are shared out")
     train.add_argument("--pack", type=Path, metavar="FILE.tar", help="afterwards, pack records, weights and results of these runs")
     train.set_defaults(run=run_train)
 
@@ -61,7 +67,7 @@ def duration(text):
 
 def run_train(options):
     from rrahelpers import grids
-    from rrahelpers.training import Interrupted, train
+    from rrahelpers.training import Interrupted, train_all
 
     if bool(options.model) == bool(options.grid):
         raise ValueError("train takes a model's name or --grid, one of the two")
@@ -70,25 +76,33 @@ def run_train(options):
     configs = grids.grid(options.grid, options.profile) if options.grid else [single(options)]
     deadline = None if options.budget is None else time.monotonic() + options.budget
     finished, open_, failed = [], [], []
-    for number, config in enumerate(configs, start=1):
-        print(f"[{number}/{len(configs)}] {config.as_dict()}", flush=True)
-        try:
-            run = train(config, device=options.device, deadline=deadline, wait=not options.grid)
-        except Interrupted as reason:
-            print(f"  {reason}")
-            open_.append(config)
-            continue
-        except (DataError, RunError) as error:  # the others are still worth training, and packing
-            print(f"  {error}", file=sys.stderr, flush=True)
-            failed.append(config)
-            continue
-        finished.append(run)
-        print(f"  {run.folder}: top-1 {run.accuracy:.2%} ({run.record['status']})", flush=True)
+    with workers(options.jobs) as executor:
+        outcomes = train_all(configs, executor=executor, device=options.device, deadline=deadline, wait=not options.grid)
+        for number, config in enumerate(configs, start=1):
+            print(f"[{number}/{len(configs)}] {config.as_dict()}", flush=True)
+            outcome = next(outcomes)
+            if isinstance(outcome, Run):
+                finished.append(outcome)
+                print(f"  {outcome.folder}: top-1 {outcome.accuracy:.2%} ({outcome.record['status']})", flush=True)
+            elif isinstance(outcome, Interrupted):
+                open_.append(config)
+                print(f"  {outcome}", flush=True)
+            else:
+                failed.append(config)
+                print(f"  {outcome}", file=sys.stderr, flush=True)
     if options.pack:
         pack(finished, options.pack)
     print(f"{len(finished)} of {len(configs)} runs are finished" + (f", {len(open_)} open: the same command goes on with them" if open_ else "")
           + (f", {len(failed)} failed" if failed else ""))
     return 1 if failed else 0
+
+
+def workers(jobs):
+    """A context with an executor of so many processes that share out the cores; with None for a single job."""
+    threads = cores_each(jobs)
+    if jobs == 1:
+        return contextlib.nullcontext()
+    return ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), torch.set_num_threads, (threads,))
 
 
 def single(options):

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from rrahelpers import data, grids, notebooks
+from rrahelpers import data, grids, notebooks, profiles, runs
+from rrahelpers.devices import cores_each
 from rrahelpers.files import digest, project_root, write_json
 
 
@@ -45,10 +46,8 @@ def run_notebooks(profile, only=(), *, force=False, jobs=1):
     anything runs.
     """
     chosen = select(only)
-    if jobs < 1:
-        raise ValueError(f"jobs must be at least 1, got {jobs}")
-    given = {name: parameters(name, profile) for name in chosen}
-    cores = max(1, (os.cpu_count() or 1) // jobs)
+    cores = cores_each(jobs)
+    given = {name: profiles.parameters(name, profile) for name in chosen}
     os.environ |= {variable: str(cores) for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")}
     with ThreadPoolExecutor(jobs) as pool, tqdm(total=len(chosen), desc=f"{profile} figures", unit="notebook") as bar:
         def one(name):
@@ -67,17 +66,6 @@ def select(only):
     if unknown := [start for start in only if not any(name.startswith(start) for name in names)]:
         raise ValueError(f"no notebook begins with {', '.join(unknown)}; there are {', '.join(names)}")
     return [name for name in names if not only or name.startswith(tuple(only))]
-
-
-def parameters(name, profile):
-    """A notebook's parameters under a profile: those for all that it declares, and its own, which it must declare."""
-    sections = grids.profile(profile)
-    if unknown := set(sections) - {"all", *notebooks.names()}:
-        raise ValueError(f"profile {profile} has sections for no notebook: {', '.join(sorted(unknown))}")
-    own = sections.get(name, {})
-    notebooks.check_parameters(name, own)
-    declared = notebooks.parameters(name)
-    return {**{key: value for key, value in sections.get("all", {}).items() if key in declared}, **own}
 
 
 def summary(outcomes):
@@ -132,7 +120,7 @@ def _key(name, profile, given, data_sets):
     code = {str(path.relative_to(package)): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in sorted(package.rglob("*")) if path.is_file() and "__pycache__" not in path.parts}
     trained = [run.name for grid, (_, notebook) in grids.GRIDS.items() if notebook == name
-               for run in grids.finished(grids.grid(grid, profile)) if run]
+               for run in runs.finished(grids.grid(grid, profile)) if run]
     return digest([cells, given, code, [_checksum(data_set) for data_set in data_sets], trained])
 
 

@@ -1,6 +1,15 @@
-"""What the hardware at hand does fast."""
+"""What the hardware at hand has and does fast."""
+
+import os
 
 import torch
+
+
+def cores_each(jobs):
+    """Processor cores for each of so many processes. Raises ``ValueError`` for fewer than one job."""
+    if jobs < 1:
+        raise ValueError(f"jobs must be at least 1, got {jobs}")
+    return max(1, (os.cpu_count() or 1) // jobs)
 
 
 def bfloat16_units(device):

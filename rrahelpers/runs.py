@@ -18,7 +18,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from rrahelpers import models
+from rrahelpers import data, models
 from rrahelpers.augmentation import AUGMENTATIONS
 from rrahelpers.files import atomic, data_root, digest, write_json
 from rrahelpers.provenance import environment
@@ -171,16 +171,46 @@ def stored_runs():
 
 
 def find(config):
-    """The finished run of ``config``, or None. Without a checksum, one stored on whatever data, if there is just one."""
-    if config.data_checksum is not None:
-        folder = store_root() / config.name
-        return Run(folder) if (folder / "record.json").exists() else None
-    wanted = config.as_dict()
-    found = [run for run in stored_runs() if {k: v for k, v in run.record["config"].items() if k != "data_checksum"} == wanted]
-    if len(found) > 1:
-        raise RunError(f"{len(found)} stored runs fit {wanted} on different data: {', '.join(r.name for r in found)}; "
-                       "give data_checksum to choose")
-    return found[0] if found else None
+    """The finished run of ``config``, or None. Without a checksum as for :func:`finished`."""
+    if config.data_checksum is None:
+        return finished([config])[0]
+    folder = store_root() / config.name
+    return Run(folder) if (folder / "record.json").exists() else None
+
+
+def finished(configs):
+    """The stored run of each configuration, None where there is none; the store is read once.
+
+    Runs on several copies of a data set don't mix: where there are several, those on the data found here count. Raises
+    ``RunError`` where none of the copies is here.
+    """
+    stored = {}
+    for run in stored_runs():
+        stored.setdefault(_key(run.config), {})[run.config.data_checksum] = run
+    found = [stored.get(_key(config), {}) for config in configs]
+    checksums = {name: {c for config, runs in zip(configs, found) if config.data == name for c in runs}
+                 for name in {config.data for config in configs}}
+    chosen = {name: _choose_data(name, sums) for name, sums in checksums.items() if sums}
+    return [runs.get(chosen.get(config.data)) for config, runs in zip(configs, found)]
+
+
+def _key(config):
+    """A configuration without its data's checksum, as text."""
+    return json.dumps({key: value for key, value in config.as_dict().items() if key != "data_checksum"}, sort_keys=True)
+
+
+def _choose_data(name, checksums):
+    if len(checksums) == 1:
+        return next(iter(checksums))
+    try:
+        here = data.checksum(name)
+    except data.DataError:
+        here = None
+    if here not in checksums:
+        copies = ", ".join(sorted(checksums))
+        raise RunError(f"the store has runs on {len(checksums)} copies of {name} ({copies}), none of which is the one found "
+                       f"here ({here}); give data_checksum to choose, or bring one of them")
+    return here
 
 
 def weight_paths(folder):

@@ -10,6 +10,7 @@ import math
 import time
 import warnings
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -22,9 +23,9 @@ from rrahelpers.augmentation import augment
 from rrahelpers.devices import bfloat16_units
 from rrahelpers.files import atomic, digest, write_json
 from rrahelpers.provenance import environment
-from rrahelpers.runs import FORMAT, Run, RunConfig, find, normalise, save_weights, store_root
+from rrahelpers.runs import FORMAT, Run, RunConfig, RunError, find, normalise, save_weights, store_root
 
-__all__ = ["RunConfig", "train", "resolve", "Interrupted", "default_device"]
+__all__ = ["RunConfig", "train", "train_all", "resolve", "Interrupted", "default_device"]
 
 EVALUATION_BATCH = 500
 
@@ -69,6 +70,29 @@ def train(config, *, device=None, deadline=None, wait=True):
             return find(config) or _train(config, folder, torch.device(device or default_device()), deadline)
     except Timeout:
         raise Interrupted(f"another process trains {folder.name}") from None
+
+
+def train_all(configs, *, executor=None, **options):
+    """Train several networks: one after the other, or on the workers of an executor.
+
+    Parameters
+    ----------
+    configs: list of :class:`RunConfig`.
+    executor: with the interface of ``concurrent.futures``: a process pool, a Dask client's ``get_executor()``. Its workers
+        must find the data (``RRA_DATA``) and share the run store (``RRA_RUNS``).
+    options: as for :func:`train`.
+
+    Yields, in order, for each configuration its finished run, or the :class:`Interrupted`, ``DataError`` or ``RunError``
+    that kept it from being finished: the others are still worth training.
+    """
+    return (executor.map if executor else map)(partial(_attempt, **options), configs)
+
+
+def _attempt(config, **options):
+    try:
+        return train(config, **options)
+    except (Interrupted, data.DataError, RunError) as reason:
+        return reason
 
 
 def default_device():

@@ -93,12 +93,13 @@ def test_a_packed_run_is_all_there_and_usable_elsewhere(tmp_path, monkeypatch, c
     assert copy.result("measure", {"k": 1}, lambda: pytest.fail("computed again")).equals(table)
 
 
-def test_what_one_data_set_lacks_does_not_keep_a_grid_from_the_others(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_what_one_data_set_lacks_does_not_keep_a_grid_from_the_others(jobs, tmp_path, monkeypatch, capsys):
     archive = tmp_path / "runs.tar"
     configs = [grids.recipe(data, epochs=1, limit=64, options={"width": 0.25, "depth": 0.34}, seed=seed)
                for seed in (0, 1) for data in ("nowhere", "digits")]
     monkeypatch.setattr(grids, "grid", lambda name, profile: configs)
-    assert main(["train", "--grid", "classrepsim", "--pack", str(archive)]) == 1
+    assert main(["train", "--grid", "classrepsim", "--jobs", str(jobs), "--pack", str(archive)]) == 1
     said = capsys.readouterr()
     assert said.err.count("no data set 'nowhere'") == 2
     assert "2 of 4 runs are finished, 2 failed" in said.out

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
-from rrahelpers import grids, models, published, strategies
+from rrahelpers import grids, models, published, runs, strategies
 from rrahelpers.attention import stage_windows
 from rrahelpers.class_similarity import SCALES
 from rrahelpers.files import digest, write_json
@@ -195,7 +195,7 @@ def test_own_windows_join_the_grid_when_what_they_rest_on_is_stored():
 def test_finished_runs_are_found_and_nothing_is_trained():
     configs = grids.stac_ablations(**small())[:3]
     folder = store(configs[1], accuracy=0.75)
-    found = grids.finished(configs)
+    found = runs.finished(configs)
     assert [run and run.name for run in found] == [None, folder.name, None]
     table = grids.with_runs(pd.DataFrame({"configs": [configs[:1], configs[1:]]}))
     assert table.runs.map(len).tolist() == [0, 1]
@@ -207,7 +207,7 @@ def test_runs_on_several_copies_of_the_data_do_not_mix(monkeypatch):
     store(configs[0], checksum="aaaa")
     store(configs[1], checksum="bbbb")
     monkeypatch.setattr("rrahelpers.data.checksum", lambda name: "bbbb")
-    assert [run and run.config.data_checksum for run in grids.finished(configs)] == [None, "bbbb"]
+    assert [run and run.config.data_checksum for run in runs.finished(configs)] == [None, "bbbb"]
     monkeypatch.setattr("rrahelpers.data.checksum", lambda name: "cccc")
     with pytest.raises(RunError, match="2 copies of digits"):
-        grids.finished(configs)
+        runs.finished(configs)

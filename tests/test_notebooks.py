@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from rrahelpers import batch, grids, notebooks
+from rrahelpers import batch, notebooks, profiles
 from rrahelpers.files import project_root
 
 NAMES = notebooks.names()
@@ -47,12 +47,12 @@ def test_form(name):
     assert explorers == cells[-1:], "the interactive cell comes last"
 
 
-@pytest.mark.parametrize("profile", grids.profile_names())
+@pytest.mark.parametrize("profile", profiles.names())
 def test_profiles_give_only_declared_parameters(profile):
     declared = {key for name in NAMES for key in notebooks.parameters(name)}
-    assert set(grids.profile(profile).get("all", {})) <= declared
+    assert set(profiles.read(profile).get("all", {})) <= declared
     for name in NAMES:
-        batch.parameters(name, profile)
+        profiles.parameters(name, profile)
 
 
 def test_the_map_of_the_sources_names_existing_notebooks_and_figures():

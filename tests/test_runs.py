@@ -230,7 +230,7 @@ def test_find_without_a_checksum():
     store()
     assert runs.find(wanted).config == CONFIG
     store(replace(CONFIG, data_checksum="ba9876543210"))
-    with pytest.raises(RunError, match="2 stored runs fit .* on different data: .*give data_checksum to choose"):
+    with pytest.raises(RunError, match="2 copies of .*give data_checksum to choose"):
         runs.find(wanted)
     assert runs.find(CONFIG).config == CONFIG
 

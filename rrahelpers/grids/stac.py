@@ -1,47 +1,23 @@
-"""Which networks the notebooks need, in the order in which they are worth training.
+"""The grids of the STAC paper's tables, made of cells.
 
-A grid is a function from a notebook's parameters to a list of :class:`RunConfig`. Notebook and command line call the
-same function with the same profile (``notebooks/profiles/``), so that what ``train --grid`` trains is what the
-notebook finds.
-
-The grids of the STAC paper's tables are made of cells: the rows of :func:`rrahelpers.published.table`, each with the
-configurations of its networks, one for each seed.
+A cell is a row of :func:`rrahelpers.published.table` with the configurations of its networks, one for each seed.
 """
 
-import inspect
-import json
-from functools import partial
-from itertools import islice
-
 import pandas as pd
-import yaml
 
-from rrahelpers import data, notebooks, published, results, strategies, training
-from rrahelpers.augmentation import AUGMENTATIONS
-from rrahelpers.runs import RunConfig, RunError, stored_runs
+from rrahelpers import published, results, strategies
+from rrahelpers.grids.recipes import distinct, recipes, seed_by_seed, seeded, with_runs
+from rrahelpers.runs import finished
 
-# Mirror images and other colours of a digit are not that digit.
-DATA_AUGMENTATION = {"digits": ("crop", "rotation"), "mnist": ("crop", "rotation")}
 # The column of the STAC paper's tables that a data set is held against.
 COLUMNS = {"cifar10": "CIFAR10", "digits": "CIFAR10", "tiny-imagenet-50": "Img64-50"}
 # The networks that everything else is compared with, by their options: base, STAC, SE, BAM in the standard placement.
 MAIN = ({}, {"attention": "stac"}, {"attention": "se"}, {"attention": "bam"})
 
 
-def recipe(data, model="resnet20", **fields):
-    """The STAC paper's recipe (sections 3.1 and 5) for a network on a data set, with ``fields`` of RunConfig changed."""
-    return RunConfig(model, data, **{"augmentation": DATA_AUGMENTATION.get(data, AUGMENTATIONS), **fields})
-
-
-def classrepsim(data_sets, image_sizes, epochs, seeds, learning_rate, train_limit):
-    """ResNet20 on each data set (STAC paper, section 3.1), seed by seed."""
-    return [recipe(data, epochs=epochs, seed=seed, learning_rate=learning_rate, image_size=image_size, limit=train_limit)
-            for seed in range(seeds) for data, image_size in zip(data_sets, image_sizes, strict=True)]
-
-
 def stac(data_sets, image_sizes, learning_rates, epochs, seeds, main_seeds, rows, train_limit):
     """Table 1 of the STAC paper: for each data set the main networks, seed by seed, then the other rows."""
-    return _distinct(config for recipe_of in recipes(data_sets, image_sizes, learning_rates, epochs, train_limit)
+    return distinct(config for recipe_of in recipes(data_sets, image_sizes, learning_rates, epochs, train_limit)
                      for config in _in_order(cells(1, recipe_of, seeds, main_seeds, rows)))
 
 
@@ -56,20 +32,10 @@ def stac_ablations(data_sets, image_sizes, learning_rates, epochs, seeds, main_s
     for recipe_of in recipes(data_sets, image_sizes, learning_rates, epochs, train_limit):
         arguments = recipe_of, seeds, main_seeds, rows
         configs += _in_order(pd.concat([cells(number, *arguments) for number in (4, 3, 2, 5)], ignore_index=True))
-        configs += _configs(own_maximum_cs(recipe_of, seeds, main_seeds, samples, k, compute=False))
-        configs += _configs(stage_grid(recipe_of, seeds, stage_windows))
-        configs += _configs(own_greedy(recipe_of, seeds, main_seeds, stage_windows))
-    return _distinct(configs)
-
-
-GRIDS = {"classrepsim": (classrepsim, "01_classrepsim"), "stac": (stac, "02_stac_design"),
-         "stac-ablations": (stac_ablations, "03_stac_ablations")}
-
-
-def recipes(data_sets, image_sizes, learning_rates, epochs, train_limit):
-    """One function for each data set that makes a configuration: ``recipe_of(model, options=…, seed=…)``."""
-    return [partial(recipe, name, image_size=size, learning_rate=rate, epochs=epochs, limit=train_limit)
-            for name, size, rate in zip(data_sets, image_sizes, learning_rates, strict=True)]
+        configs += seed_by_seed(own_maximum_cs(recipe_of, seeds, main_seeds, samples, k, compute=False))
+        configs += seed_by_seed(stage_grid(recipe_of, seeds, stage_windows))
+        configs += seed_by_seed(own_greedy(recipe_of, seeds, main_seeds, stage_windows))
+    return distinct(configs)
 
 
 def cells(number, recipe_of, seeds, main_seeds, rows=None):
@@ -93,7 +59,7 @@ def cells(number, recipe_of, seeds, main_seeds, rows=None):
     table = table[table["data"] == COLUMNS[name]].reset_index(drop=True)
     wanted = table.options.tolist() if rows is None else _options_of(rows)
     counts = [0 if options not in wanted else main_seeds if options in MAIN else seeds for options in table.options]
-    return table.assign(configs=[_seeded(recipe_of, model, options, count)
+    return table.assign(configs=[seeded(recipe_of, model, options, count)
                                  for model, options, count in zip(table.model, table.options, counts)])
 
 
@@ -109,7 +75,7 @@ def stage_grid(recipe_of, seeds, windows=None):
             if window <= side:
                 options = stac_options([window if stage == s else None for s in (1, 2, 3)])
                 rows.append({"stage": stage, "window": window, "options": options,
-                             "configs": _seeded(recipe_of, "resnet20", options, seeds)})
+                             "configs": seeded(recipe_of, "resnet20", options, seeds)})
     return pd.DataFrame(rows, columns=["stage", "window", "options", "configs"])
 
 
@@ -119,7 +85,7 @@ def own_maximum_cs(recipe_of, seeds, main_seeds, samples, k, *, compute):
     The curves are those of the base networks (all ``main_seeds`` of them). No row while one is not trained, or, without
     ``compute``, while its curves are not stored.
     """
-    runs = finished(_seeded(recipe_of, "resnet20", {}, main_seeds))
+    runs = finished(seeded(recipe_of, "resnet20", {}, main_seeds))
     tables = [results.class_similarity_table(run, samples, k, compute=compute) for run in runs if run]
     complete = len(tables) == main_seeds > 0 and all(table is not None for table in tables)
     windows = strategies.maximum_class_similarity(pd.concat(tables)) if complete else None
@@ -154,65 +120,6 @@ def stac_options(windows, kernels=None, placement="standard"):
     return {name: value for name, value in options.items() if value != defaults.get(name)}
 
 
-def finished(configs):
-    """The stored run of each configuration, None where there is none; the store is read once.
-
-    Runs on several copies of a data set don't mix: where there are several, those on the data found here count. Raises
-    ``RunError`` where none of the copies is here.
-    """
-    stored = {}
-    for run in stored_runs():
-        stored.setdefault(_key(run.config), {})[run.config.data_checksum] = run
-    found = [stored.get(_key(config), {}) for config in configs]
-    checksums = {name: {c for config, runs in zip(configs, found) if config.data == name for c in runs}
-                 for name in {config.data for config in configs}}
-    chosen = {name: _choose_data(name, sums) for name, sums in checksums.items() if sums}
-    return [runs.get(chosen.get(config.data)) for config, runs in zip(configs, found)]
-
-
-def with_runs(table, train_missing=False):
-    """``table`` (with ``configs``) and a column ``runs``: the finished runs of each row, by seed.
-
-    ``train_missing`` trains what the store lacks; otherwise nothing is ever trained.
-    """
-    configs = [config for row in table.configs for config in row]
-    found = iter([training.train(config) for config in configs] if train_missing else finished(configs))
-    return table.assign(runs=[[run for run in islice(found, len(row)) if run] for row in table.configs])
-
-
-def profile_names():
-    return sorted(path.stem for path in _profiles().glob("*.yaml"))
-
-
-def profile(name):
-    """A profile: {"all": parameters of every notebook that has them, "<notebook>": its own}."""
-    path = _profiles() / f"{name}.yaml"
-    if not path.is_file():
-        raise ValueError(f"unknown profile {name!r}; expected one of {', '.join(profile_names())}")
-    return yaml.safe_load(path.read_text())
-
-
-def grid(name, profile_name):
-    """The configurations of a grid under a profile: its notebook's defaults, changed by the profile."""
-    if name not in GRIDS:
-        raise ValueError(f"unknown grid {name!r}; expected one of {', '.join(GRIDS)}")
-    function, notebook = GRIDS[name]
-    sections, declared = profile(profile_name), notebooks.parameters(notebook)
-    own = sections.get(notebook, {})
-    notebooks.check_parameters(notebook, own)
-    common = {key: value for key, value in sections.get("all", {}).items() if key in declared}
-    parameters = {**declared, **common, **own}
-    return function(**{key: parameters[key] for key in inspect.signature(function).parameters})
-
-
-def _profiles():
-    return notebooks.folder() / "profiles"
-
-
-def _seeded(recipe_of, model, options, seeds):
-    return [recipe_of(model, options=options, seed=seed) for seed in range(seeds)]
-
-
 def _options_of(labels):
     """The options of the published rows with these labels."""
     every = pd.concat([published.table(number) for number in published.TABLES])
@@ -222,21 +129,11 @@ def _options_of(labels):
     return every[every.label.isin(labels)].options.tolist()
 
 
-def _configs(table):
-    """The configurations of a table of cells, a seed of every row before the next seed."""
-    most = max(map(len, table.configs), default=0)
-    return [row[seed] for seed in range(most) for row in table.configs if seed < len(row)]
-
-
 def _in_order(table):
     """The main networks in the order of :data:`MAIN`, seed by seed, then the other rows."""
     rank = table.options.map(lambda options: MAIN.index(options) if options in MAIN else len(MAIN))
     main = table[rank < len(MAIN)].assign(rank=rank).sort_values("rank", kind="stable")
-    return [*_configs(main), *_configs(table[rank == len(MAIN)])]
-
-
-def _distinct(configs):
-    return list({json.dumps(config.as_dict(), sort_keys=True): config for config in configs}.values())
+    return [*seed_by_seed(main), *seed_by_seed(table[rank == len(MAIN)])]
 
 
 def _own(strategy, windows, recipe_of, seeds, main_seeds):
@@ -245,7 +142,7 @@ def _own(strategy, windows, recipe_of, seeds, main_seeds):
     if windows is None:
         return pd.DataFrame(columns=columns)
     options = stac_options(windows)
-    configs = _seeded(recipe_of, "resnet20", options, main_seeds if options in MAIN else seeds)
+    configs = seeded(recipe_of, "resnet20", options, main_seeds if options in MAIN else seeds)
     label = f"{strategy}, ours ({' '.join(map(str, windows))})"
     return pd.DataFrame([[label, "resnet20", options, windows, configs]], columns=columns)
 
@@ -255,22 +152,3 @@ def _image_side(recipe_of):
     if (size := recipe_of("").image_size) is not None:
         return size
     return int(cells(4, recipe_of, 0, 0)["image_size"].iloc[0])
-
-
-def _key(config):
-    """A configuration without its data's checksum, as text."""
-    return json.dumps({key: value for key, value in config.as_dict().items() if key != "data_checksum"}, sort_keys=True)
-
-
-def _choose_data(name, checksums):
-    if len(checksums) == 1:
-        return next(iter(checksums))
-    try:
-        here = data.checksum(name)
-    except data.DataError:
-        here = None
-    if here not in checksums:
-        copies = ", ".join(sorted(checksums))
-        raise RunError(f"the store has runs on {len(checksums)} copies of {name} ({copies}), none of "
-                       f"which is the one found here ({here}); bring one of them, or move the other runs away")
-    return here

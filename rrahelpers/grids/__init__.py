@@ -1,0 +1,34 @@
+"""Which networks the notebooks need, in the order in which they are worth training.
+
+A grid is a function from a notebook's parameters to a list of :class:`rrahelpers.runs.RunConfig`. Notebook and command
+line call the same function with the same profile (``notebooks/profiles/``), so that what ``train --grid`` trains is what
+the notebook finds.
+"""
+
+import inspect
+
+from rrahelpers import notebooks, profiles
+from rrahelpers.grids.recipes import recipe, recipes, trained, with_runs
+from rrahelpers.grids.stac import MAIN, cells, own_greedy, own_maximum_cs, stac, stac_ablations, stac_options, stage_grid
+
+__all__ = ["GRIDS", "MAIN", "cells", "classrepsim", "grid", "own_greedy", "own_maximum_cs", "recipe", "recipes", "stac",
+           "stac_ablations", "stac_options", "stage_grid", "trained", "with_runs"]
+
+
+def classrepsim(data_sets, image_sizes, epochs, seeds, learning_rate, train_limit):
+    """ResNet20 on each data set (STAC paper, section 3.1), seed by seed."""
+    return [recipe(data, epochs=epochs, seed=seed, learning_rate=learning_rate, image_size=image_size, limit=train_limit)
+            for seed in range(seeds) for data, image_size in zip(data_sets, image_sizes, strict=True)]
+
+
+GRIDS = {"classrepsim": (classrepsim, "01_classrepsim"), "stac": (stac, "02_stac_design"),
+         "stac-ablations": (stac_ablations, "03_stac_ablations")}
+
+
+def grid(name, profile):
+    """The configurations of a grid under a profile: its notebook's defaults, changed by the profile."""
+    if name not in GRIDS:
+        raise ValueError(f"unknown grid {name!r}; expected one of {', '.join(GRIDS)}")
+    function, notebook = GRIDS[name]
+    parameters = notebooks.parameters(notebook) | profiles.parameters(notebook, profile)
+    return function(**{key: parameters[key] for key in inspect.signature(function).parameters})

@@ -1,0 +1,48 @@
+"""Configurations by the sources' recipes, and tables of them: a row for each network, a configuration for each seed."""
+
+import json
+from functools import partial
+from itertools import islice
+
+from rrahelpers import runs, training
+from rrahelpers.augmentation import AUGMENTATIONS
+from rrahelpers.runs import RunConfig
+
+# Mirror images and other colours of a digit are not that digit.
+DATA_AUGMENTATION = {"digits": ("crop", "rotation"), "mnist": ("crop", "rotation")}
+
+
+def recipe(data, model="resnet20", **fields):
+    """The STAC paper's recipe (sections 3.1 and 5) for a network on a data set, with ``fields`` of RunConfig changed."""
+    return RunConfig(model, data, **{"augmentation": DATA_AUGMENTATION.get(data, AUGMENTATIONS), **fields})
+
+
+def recipes(data_sets, image_sizes, learning_rates, epochs, train_limit):
+    """One function for each data set that makes a configuration: ``recipe_of(model, options=…, seed=…)``."""
+    return [partial(recipe, name, image_size=size, learning_rate=rate, epochs=epochs, limit=train_limit)
+            for name, size, rate in zip(data_sets, image_sizes, learning_rates, strict=True)]
+
+
+def seeded(recipe_of, model, options, seeds):
+    return [recipe_of(model, options=options, seed=seed) for seed in range(seeds)]
+
+
+def seed_by_seed(table):
+    """The configurations of a table of cells, a seed of every row before the next seed."""
+    most = max(map(len, table.configs), default=0)
+    return [row[seed] for seed in range(most) for row in table.configs if seed < len(row)]
+
+
+def distinct(configs):
+    return list({json.dumps(config.as_dict(), sort_keys=True): config for config in configs}.values())
+
+
+def trained(configs, train_missing=False):
+    """The run of each configuration: trained where the store lacks it, or, without ``train_missing``, None there."""
+    return [training.train(config) for config in configs] if train_missing else runs.finished(configs)
+
+
+def with_runs(table, train_missing=False):
+    """``table`` (with ``configs``) and a column ``runs``: what :func:`trained` finds for each row, by seed."""
+    found = iter(trained([config for row in table.configs for config in row], train_missing))
+    return table.assign(runs=[[run for run in islice(found, len(row)) if run] for row in table.configs])
