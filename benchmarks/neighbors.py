@@ -175,14 +175,19 @@ def growth(folder, sizes, dimensions, fixed_n):
     return rows
 
 
+def machine():
+    """What the numbers were measured on, and in ``text`` a sentence's worth of it."""
+    about = {**environment(), "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+             "bfloat16_units": bfloat16_units(torch.device("cpu")), "load_before": os.getloadavg()[0]}
+    text = (f"{about['processor']}, {about['cores']} cores, {about['memory_bytes'] / 2**30:.0f} GiB, torch {about['torch']}; "
+            f"bfloat16 units: {'yes' if about['bfloat16_units'] else 'no'}; load average at the start {about['load_before']:.1f}")
+    return about | {"text": text}
+
+
 def markdown(report):
-    machine = report["machine"]
     lines = ["# Nearest-neighbour graphs side by side", "",
-             f"{machine['processor']}, {machine['cores']} cores, {machine['memory_bytes'] / 2**30:.0f} GiB, "
-             f"torch {machine['torch']}; "
-             f"bfloat16 units: {'yes' if machine['bfloat16_units'] else 'no'}. {report['features']}; k = {K}. "
-             "Medians of interleaved runs, each in a process of its own, warmed up; peak memory is the whole process'. "
-             f"Load average at the start: {report['load_before']:.1f}.", ""]
+             f"{report['machine']['text']}. {report['features']}; k = {K}. "
+             "Medians of interleaved runs, each in a process of its own, warmed up; peak memory is the whole process'.", ""]
     for title, rows in report["tables"].items():
         lines += [f"## {title}", "", "| method | version | seconds | of FAISS | recall | peak memory, GB |",
                   "| --- | --- | --- | --- | --- | --- |"]
@@ -234,7 +239,7 @@ def main():
     repetitions = options.repetitions or (1 if options.quick else 3)
     methods = [method for method in options.methods if installed(method)]
 
-    load = os.getloadavg()[0]
+    about = machine()
     x, origin = stem_features(samples)
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "features.npy"
@@ -247,9 +252,7 @@ def main():
         else:
             sizes = (500, 1000, 2000) if options.quick else (2000, 5000, 10000, 20000, 50000)
             rows = growth(scratch, sizes, (64, 256, 1024) if options.quick else (64, 256, 1024, 4096, 16384), sizes[-1] if options.quick else 5000)
-    machine = {**environment(), "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-               "bfloat16_units": bfloat16_units(torch.device("cpu"))}
-    report = {"machine": machine, "load_before": load, "k": K, "tables": tables, "growth": rows,
+    report = {"machine": about, "k": K, "tables": tables, "growth": rows,
               "features": f"ResNet20's stem, {origin}, on {samples:,} CIFAR-10 images: {x[0].numel():,} features"}
     previous.write_text(json.dumps(report, indent=1) + "\n")
     (folder / "neighbors.md").write_text(markdown(report))

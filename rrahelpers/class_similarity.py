@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
-from rrahelpers.features import each_layer, layer_names
+from rrahelpers.features import MEMORY, each_layer, layer_names
 from rrahelpers.neighbors import SCALES, KNNGraph, pyramid_graphs
 
 
@@ -48,7 +48,7 @@ def check_labels(labels, n):
     return labels.long()
 
 
-def scale_graphs(model, images, *, layers=None, scales=SCALES, k=10, memory=2 * 2**30, progress=True):
+def scale_graphs(model, images, *, layers=None, scales=SCALES, k=10, memory=MEMORY, progress=True):
     """Yield a :class:`LayerGraph` for every layer and scale (algorithm 1, lines 1 to 5), one layer in memory at a time.
 
     Parameters
@@ -78,7 +78,7 @@ def scale_graphs(model, images, *, layers=None, scales=SCALES, k=10, memory=2 * 
             bar.update()
 
 
-def classrepsim(model, images, labels, *, layers=None, scales=SCALES, k=10, memory=2 * 2**30, progress=True):
+def classrepsim(model, images, labels, *, layers=None, scales=SCALES, k=10, memory=MEMORY, progress=True):
     """Class similarity of every layer at every scale (algorithm 1).
 
     Parameters as for :func:`scale_graphs`, and ``labels``: integers [N].

@@ -5,6 +5,7 @@ import contextlib
 import torch
 from torch import nn
 
+MEMORY = 3 * 2**29  # bytes of features held at a time: with the neighbour search's own, under 4 GB for 10,000 images
 WEIGHTED = (nn.modules.conv._ConvNd, nn.Linear)
 
 
@@ -68,7 +69,7 @@ def extract(model, images, layers, *, batch_size=500, progress=None):
     return {name: found[name] for name in layers}
 
 
-def each_layer(model, images, layers, *, memory=2 * 2**30, batch_size=500):
+def each_layer(model, images, layers, *, memory=MEMORY, batch_size=500):
     """Yield (layer, features) one after the other, with as few forward passes as ``memory`` bytes of features allow.
 
     At least one layer is held at a time, so the bound is passed where a single layer exceeds it. A caller that

@@ -10,8 +10,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from rrahelpers import _exact_neighbors as engine
-from rrahelpers.neighbors import KNNGraph, knn_graph, pyramid_graphs
+from rrahelpers.neighbors import KNNGraph, bands, candidates, knn_graph, pyramid_graphs, settling
+from rrahelpers.neighbors.rows import Source
 
 
 def brute_force(x, k):
@@ -79,8 +79,8 @@ def test_exact_on_adversarial_data(name):
 
 @pytest.mark.parametrize("bfloat16", [True, False])
 def test_both_precisions_are_exact(maps, monkeypatch, bfloat16):
-    monkeypatch.setattr(engine, "bfloat16_units", lambda device: bfloat16)
-    monkeypatch.setattr(engine, "WIDE", 8)  # coordinates from which a band is rounded
+    monkeypatch.setattr(candidates, "bfloat16_units", lambda device: bfloat16)
+    monkeypatch.setattr(bands, "WIDE", 8)  # coordinates from which a band is rounded
     for x in (maps, ADVERSARIAL["tiny differences"], ADVERSARIAL["duplicates"], ADVERSARIAL["near ties"]):
         check(knn_graph(x, 4), x, 4)
 
@@ -88,12 +88,12 @@ def test_both_precisions_are_exact(maps, monkeypatch, bfloat16):
 @pytest.mark.parametrize("bfloat16", [True, False])
 def test_the_lower_bounds_hold_and_are_of_use(maps, monkeypatch, bfloat16):
     """Every lower bound lies below the true squared distance; for ordinary data by less than a few percent."""
-    monkeypatch.setattr(engine, "WIDE", 8)
+    monkeypatch.setattr(bands, "WIDE", 8)
     for x, useful in ((maps, True), (100 * torch.exp(3 * normal(60, 3, 12, 12)), False), (maps + 1e4, True)):
         windows = [(12, 12), (6, 6), (3, 3), (1, 1)]
-        plan = engine.Plan(windows, x.double().mean(0), 2.0**-6, bfloat16, len(x) - 1)
-        block = engine.Block(engine.Source(x), plan)
-        for (h, w), ((low, index),) in zip(windows, engine.pair_candidates(block, block, plan.width)):
+        plan = bands.Plan(windows, x.double().mean(0), 2.0**-6, bfloat16, len(x) - 1)
+        block = bands.Block(Source(x), plan)
+        for (h, w), ((low, index),) in zip(windows, candidates.pair_candidates(block, block, plan.width)):
             z = F.avg_pool2d((x.double() - x.double().mean(0)) * plan.unit, (h, w)).flatten(1) * (h * w)**0.5
             true = torch.stack([(z - row).square().sum(1) for row in z]).gather(1, index)
             assert (low <= true).all()
@@ -104,11 +104,11 @@ def test_the_lower_bounds_hold_and_are_of_use(maps, monkeypatch, bfloat16):
 def test_the_bands_keep_distances(maps):
     windows = [(12, 12), (6, 6), (3, 3), (1, 1)]
     z = maps.double()
-    _, bands = engine.decompose(z, windows)
-    assert sum(band.shape[1] for band in bands) == 3 * 144
+    _, parts = bands.decompose(z, windows)
+    assert sum(band.shape[1] for band in parts) == 3 * 144
     for i, window in enumerate(windows):
         pooled = F.avg_pool2d(z, window).flatten(1)
-        so_far = torch.cat(bands[:i + 1], 1)
+        so_far = torch.cat(parts[:i + 1], 1)
         torch.testing.assert_close(F.pdist(so_far), F.pdist(pooled) * window[0])
 
 
@@ -184,8 +184,8 @@ def test_little_memory_a_memory_map_and_deterministic(tmp_path, monkeypatch):
     x = normal(260, 16, 8, 8)
     np.save(tmp_path / "x.npy", x.numpy())
     sizes = []
-    encode = engine.Search.encode
-    monkeypatch.setattr(engine.Search, "encode", lambda self, *a: sizes.append(self.block) or encode(self, *a))
+    encode = candidates.Search.encode
+    monkeypatch.setattr(candidates.Search, "encode", lambda self, *a: sizes.append(self.block) or encode(self, *a))
     for memory in (2**20, 2**31):
         graphs = pyramid_graphs(np.load(tmp_path / "x.npy", mmap_mode="r"), (1, 2, "global"), 5, memory=memory)
         for scale, graph in graphs.items():
@@ -196,8 +196,8 @@ def test_little_memory_a_memory_map_and_deterministic(tmp_path, monkeypatch):
 def test_too_few_candidates_are_found_out(monkeypatch):
     """With bounds that say little, rows are looked at again, and the answer stays exact."""
     calls = []
-    again = engine.Search.look_again
-    monkeypatch.setattr(engine.Search, "look_again", lambda self, *a: calls.append(1) or again(self, *a))
+    again = settling.Settling.look_again
+    monkeypatch.setattr(settling.Settling, "look_again", lambda self, *a: calls.append(1) or again(self, *a))
     x = ADVERSARIAL["near ties"]
     check(knn_graph(x, 3), x, 3)
     assert calls

@@ -1,7 +1,7 @@
 """k-nearest-neighbour graphs of features: exact, at one scale or at all pooling scales of a feature map at once.
 
 A sample is left out of its own neighbours by its index, never by its place in the result: duplicates exist. Ties go
-to the lower index. The mathematics of the exact search is explained in :mod:`rrahelpers._exact_neighbors`.
+to the lower index. The mathematics of the exact search is explained in :mod:`rrahelpers.neighbors.bands`.
 
 **Past one machine.** The block pairs of the distance matrix are independent jobs. ``knn_graph`` takes anything with the
 interface of :class:`concurrent.futures.Executor` and sends each pair of blocks (raw rows, at most a part of ``memory``
@@ -16,7 +16,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from rrahelpers._exact_neighbors import Search, Source, work_dtype
+from rrahelpers.neighbors.bands import full_precision
+from rrahelpers.neighbors.candidates import Search
+from rrahelpers.neighbors.rows import Source, equal_rows, expand, scan
+from rrahelpers.neighbors.settling import Settling
 
 SCALES = (1, 2, 4, 8, "global")  # the STAC paper's, section 3
 MEMORY = 2 * 2**30  # bytes
@@ -71,10 +74,10 @@ def knn_graph(x, k, *, metric="euclidean", method="exact", memory=MEMORY, execut
     if executor is not None and method != "exact":
         raise ValueError(f"an executor runs the exact method only, got method={method!r}")
     x = x.reshape(len(x), -1, 1, 1)
-    scan = _scan(x, cosine=metric == "cosine")
+    scanned = scan(x, cosine=metric == "cosine")
     if method == "pynndescent":
-        return _pynndescent(x, k, metric, seed, scan, memory)
-    return _graphs(x, [(1, 1)], k, scan, memory, executor)[(1, 1)]
+        return _pynndescent(x, k, metric, seed, scanned, memory)
+    return _graphs(x, [(1, 1)], k, scanned, memory, executor)[(1, 1)]
 
 
 def pyramid_graphs(feature_map, scales=SCALES, k=10, *, memory=MEMORY):
@@ -98,9 +101,9 @@ def pyramid_graphs(feature_map, scales=SCALES, k=10, *, memory=MEMORY):
     windows = {scale: _window(scale, tuple(x.shape[2:])) for scale in scales}
     if not windows:
         raise ValueError("expected at least one scale, got none")
-    scan, found = _scan(x), {}
+    scanned, found = scan(x), {}
     for chain in _chains(set(windows.values())):
-        found |= _graphs(x, chain, k, scan, memory)
+        found |= _graphs(x, chain, k, scanned, memory)
     return {scale: found[window] for scale, window in windows.items()}
 
 
@@ -152,105 +155,37 @@ def _chains(windows):
     return chains
 
 
-@dataclass
-class _Scan:
-    """What one pass over the features tells."""
-
-    mean: torch.Tensor  # [C, H, W], of the centring
-    unit: float  # a power of two that brings all values to about 1
-    factor: torch.Tensor | None  # cosine: float64 [N], 1 / norm
-    codes: torch.Tensor  # int64 [N]: equal for equal rows
-
-
-def _scan(x, cosine=False):
-    values = x[0].numel()
-    odd = torch.randint(2**31, (values,), generator=torch.Generator().manual_seed(0)).to(x.device) | 1
-    total = torch.zeros(x.shape[1:], dtype=torch.float64, device=x.device)
-    lowest, highest, codes, factor, bad = torch.inf, -torch.inf, [], [], {}
-    step = max(1, 2**22 // (4 * values))
-    for start in range(0, len(x), step):
-        rows = x[start:start + step].to(work_dtype(x.dtype))
-        flat = rows.flatten(1) + 0.0  # -0.0 becomes 0.0
-        low, high = flat.aminmax()
-        if not (low.isfinite() and high.isfinite()):
-            bad |= {start + r: int(count) for r, count in enumerate((~flat.isfinite()).sum(1).tolist()) if count}
-            continue
-        if cosine:
-            scale = flat.double().abs().amax(1, keepdim=True)
-            if (zero := (scale[:, 0] == 0).nonzero()).numel():
-                raise ValueError("cosine distance needs samples that aren't zero; "
-                                 f"got a zero sample in row {start + int(zero[0])}")
-            factor.append(1 / ((flat.double() / scale).norm(dim=1) * scale[:, 0]))
-            flat = flat.double() * factor[-1][:, None]
-            low, high = flat.aminmax()
-        total += flat.sum(0, dtype=torch.float64).view(total.shape) / len(x)
-        lowest, highest = min(lowest, low.item()), max(highest, high.item())
-        bits = flat.view(torch.int32 if flat.dtype == torch.float32 else torch.int64)
-        codes.append((bits * odd.to(bits.dtype)).sum(1, dtype=torch.int64))
-    if bad:
-        raise ValueError(f"expected finite features, got {sum(bad.values())} NaN or infinite values "
-                         f"in {len(bad)} of {len(x)} rows, the first in row {min(bad)}")
-    spread = highest / 2 - lowest / 2
-    unit = 2.0 ** -np.clip(np.frexp(spread)[1], -120, 127) if spread > 0 else 1.0
-    return _Scan(total, float(unit), torch.cat(factor) if cosine else None, torch.cat(codes))
-
-
-def _graphs(x, windows, k, scan, memory, executor=None):
+def _graphs(x, windows, k, scanned, memory, executor=None):
     """{window: KNNGraph} for one chain of windows. Equal rows are searched once: k candidates can't hold 1,000 copies."""
-    source = Source(x, scan.factor)
-    _, group = torch.unique(scan.codes, return_inverse=True)
-    number = torch.arange(len(x), device=x.device)
-    first = torch.full_like(number[:int(group.max()) + 1], len(x)).scatter_reduce_(0, group, number, "amin")
-    copies = _equal_rows(source, first[group])
+    source = Source(x, scanned.factor)
+    copies = equal_rows(source, scanned.codes)
     if copies is None:
-        results = Search(source, windows, k, scan, memory=memory, executor=executor).run()
+        results = _search(source, windows, k, scanned, memory, executor)
     else:
         first, group = torch.unique(copies, return_inverse=True)  # ascending: group numbers follow the first of each
         some = min(k, len(first) - 1)
         nobody = first.new_zeros(len(first), 0)
-        results = [(nobody, nobody.double())] * len(windows) if some == 0 else Search(
-            replace(source, chosen=first), windows, some, scan, memory=memory, executor=executor).run()
-        results = [_expand(*result, group, k) for result in results]
-    graphs = {}
-    for window, (indices, squared) in zip(windows, results):
-        distances = (squared / (window[0] * window[1])).sqrt() / scan.unit
-        graphs[window] = KNNGraph(indices, (distances.square() / 2 if scan.factor is not None else distances).float())
-    return graphs
+        results = [(nobody, nobody.double())] * len(windows) if some == 0 else _search(
+            replace(source, chosen=first), windows, some, scanned, memory, executor)
+        results = [expand(*result, group, k) for result in results]
+    return {window: KNNGraph(indices, _distances(squared / (window[0] * window[1]), scanned))
+            for window, (indices, squared) in zip(windows, results)}
 
 
-def _equal_rows(source, first):
-    """For each row the first row equal to it, [N]; None where all rows differ. ``first`` is the guess to verify."""
-    guess = (first != torch.arange(len(first), device=first.device)).nonzero()[:, 0]
-    copies = torch.arange(len(first), device=first.device)
-    for part in guess.split(max(1, 2**20 // source.x[0].numel())):
-        same = (source.rows(part) == source.rows(first[part])).flatten(1).all(1)
-        copies[part[same]] = first[part[same]]
-    return copies if bool((copies != torch.arange(len(first), device=first.device)).any()) else None
+def _search(source, windows, k, scanned, memory, executor):
+    with full_precision():
+        search = Search(source, windows, k, scanned, memory=memory, executor=executor)
+        kept = search.run()
+        return Settling(source, search.plan, k, memory=memory, block=search.block).run(kept)
 
 
-def _expand(indices, squared, group, k):
-    """From neighbours among distinct rows [M, <= k] to those of all rows [N, k]; ``group`` [N] says who is a copy of whom."""
-    order = torch.argsort(group, stable=True)
-    counts = torch.bincount(group)
-    start = counts.cumsum(0) - counts
-    out_indices = torch.empty(len(group), k, dtype=torch.int64, device=group.device)
-    out_squared = torch.empty(len(group), k, dtype=torch.float64, device=group.device)
-    for g in range(len(counts)):
-        near = torch.cat([torch.tensor([g], device=group.device), indices[g]])
-        d = torch.cat([squared.new_zeros(1), squared[g]])
-        members = [order[start[h]:start[h] + min(int(counts[h]), k + 1)] for h in near]  # the lowest indices
-        everyone, d = torch.cat(members), torch.cat([v.expand(len(m)) for v, m in zip(d, members)])
-        by_index = everyone.argsort()
-        best = by_index[d[by_index].argsort(dim=0, stable=True)][:k + 1]
-        own = order[start[g]:start[g] + counts[g]]
-        keep = everyone[best][None] != own[:, None]
-        keep[keep.all(1), k] = False
-        out_indices[own] = everyone[best].expand(keep.shape)[keep].view(-1, k)
-        out_squared[own] = d[best].expand(keep.shape)[keep].view(-1, k)
-    return out_indices, out_squared
+def _distances(squared, scanned):
+    """float32 distances as the user wants them, from float64 squared distances of centred, scaled features."""
+    distances = squared.sqrt() / scanned.unit
+    return (distances if scanned.factor is None else distances.square() / 2).float()
 
 
-def _pynndescent(x, k, metric, seed, scan, memory):
+def _pynndescent(x, k, metric, seed, scanned, memory):
     """pynndescent's graph. Rows that it can't fill are searched exactly."""
     from pynndescent import NNDescent
 
@@ -262,9 +197,9 @@ def _pynndescent(x, k, metric, seed, scan, memory):
     indices = torch.from_numpy(np.take_along_axis(indices, order, 1).astype(np.int64))
     distances = torch.from_numpy(np.take_along_axis(distances, order, 1).astype(np.float32))
     if len(short):
-        search = Search(Source(x.cpu(), scan.factor), [(1, 1)], k, scan, memory=memory)
-        bound = torch.full((len(short),), torch.inf, dtype=torch.float64)
-        indices[short], squared = search.look_again(0, short, bound)
-        d = squared.sqrt() / scan.unit
-        distances[short] = (d.square() / 2 if metric == "cosine" else d).float()
+        source = Source(x.cpu(), scanned.factor)
+        search = Search(source, [(1, 1)], k, scanned, memory=memory)
+        settling = Settling(source, search.plan, k, memory=memory, block=search.block)
+        indices[short], squared = settling.look_again(0, short, torch.full((len(short),), torch.inf, dtype=torch.float64))
+        distances[short] = _distances(squared, scanned)
     return KNNGraph(indices.to(x.device), distances.to(x.device))
