@@ -16,8 +16,8 @@ lab: $(READY)  ## JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks
 
 bench: $(READY)  ## side by side with other libraries; writes benchmarks/results/
-	$(BIN)/python -m pip install --quiet faiss-cpu
-	$(BIN)/python benchmarks/neighbors.py
+	$(BIN)/python -m pip install --quiet --no-build-isolation -e '.[bench]'
+	for script in benchmarks/*.py; do $(BIN)/python $$script || exit; done
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.12")'

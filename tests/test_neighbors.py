@@ -203,6 +203,15 @@ def test_too_few_candidates_are_found_out(monkeypatch):
     assert calls
 
 
+def test_the_first_neighbours_are_the_graph_of_a_smaller_k():
+    graph = knn_graph(normal(40, 5), 9)
+    first, direct = graph.first(4), knn_graph(normal(40, 5), 4)
+    assert torch.equal(first.indices, direct.indices) and torch.equal(first.distances, direct.distances)
+    for k in (0, 10):
+        with pytest.raises(ValueError, match=f"expected k from 1 to 9 .*, got {k}"):
+            graph.first(k)
+
+
 class Recorder:
     """An executor that runs a job at once and counts."""
 

@@ -62,7 +62,7 @@ def test_moving_a_slider_draws_again():
         return [plt.figure()]
 
     controls = {"n": ipywidgets.IntSlider(1, 0, 5), "q": ipywidgets.IntSlider(2, 0, 5)}
-    widgets._explorer(draw, controls)
+    widgets.explorer(draw, controls)
     controls["n"].value = 4
     assert drawn == [(1, 2), (4, 2)]
 

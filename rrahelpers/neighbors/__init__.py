@@ -46,6 +46,12 @@ class KNNGraph:
     def k(self):
         return self.indices.shape[1]
 
+    def first(self, k):
+        """The graph of the ``k`` nearest of these neighbours. Raises ``ValueError`` for k < 1 or above the graph's."""
+        if not 1 <= k <= self.k:
+            raise ValueError(f"expected k from 1 to {self.k} (the graph's neighbours), got {k}")
+        return KNNGraph(self.indices[:, :k], self.distances[:, :k])
+
 
 def knn_graph(x, k, *, metric="euclidean", method="exact", memory=MEMORY, executor=None, seed=0):
     """The k nearest neighbours of each sample.

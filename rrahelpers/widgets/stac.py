@@ -1,89 +1,11 @@
-"""The notebooks' explorers: sliders over figures that plain functions draw.
-
-Each explorer computes what it needs once, then hands the sliders' values to its ``draw`` function, which can be
-called, and tested, without any widget.
-"""
-
-from dataclasses import dataclass
+"""The explorer of STAC's windows: costs and reach of the attention."""
 
 import ipywidgets
 import matplotlib.pyplot as plt
 import pandas as pd
-from IPython.display import display
 
 from rrahelpers import comparison, grids, plots
-from rrahelpers.class_similarity import class_similarity, scale_graphs
-from rrahelpers.neighbors import KNNGraph
-
-
-@dataclass(frozen=True)
-class ClassSimilarityView:
-    """Neighbour graphs of every layer and scale over some images, and what the explorer shows of them."""
-
-    graphs: dict  # (layer, scale as text): LayerGraph
-    images: object  # uint8 [N, C, H, W]
-    labels: object  # int64 [N]
-    classes: tuple
-
-    def curve(self, scale, k):
-        """Class similarity of each layer at one scale for the first ``k`` neighbours: a table as of classrepsim."""
-        return pd.DataFrame([
-            {"layer": g.layer, "index": g.index, "scale": scale, "side": g.side,
-             "value": class_similarity(KNNGraph(g.graph.indices[:, :k], g.graph.distances[:, :k]), self.labels)}
-            for (_, s), g in self.graphs.items() if s == scale])
-
-    def draw(self, layer, scale, k, query):
-        """Two figures: the CS curve of the scale with the layer marked, and the query with its neighbours there."""
-        table = self.curve(scale, k)
-        here = table[table.layer == layer].iloc[0]
-        curve, ax = plt.subplots(figsize=(5.2, 2.8))
-        plots.class_similarity_curves(table, ax)
-        ax.plot(here["index"], here.value, "o", ms=9, mfc="none", mec="black")
-        ax.set(ylim=(0, 1.02), title=f"{layer}, {plots.SCALE_NAMES[scale]} pooling, k = {k}: CS = {here.value:.3f}")
-        neighbours = self.graphs[layer, scale].graph.indices[query, :k].tolist()
-        return curve, plots.neighbour_gallery(self.images, self.labels, self.classes, query, neighbours)
-
-
-def class_similarity_view(run, image_set, samples=500, k=30):
-    """Compute the explorer's graphs for the first ``samples`` images, with up to ``k`` neighbours."""
-    images, labels = image_set.images[:samples], image_set.labels[:samples]
-    graphs = scale_graphs(run.model(), run.preprocess(images), k=min(k, len(images) - 1))
-    return ClassSimilarityView({(g.layer, str(g.scale)): g for g in graphs}, images, labels, image_set.classes)
-
-
-def class_similarity_explorer(run, image_set, samples=500, k=30):
-    """Sliders for pooling scale, neighbours, layer and query image over a run's class similarity."""
-    view = class_similarity_view(run, image_set, samples, k)
-    layers, scales = (list(dict.fromkeys(key[i] for key in view.graphs)) for i in (0, 1))
-    deepest = next(iter(view.graphs.values())).graph.indices.shape[1]
-    return _explorer(view.draw, {
-        "layer": ipywidgets.SelectionSlider(options=layers, value=layers[len(layers) // 2]),
-        "scale": ipywidgets.SelectionSlider(options=[(plots.SCALE_NAMES[s], s) for s in scales], description="pooling"),
-        "k": ipywidgets.IntSlider(min(10, deepest), 1, deepest),
-        "query": ipywidgets.IntSlider(0, 0, len(view.labels) - 1),
-    })
-
-
-def prediction_explorer(run, image_set):
-    """A slider over images, each beside the class probabilities that a run's network gives it."""
-    model = run.model()
-    return _explorer(lambda image: [prediction_figure(model, run, image_set, image)],
-                     {"image": ipywidgets.IntSlider(0, 0, len(image_set) - 1)})
-
-
-def prediction_figure(model, run, image_set, index):
-    """One image beside the five highest class probabilities of a run's network."""
-    probabilities = model(run.preprocess(image_set.images[index:index + 1])).softmax(1)[0].detach()
-    best = probabilities.argsort(descending=True)[:5]
-    fig, (left, right) = plt.subplots(1, 2, figsize=(6, 2.2), width_ratios=[1, 2])
-    left.imshow(plots.image_of(image_set.images[index]), cmap="gray", vmin=0, vmax=255)
-    left.set(title=image_set.classes[image_set.labels[index]][:20], xticks=[], yticks=[])
-    left.grid(False)
-    colours = [plots.SAME if c == image_set.labels[index] else plots.OTHER for c in best]
-    right.barh([image_set.classes[c][:20] for c in best], probabilities[best], color=colours)
-    right.invert_yaxis()
-    right.set(xlim=(0, 1), xlabel="probability")
-    return fig
+from rrahelpers.widgets.sliders import explorer
 
 
 def stac_costs(windows, kernels=(3, 3), placement="standard", *, model="resnet20", image_size=32, num_classes=10):
@@ -155,7 +77,7 @@ def stac_explorer(model="resnet20", image_size=32, num_classes=10, runs=()):
         return [stac_figure(chosen, kernels, placement, runs=runs, model=model, image_size=image_size,
                             num_classes=num_classes)]
 
-    return _explorer(draw, controls)
+    return explorer(draw, controls)
 
 
 def _reach(ax, row, image_size):
@@ -168,17 +90,3 @@ def _reach(ax, row, image_size):
     ax.set_title(f"stage {row.stage}: {row.side} x {row.side}\n{told}", fontsize=8)
     ax.set(xlim=(-1, image_size + 1), ylim=(-1, image_size + 1), aspect="equal")
     ax.axis("off")
-
-
-def _explorer(draw, controls):
-    """Sliders above the figures that ``draw(**values)`` returns."""
-    for name, control in controls.items():
-        control.description = control.description or name
-        control.continuous_update = False  # a figure takes longer than a mouse's move
-
-    def show(**values):
-        for figure in draw(**values):
-            display(figure)
-            plt.close(figure)
-
-    return ipywidgets.VBox([*controls.values(), ipywidgets.interactive_output(show, controls)])

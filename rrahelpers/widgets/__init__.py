@@ -1,0 +1,16 @@
+"""The notebooks' explorers: sliders over figures that plain functions draw.
+
+Each explorer computes what it needs once, then hands the sliders' values to its ``draw`` function, which can be
+called, and tested, without any widget.
+"""
+
+from rrahelpers.widgets.class_similarity import (
+    ClassSimilarityView, class_similarity_explorer, class_similarity_view, prediction_explorer, prediction_figure,
+)
+from rrahelpers.widgets.sliders import explorer
+from rrahelpers.widgets.stac import stac_costs, stac_explorer, stac_figure
+
+__all__ = [
+    "ClassSimilarityView", "class_similarity_explorer", "class_similarity_view", "explorer", "prediction_explorer", "prediction_figure",
+    "stac_costs", "stac_explorer", "stac_figure",
+]
