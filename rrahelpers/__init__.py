@@ -15,8 +15,10 @@ import torch  # noqa: F401
 __version__ = "0.1.0"
 
 MODULES = (
-    "attention", "augmentation", "batch", "class_similarity", "comparison", "complexity", "data", "features", "figures",
-    "grids", "models", "neighbors", "notebooks", "plots", "profiles", "published", "results", "runs", "strategies", "training", "widgets",
+    "arrays", "attention", "augmentation", "batch", "class_similarity", "comparison", "complexity", "data", "features",
+    "figures", "grids", "intrinsic_dimension", "models", "neighbors", "notebooks", "plots", "profiles", "published",
+    "representational_response", "response_plots", "results", "runs", "separation", "strategies", "topology", "training",
+    "widgets",
 )
 
 

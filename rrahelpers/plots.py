@@ -53,15 +53,20 @@ def neighbour_gallery(images, labels, classes, query, neighbours, *, columns=11)
     for ax in axes.flat:
         ax.axis("off")
     for place, (ax, sample) in enumerate(zip(axes.flat, [query, *neighbours])):
-        ax.imshow(image_of(images[sample]), cmap="gray", vmin=0, vmax=255)
-        ax.axis("on")
-        ax.grid(False)
-        ax.set(xticks=[], yticks=[])
         colour = "black" if place == 0 else SAME if labels[sample] == labels[query] else OTHER
+        framed_image(ax, images[sample], colour)
         ax.set_title("query" if place == 0 else classes[labels[sample]][:12], fontsize=7, color=colour)
-        for spine in ax.spines.values():
-            spine.set(visible=True, color=colour, linewidth=2)
     return fig
+
+
+def framed_image(ax, image, colour):
+    """A uint8 image [C, H, W] in a coloured frame."""
+    ax.imshow(image_of(image), cmap="gray", vmin=0, vmax=255)
+    ax.axis("on")
+    ax.grid(False)
+    ax.set(xticks=[], yticks=[])
+    for spine in ax.spines.values():
+        spine.set(visible=True, color=colour, linewidth=2)
 
 
 def neighbour_graph(places, edges, labels, ax):

@@ -1,7 +1,12 @@
 """Measures of stored runs, computed once: each table lies beside its run, keyed by the measure and its parameters."""
 
+from dataclasses import fields
+from functools import cache
+
 from rrahelpers import data
-from rrahelpers.class_similarity import SCALES, classrepsim
+from rrahelpers.class_similarity import SCALES, classrepsim, scale_graphs
+from rrahelpers.features import each_layer, layer_names
+from rrahelpers.representational_response import Response, representational_response
 
 
 def class_similarity_table(run, samples, k, *, compute=True):
@@ -17,3 +22,23 @@ def class_similarity_table(run, samples, k, *, compute=True):
     parameters = {"split": "test", "samples": samples, "k": k, "scales": [str(scale) for scale in SCALES]}
     table = run.result("classrepsim", parameters, measure if compute else None)
     return None if table is None else table.assign(seed=run.config.seed)
+
+
+def response(run, samples, k, *, kernel_samples=2000):
+    """Every kNN measure of a run's network on its first ``samples`` test images (None: all), with ``k`` neighbours.
+
+    Returns a :class:`rrahelpers.representational_response.Response` whose tables have a column ``seed`` beside; linear CKA
+    is of the first ``kernel_samples`` of the images. What the store lacks is computed and stored.
+    """
+    @cache
+    def measure():
+        test = data.load(run.config.data, "test", limit=samples, image_size=run.config.image_size)
+        model, images = run.model(), run.preprocess(test.images)
+        features = each_layer(model, images[:kernel_samples], layer_names(model))
+        return representational_response(scale_graphs(model, images, k=k), test.labels, features=features)
+
+    parameters = {"split": "test", "samples": samples, "k": k, "scales": [str(scale) for scale in SCALES],
+                  "kernel_samples": kernel_samples}
+    tables = {f.name: run.result(f"response-{f.name}", parameters, lambda name=f.name: getattr(measure(), name))
+              for f in fields(Response)}
+    return Response(**{name: table.assign(seed=run.config.seed) for name, table in tables.items()})

@@ -62,6 +62,9 @@ def test_base_networks_are_those_of_the_classrepsim_grid():
 def test_the_study_profile_shares_its_base_networks_between_the_grids():
     base = {key(config) for config in grids.grid("classrepsim", "study")}
     assert base <= {key(config) for config in grids.grid("stac-ablations", "study")}
+    contrast = grids.grid("augmentation", "study")
+    assert {key(config) for config in contrast if config.augmentation} <= base
+    assert [(config.seed, bool(config.augmentation)) for config in contrast] == [(0, True), (0, False), (1, True), (1, False)]
 
 
 def test_parameters_for_all_notebooks_reach_the_grids():

@@ -54,6 +54,17 @@ def test_draw_marks_the_layer_and_shows_the_query_with_its_neighbours(run, image
     assert all((a == b).all() for a, b in zip(shown, expected))
 
 
+def test_the_images_whose_neighbours_change_most(run, image_set):
+    view = widgets.neighbour_change_view(run, image_set, samples=30, k=8)
+    figure, = view.draw("stem", "fc", 4, "cosine", rows=2)
+    sets = [[set(row) for row in view.graphs[layer, "cosine"].indices[:, :4].tolist()] for layer in ("stem", "fc")]
+    kept = [len(a & b) for a, b in zip(*sets)]
+    assert f"{sum(kept) / 120:.3f}" in figure.get_suptitle()
+    queries = [figure.axes[9 * row].images[0].get_array() for row in (0, 1)]
+    first = sorted(range(30), key=lambda i: (kept[i], i))[:2]
+    assert all((shown == image_set.images[i, 0].numpy()).all() for shown, i in zip(queries, first))
+
+
 def test_moving_a_slider_draws_again():
     drawn = []
 

@@ -9,9 +9,10 @@ import inspect
 
 from rrahelpers import notebooks, profiles
 from rrahelpers.grids.recipes import recipe, recipes, trained, with_runs
+from rrahelpers.grids.response import augmentation, separation
 from rrahelpers.grids.stac import MAIN, cells, own_greedy, own_maximum_cs, stac, stac_ablations, stac_options, stage_grid
 
-__all__ = ["GRIDS", "MAIN", "cells", "classrepsim", "grid", "own_greedy", "own_maximum_cs", "recipe", "recipes", "stac",
+__all__ = ["GRIDS", "MAIN", "augmentation", "cells", "classrepsim", "grid", "own_greedy", "own_maximum_cs", "recipe", "recipes", "separation", "stac",
            "stac_ablations", "stac_options", "stage_grid", "trained", "with_runs"]
 
 
@@ -22,7 +23,7 @@ def classrepsim(data_sets, image_sizes, epochs, seeds, learning_rate, train_limi
 
 
 GRIDS = {"classrepsim": (classrepsim, "01_classrepsim"), "stac": (stac, "02_stac_design"),
-         "stac-ablations": (stac_ablations, "03_stac_ablations")}
+         "stac-ablations": (stac_ablations, "03_stac_ablations"), "augmentation": (augmentation, "10_representational_response")}
 
 
 def grid(name, profile):

@@ -1,0 +1,106 @@
+"""Representational response analysis: all measures of a network that its neighbour graphs hold, from one set of graphs.
+
+One kNN model of every layer is the root of the measures (abstract of Hryniowski's thesis, Waterloo 2024), and what
+costs: what is read from it here takes a small part of its time.
+"""
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import pandas as pd
+
+from rrahelpers.class_similarity import class_similarity
+from rrahelpers.intrinsic_dimension import two_nn
+from rrahelpers.separation import separation_orders
+from rrahelpers.topology import births_and_deaths, linear_cka_matrix, nntp, nnts, nnts_matrix
+
+
+@dataclass(frozen=True, eq=False)
+class Response:
+    """The measures of one network as four tidy tables; ``scale`` is text, ``i`` and ``j`` are the layers' ``index``.
+
+    ``layers``: layer, index, scale, side, measure, neighbours, value. Measures: "class similarity"; "separation index"
+    (a row for each order); "intrinsic dimension" with "dimension low" and "dimension high" (95 %); "duplicates" (how
+    many samples have an equal twin). ``neighbours``: how many nearest neighbours of a sample the value looks at.
+
+    ``pairs``: scale, i, j, measure ("NNTS", "NNTP" for i <= j, "CKA"), value. NNTS to the next layer is among them.
+
+    ``flow``: scale, i, j, event, neighbour, count, share, as :func:`rrahelpers.topology.births_and_deaths` gives.
+
+    ``scales``: index, a, b, value: NNTS of one layer's graphs at two scales (a before b).
+    """
+
+    layers: pd.DataFrame
+    pairs: pd.DataFrame
+    flow: pd.DataFrame
+    scales: pd.DataFrame
+
+
+def representational_response(graphs, labels, *, features=None):
+    """All kNN measures of a network.
+
+    Parameters
+    ----------
+    graphs: :class:`rrahelpers.class_similarity.LayerGraph`, as ``scale_graphs(model, images, k=10)`` yields them: two
+        layers or more, at one scale or several, k >= 2.
+    labels: integers [N].
+    features: (layer, [M, ...]) of the same layers, as :func:`rrahelpers.features.each_layer` yields them, for linear
+        CKA of the features as they are (scale "1"). M may be smaller than N: a layer needs 4 M² bytes.
+
+    Returns a :class:`Response`. Graphs take 12 N k bytes each: 78 MB for 13 layers, five scales, 10,000 samples and
+    k = 10. Raises as the measures, ``ValueError`` for fewer than two layers and for features of a layer without graph.
+    """
+    scales = {}
+    for graph in graphs:
+        scales.setdefault(str(graph.scale), []).append(graph)
+    if not scales:
+        raise ValueError("expected the graphs of at least two layers, got none")
+    layers = [row for chain in scales.values() for item in chain for row in _layer_rows(item, labels)]
+    pairs, flow = [], []
+    for scale, chain in scales.items():
+        chain = sorted(chain, key=lambda item: item.index)
+        places, own = [item.index for item in chain], [item.graph for item in chain]
+        for measure, table in (("NNTS", nnts_matrix(own)), ("NNTP", nntp(own))):
+            pairs.append(_placed(table, places, scale, measure=measure))
+        flow.append(_placed(births_and_deaths(own, labels), places, scale))
+    if features is not None:
+        pairs.append(_cka(features, next(iter(scales.values()))))
+    return Response(pd.DataFrame(layers), pd.concat(pairs, ignore_index=True)[["scale", "i", "j", "measure", "value"]],
+                    pd.concat(flow, ignore_index=True), _between_scales(scales))
+
+
+def _layer_rows(item, labels):
+    graph, dimension = item.graph, two_nn(item.graph)
+    values = [("class similarity", graph.k, class_similarity(graph, labels))]
+    values += [("separation index", order, value) for order, value in enumerate(separation_orders(graph, labels), 1)]
+    values += [("intrinsic dimension", 2, dimension.dimension), ("dimension low", 2, dimension.low),
+               ("dimension high", 2, dimension.high), ("duplicates", 1, dimension.duplicates)]
+    where = {"layer": item.layer, "index": item.index, "scale": str(item.scale), "side": item.side}
+    return [{**where, "measure": measure, "neighbours": near, "value": value} for measure, near, value in values]
+
+
+def _between_scales(scales):
+    graphs = {scale: {item.index: item.graph for item in chain} for scale, chain in scales.items()}
+    rows = [(index, a, b, nnts(graph, graphs[b][index])) for a, b in combinations(scales, 2)
+            for index, graph in graphs[a].items() if index in graphs[b]]
+    return pd.DataFrame(rows, columns=["index", "a", "b", "value"])
+
+
+def _placed(table, places, scale, **columns):
+    """A table of places in a list as one of layers' indices at a scale."""
+    placed = table.assign(i=[places[i] for i in table.i], j=[places[j] for j in table.j], **columns)
+    placed.insert(0, "scale", scale)
+    return placed
+
+
+def _cka(features, chain):
+    index, places = {item.layer: item.index for item in chain}, []
+
+    def walk():
+        for layer, x in features:
+            if layer not in index:
+                raise ValueError(f"layer {layer!r} has features but no graph; expected some of: {', '.join(index)}")
+            places.append(index[layer])
+            yield x
+
+    return _placed(linear_cka_matrix(walk()), places, "1", measure="CKA")

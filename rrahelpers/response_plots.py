@@ -1,0 +1,121 @@
+"""Plots of representational response analysis: similarity, persistence and flow of neighbours; separation and accuracy.
+
+Each takes a tidy table (of one scale, one measure; several seeds are averaged) and draws into the axes it is given.
+``layers``: {index: label} to write at the axes instead of the layers' indices.
+"""
+
+import matplotlib.pyplot as plt
+
+from rrahelpers.plots import OTHER, SAME, framed_image
+from rrahelpers.topology import cohorts
+
+LAYER_COLOURS = "viridis"  # from the first layer to the last
+BESIDE = {"loc": "upper left", "bbox_to_anchor": (1, 1)}  # a legend right of the axes
+
+
+def similarity_heatmap(table, ax, *, other=None, layers=None, label="NNTS"):
+    """NNTS, or linear CKA, between all layers: columns i, j, value. ``other``: the name of j's network, if another."""
+    matrix = table.pivot_table(index="i", columns="j", values="value")
+    image = ax.imshow(matrix, vmin=0, vmax=1, cmap="magma", origin="lower")
+    ax.set_xticks(range(matrix.shape[1]), _labels(matrix.columns, layers), rotation=90 if layers else 0)
+    ax.set_yticks(range(len(matrix)), _labels(matrix.index, layers))
+    ax.grid(False)
+    ax.set(xlabel=f"layer of {other}" if other else "layer", ylabel="layer")
+    ax.figure.colorbar(image, ax=ax, label=label)
+    return ax
+
+
+def persistence_curves(table, ax, *, layers=None):
+    """NNTP from every layer i on: columns i, j, value; one line for each i but the last."""
+    values = table.pivot_table(index="i", columns="j", values="value")
+    colours = _colours(values.index)
+    for i in values.index[:-1]:
+        curve = values.loc[i].dropna()
+        ax.plot(curve.index, curve, "o-", ms=3, color=colours[i], label=_labels([i], layers)[0])
+    ax.set(xlabel="layer", ylabel="edges present ever since", ylim=(0, 1.03))
+    _ticks(ax, values.columns, layers)
+    ax.legend(title="from layer", **BESIDE)
+    return ax
+
+
+def neighbour_flow(table, ax, *, layers=None):
+    """Births above, deaths below zero at each layer, by the neighbour's class: columns j, event, neighbour, share."""
+    shares = table.pivot_table(index="j", columns=["event", "neighbour"], values="share")
+    for event, sign in (("birth", 1), ("death", -1)):
+        base = 0 * shares.index.to_series()
+        for kind, colour in (("same class", SAME), ("other class", OTHER), ("any", "0.5")):
+            if (event, kind) in shares:
+                height = sign * shares[event, kind]
+                ax.bar(shares.index, height, bottom=base, color=colour, alpha=1 if event == "birth" else 0.5,
+                       label=f"{event}, {kind}".removesuffix(", any"))
+                base = base + height
+    ax.axhline(0, color="black", lw=0.8)
+    ax.set(xlabel="layer", ylabel="share of all edges\n(births above, deaths below)")
+    _ticks(ax, shares.index, layers)
+    ax.legend(**BESIDE)
+    return ax
+
+
+def neighbour_cohorts(table, ax, *, layers=None):
+    """The edges of each layer, stacked by the layer since which they have been there: NNTP's columns i, j, value."""
+    shares = cohorts(table.groupby(["i", "j"], as_index=False).value.mean())
+    shares = shares.pivot(index="born", columns="layer", values="share").fillna(0)
+    colours = _colours(shares.index)
+    ax.stackplot(shares.columns, shares, colors=[colours[born] for born in shares.index],
+                 labels=_labels(shares.index, layers), lw=0.3, edgecolor="white")
+    ax.set(xlabel="layer", ylabel="share of the layer's edges", ylim=(0, 1), xlim=shares.columns[[0, -1]])
+    _ticks(ax, shares.columns, layers)
+    ax.grid(False)
+    ax.legend(title="there since layer", reverse=True, **BESIDE)
+    return ax
+
+
+def separation_beside_accuracy(table, ax, *, layers=None):
+    """Separation (or smoothness) beside a classifier's rate: columns index, measure, split, value and, maybe, seed.
+
+    One colour for each measure ("separation index", "correct classification rate", at most four), solid for the split
+    "train", dashed for any other; the mean over seeds with a band of one standard deviation.
+    """
+    colours = dict(zip(dict.fromkeys(table.measure), (SAME, OTHER, "0.4", "#029e73")))
+    for (measure, split), rows in table.groupby(["measure", "split"], sort=False):
+        curves = rows.groupby("index").value
+        mean, spread = curves.mean(), curves.std().fillna(0)
+        line = "o-" if split == "train" else "o--"
+        ax.plot(mean.index, mean, line, ms=3, color=colours[measure], label=f"{measure}, {split}")
+        ax.fill_between(mean.index, mean - spread, mean + spread, color=colours[measure], alpha=0.2, lw=0)
+    ax.set(xlabel="layer", ylabel="share of samples")
+    _ticks(ax, sorted(set(table["index"])), layers)
+    ax.legend()
+    return ax
+
+
+def change_gallery(images, labels, chosen, graphs, *, title, neighbours=6):
+    """Some images (a row each) and their nearest neighbours in two or more graphs, framed by whether they share its class.
+
+    ``chosen``: indices of images; ``graphs``: {name: :class:`rrahelpers.neighbors.KNNGraph`}. Returns the figure.
+    """
+    shown = min(neighbours, *(graph.k for graph in graphs.values()))
+    columns = 1 + len(graphs) * shown
+    fig, grid = plt.subplots(len(chosen), columns, figsize=(0.75 * columns, 0.8 * len(chosen) + 0.5), squeeze=False)
+    fig.suptitle(title, fontsize=9)
+    for axes, query in zip(grid, chosen):
+        framed_image(axes[0], images[query], "black")
+        for place, (name, graph) in enumerate(graphs.items()):
+            part = axes[1 + place * shown:1 + (place + 1) * shown]
+            for ax, sample in zip(part, graph.indices[query].tolist()):
+                framed_image(ax, images[sample], SAME if labels[sample] == labels[query] else OTHER)
+            if query == chosen[0]:
+                part[0].set_title(name, fontsize=8, loc="left")
+    return fig
+
+
+def _labels(indices, layers):
+    return [str((layers or {}).get(i, i)) for i in indices]
+
+
+def _ticks(ax, indices, layers):
+    ax.set_xticks(list(indices), _labels(indices, layers), rotation=90 if layers else 0)
+
+
+def _colours(indices):
+    return dict(zip(indices, plt.get_cmap(LAYER_COLOURS)([n / max(1, len(indices) - 1) for n in range(len(indices))])))

@@ -1,0 +1,123 @@
+"""Separation and smoothness indices: how far nearest neighbours agree in what the network shall tell.
+
+The part of Kalhor's slides at hand follows SI and SmI through the layers of a network and names SI^r, without defining
+them; higher and soft order, the centre-based index and linear SmI are here what his published code computes (classes
+Kalhor_SeparationIndex and Kalhor_SmoothnessIndex, 2023). SI of soft order r is the class similarity of the STAC paper
+with r neighbours, and of order 1, soft or not, with one.
+"""
+
+import pandas as pd
+import torch
+
+from rrahelpers.arrays import as_features, as_targets, distance_blocks
+from rrahelpers.class_similarity import check_labels
+
+
+def separation_index(graph, labels, order=1, *, soft=False):
+    """SI^order: the share of samples whose first ``order`` neighbours all have their label, in [0, 1].
+
+    Parameters
+    ----------
+    graph: a :class:`rrahelpers.neighbors.KNNGraph` over N samples.
+    labels: integers [N].
+    order: neighbours to look at, 1 <= order <= graph.k.
+    soft: count the share of those neighbours instead of all or nothing.
+
+    It never rises with the order, unless soft; with one class it is 1. Raises ``ValueError`` for an order out of range
+    and labels of another length, ``TypeError`` for labels that are no integers.
+    """
+    return _separated(graph, labels, order, soft).mean().item()
+
+
+def separation_by_class(graph, labels, order=1, *, soft=False):
+    """:func:`separation_index` of the samples of each class: a table with class, samples, value."""
+    return _by_class(_separated(graph, labels, order, soft), labels)
+
+
+def separation_orders(graph, labels):
+    """:func:`separation_index` of all orders from 1 to k at once: a list of k numbers."""
+    return _agreement(graph, labels).cumprod(1).mean(0).tolist()
+
+
+def center_separation_index(x, labels):
+    """The share of samples whose nearest class centre (mean of the class) is that of their own class, in [0, 1].
+
+    ``x``: [N, D], or [N, ...] which is flattened; ``labels``: integers [N]. Ties go to the lower class. Raises as
+    :func:`rrahelpers.arrays.as_features` and :func:`rrahelpers.class_similarity.check_labels`.
+    """
+    return _center_separated(x, labels).mean().item()
+
+
+def center_separation_by_class(x, labels):
+    """:func:`center_separation_index` of the samples of each class: a table with class, samples, value."""
+    return _by_class(_center_separated(x, labels), labels)
+
+
+def smoothness_index(graph, targets):
+    """SmI (linear): how near the nearest neighbour's target is, between the farthest target (0) and the nearest (1).
+
+    mean over i of (‖y_i - y_far‖ - ‖y_i - y_nn‖) / (‖y_i - y_far‖ - ‖y_i - y_near‖), where nn is the nearest neighbour
+    of x_i, and near and far are the other samples with the nearest and the farthest targets. A sample from which all
+    targets are equally far counts 1.
+
+    ``graph``: over N samples; ``targets``: real numbers [N] or [N, Q]. Raises ``TypeError`` for integer targets,
+    ``ValueError`` for targets of another length, NaN or infinite ones.
+    """
+    return scorer(as_targets(targets, len(graph)), len(graph))(graph.indices[:, 0])
+
+
+def confidence(graph, targets):
+    """The slides' confidence of a prediction by the nearest neighbour: how far it is right on the data themselves.
+
+    SI for labels (integers [N]), SmI for real targets ([N] or [N, Q]); raises as these.
+    """
+    return scorer(targets, len(graph))(graph.indices[:, 0])
+
+
+def scorer(targets, n):
+    """A function from the nearest neighbours (int64 [n]) of ``n`` samples to SI, or to SmI where targets are real.
+
+    What depends on the targets alone is computed once: for SmI n² distances.
+    """
+    if not torch.as_tensor(targets).is_floating_point():
+        labels = check_labels(targets, n)
+        return lambda nearest: (labels[nearest.to(labels.device)] == labels).double().mean().item()
+    y = as_targets(targets, n)
+    near, far = y.new_empty(n), y.new_empty(n)
+    for rows, distances in distance_blocks(y, y):
+        far[rows] = distances.amax(1)
+        distances.diagonal(rows.start).fill_(torch.inf)  # not the sample itself
+        near[rows] = distances.amin(1)
+    span = far - near
+
+    def smoothness(nearest):
+        gap = (y - y[nearest.to(y.device)]).norm(dim=1)
+        return torch.where(span > 0, (far - gap) / span, 1.0).clamp(0, 1).mean().item()
+
+    return smoothness
+
+
+def _agreement(graph, labels):
+    labels = check_labels(labels, len(graph)).to(graph.indices.device)
+    return (labels[graph.indices] == labels[:, None]).double()
+
+
+def _separated(graph, labels, order, soft):
+    if isinstance(order, bool) or not isinstance(order, int) or not 1 <= order <= graph.k:
+        raise ValueError(f"expected an order from 1 to {graph.k} (the graph's neighbours), got {order!r}")
+    agreement = _agreement(graph, labels)[:, :order]
+    return agreement.mean(1) if soft else agreement.prod(1)
+
+
+def _center_separated(x, labels):
+    x = as_features(x)
+    classes, place = check_labels(labels, len(x)).to(x.device).unique(return_inverse=True)
+    sums = torch.zeros(len(classes), x.shape[1], dtype=torch.float64, device=x.device).index_add_(0, place, x.double())
+    centres = sums / place.bincount()[:, None]
+    nearest = torch.cat([distances.argmin(1) for _, distances in distance_blocks(x, centres)])
+    return (nearest == place).double()
+
+
+def _by_class(values, labels):
+    table = pd.DataFrame({"class": torch.as_tensor(labels).cpu().numpy(), "value": values.cpu().numpy()})
+    return table.groupby("class").value.agg(samples="size", value="mean").reset_index()

@@ -1,0 +1,190 @@
+"""How the neighbours of samples change from layer to layer: similarity, persistence, births and deaths; and linear CKA.
+
+Nearest-neighbour topological similarity (NNTS) and persistence (NNTP) are measures of A. Hryniowski and A. Wong
+(arXiv:2012.03793, 2020) and of Hryniowski's Representational Response Analysis thesis (Waterloo, 2024). Neither text is
+at hand beyond its abstract: **the definitions here are our readings**. A graph is the set of its directed edges (n, m),
+"m is among the k nearest neighbours of n"; random neighbours agree in k / (N - 1) of their edges.
+
+Graphs to be compared are over the same N samples with the same k: two layers, two networks, two seeds, two scales.
+"""
+
+import math
+from itertools import pairwise
+
+import pandas as pd
+import torch
+
+from rrahelpers.arrays import as_features
+from rrahelpers.class_similarity import check_labels
+
+
+def kept(a, b):
+    """Which edges of graph ``a`` are edges of graph ``b`` too: bool [N, k], in the order of ``a.indices``.
+
+    Raises ``ValueError`` for graphs over different numbers of samples or neighbours.
+    """
+    if a.indices.shape != b.indices.shape:
+        raise ValueError("expected two graphs over the same samples with the same k, "
+                         f"got N={len(a)}, k={a.k} and N={len(b)}, k={b.k}")
+    found = a.indices == b.indices[:, :1]
+    for column in b.indices[:, 1:].T:  # N k² comparisons: for k up to 50 faster than to sort and search
+        found |= a.indices == column[:, None]
+    return found
+
+
+def nnts(a, b):
+    """Nearest-neighbour topological similarity: the mean share of neighbours that a sample has in both graphs.
+
+    mean over n of |h_a(n) ∩ h_b(n)| / k, in [0, 1], symmetric; 1 for equal neighbour sets whatever their order.
+    Raises as :func:`kept`.
+    """
+    return kept(a, b).double().mean().item()
+
+
+def nnts_per_sample(a, b):
+    """For each sample the share of its neighbours that are in both graphs: float64 [N]; :func:`nnts` is its mean.
+
+    ``nnts_per_sample(a, b).argsort()`` begins with the samples whose neighbours change most. Raises as :func:`kept`.
+    """
+    return kept(a, b).double().mean(1)
+
+
+def nnts_matrix(graphs, others=None):
+    """:func:`nnts` of every pair: of ``graphs`` among themselves, or of each of ``graphs`` with each of ``others``.
+
+    Returns a tidy table: i (place in ``graphs``), j (place in ``graphs`` or ``others``), value. Raises as :func:`kept`,
+    and ``ValueError`` without graphs.
+    """
+    graphs = _graphs(graphs)
+    if others is not None:
+        return pd.DataFrame([(i, j, nnts(a, b)) for i, a in enumerate(graphs) for j, b in enumerate(_graphs(others))],
+                            columns=["i", "j", "value"])
+    upper = {(i, j): nnts(graphs[i], graphs[j]) for i in range(len(graphs)) for j in range(i, len(graphs))}
+    return pd.DataFrame([(i, j, upper[min(i, j), max(i, j)]) for i in range(len(graphs)) for j in range(len(graphs))],
+                        columns=["i", "j", "value"])
+
+
+def nntp(graphs):
+    """Nearest-neighbour topological persistence: the share of the edges of layer i that every layer from i to j has.
+
+    ``graphs``: of consecutive layers, in order. Returns a tidy table with a row for each i <= j: i, j, value in [0, 1].
+    For one i the value is 1 at j = i and never rises with j; at j = i + 1 it is :func:`nnts`. Raises as
+    :func:`nnts_matrix`.
+    """
+    graphs, rows = _graphs(graphs), []
+    for i, first in enumerate(graphs):
+        alive = torch.ones_like(first.indices, dtype=torch.bool)
+        for j, later in enumerate(graphs[i:], i):
+            if j > i:
+                alive &= kept(first, later)
+            rows.append((i, j, alive.double().mean().item()))
+    return pd.DataFrame(rows, columns=["i", "j", "value"])
+
+
+def births_and_deaths(graphs, labels=None):
+    """What happens to the directed edges between each layer i and the next, j = i + 1.
+
+    Parameters
+    ----------
+    graphs: of consecutive layers, in order; at least two.
+    labels: integers [N]; with them, edges to neighbours of the same class and of another are counted apart. Each sample
+        has k neighbours in every layer, so births and deaths are equal in number: what differs is whom they join.
+
+    Returns a tidy table: i, j, event ("kept", "birth": an edge of j that i lacks, "death": an edge of i that j lacks),
+    neighbour ("same class", "other class", or "any" without labels), count (edges), share (of all N k edges). Raises as
+    :func:`kept`, ``ValueError`` for fewer than two graphs or labels of another length, ``TypeError`` for labels that
+    are no integers.
+    """
+    graphs = _graphs(graphs, least=2)
+    if labels is not None:
+        labels = check_labels(labels, len(graphs[0])).to(graphs[0].indices.device)
+    rows = []
+    for i, (a, b) in enumerate(pairwise(graphs)):
+        stays = kept(a, b)
+        for event, graph, edges in (("kept", a, stays), ("birth", b, ~kept(b, a)), ("death", a, ~stays)):
+            kinds = {"any": edges}
+            if labels is not None:
+                same = labels[graph.indices] == labels[:, None]
+                kinds = {"same class": edges & same, "other class": edges & ~same}
+            for kind, chosen in kinds.items():
+                count = int(chosen.sum())
+                rows.append((i, i + 1, event, kind, count, count / edges.numel()))
+    return pd.DataFrame(rows, columns=["i", "j", "event", "neighbour", "count", "share"])
+
+
+def cohorts(persistence):
+    """The edges of each layer by the layer since which they have been there without a break.
+
+    ``persistence``: the table of :func:`nntp`. Returns a tidy table with a row for each born <= layer: born, layer,
+    share (of the N k edges of ``layer``; they add up to 1). Edges in all layers from b to l, less those that were there
+    at b - 1 already, are the ones born at b: the shares are differences of NNTP.
+    """
+    value = persistence.set_index(["i", "j"]).value
+    return pd.DataFrame([(b, l, value[b, l] - value.get((b - 1, l), 0.0)) for b, l in value.index],
+                        columns=["born", "layer", "share"])
+
+
+def linear_cka(x, y):
+    """Linear centred kernel alignment of two layers' features (Kornblith et al., ICML 2019, section 3 and equation 4).
+
+    ‖Yᵀ X‖² / (‖Xᵀ X‖ ‖Yᵀ Y‖) with Frobenius norms and centred columns: in [0, 1], not changed by rotation and scaling.
+
+    Parameters
+    ----------
+    x, y: [N, D] and [N, E], or [N, ...] which is flattened: features of the same N samples.
+
+    Each norm comes from the D x E matrix or from the N x N Gram matrices, whichever costs less. NaN where the features
+    of one side do not vary. Raises as :func:`rrahelpers.arrays.as_features`, ``ValueError`` for different N.
+    """
+    x, y = _centred(x), _centred(y)
+    if len(x) != len(y):
+        raise ValueError(f"expected features of the same samples, got {len(x)} and {len(y)}")
+    dtype = torch.promote_types(x.dtype, y.dtype)
+    x, y = x.to(dtype), y.to(dtype)
+    norm = math.sqrt(_inner(x, x) * _inner(y, y))
+    return _inner(x, y) / norm if norm else math.nan
+
+
+def linear_cka_matrix(features):
+    """:func:`linear_cka` of every pair of layers: a tidy table with i, j, value, as :func:`nnts_matrix` gives.
+
+    ``features``: an iterable of [N, ...], such as the second items of :func:`rrahelpers.features.each_layer`. One layer
+    is held at a time, and the Gram matrix of each: 4 N² bytes, 16 MB for 2,000 samples. Raises as :func:`linear_cka`,
+    ``ValueError`` without layers.
+    """
+    grams = []
+    for x in features:
+        x = _centred(x).float()
+        gram = (x @ x.T).flatten()
+        grams.append(gram / gram.norm())
+        if len(gram) != len(grams[0]):
+            raise ValueError(f"expected features of the same samples, got {math.isqrt(len(grams[0]))} and {len(x)}")
+    if not grams:
+        raise ValueError("expected features of at least one layer, got none")
+    values = [[(a @ b).item() for b in grams] for a in grams]
+    return pd.DataFrame([(i, j, value) for i, row in enumerate(values) for j, value in enumerate(row)],
+                        columns=["i", "j", "value"])
+
+
+def _graphs(graphs, least=1):
+    graphs = list(graphs)
+    if len(graphs) < least:
+        raise ValueError(f"expected at least {least} graph{'s' * (least > 1)}, got {len(graphs)}")
+    return graphs
+
+
+def _centred(x):
+    """Centred features of about unit size: their products neither overflow nor vanish."""
+    x = as_features(x)
+    x = x - x[0]  # exactly zero where nothing varies; keeps the digits beside a large common offset
+    x = x - x.mean(0)
+    largest = x.abs().amax()
+    return x / largest if largest > 0 else x
+
+
+def _inner(x, y):
+    """‖Yᵀ X‖², which is the inner product of the Gram matrices."""
+    (n, d), e = x.shape, y.shape[1]
+    if d * e <= n * (d + e):
+        return (y.T @ x).square_().sum(dtype=torch.float64).item()
+    return (x @ x.T).mul_(y @ y.T).sum(dtype=torch.float64).item()

@@ -1,0 +1,34 @@
+"""Measures of stored runs: computed once, kept beside the run, with the seed."""
+
+import pandas as pd
+import pytest
+
+from rrahelpers import data, grids, results
+from rrahelpers.class_similarity import scale_graphs
+from rrahelpers.representational_response import representational_response
+from rrahelpers.training import train
+
+
+@pytest.fixture
+def run():
+    return train(grids.recipe("digits", epochs=1, limit=64, options={"width": 0.25, "depth": 0.34}, seed=3))
+
+
+def test_the_response_of_a_run_is_that_of_its_network_and_stored(run, monkeypatch):
+    first = results.response(run, 40, 4, kernel_samples=20)
+    test = data.load("digits", "test", limit=40)
+    expected = representational_response(scale_graphs(run.model(), run.preprocess(test.images), k=4), test.labels)
+    assert first.layers.value.to_numpy() == pytest.approx(expected.layers.value.to_numpy(), nan_ok=True)
+    assert set(first.pairs.measure) == {"NNTS", "NNTP", "CKA"}
+    assert all((getattr(first, name).seed == 3).all() for name in ("layers", "pairs", "flow", "scales"))
+    monkeypatch.setattr(results, "scale_graphs", lambda *a, **k: pytest.fail("computed again"))
+    again = results.response(run, 40, 4, kernel_samples=20)
+    for name in ("layers", "pairs", "flow", "scales"):
+        pd.testing.assert_frame_equal(getattr(first, name), getattr(again, name))
+
+
+def test_class_similarity_is_left_out_where_it_is_not_stored(run):
+    assert results.class_similarity_table(run, 30, 3, compute=False) is None
+    table = results.class_similarity_table(run, 30, 3)
+    pd.testing.assert_frame_equal(results.class_similarity_table(run, 30, 3, compute=False), table)
+    assert (table.seed == 3).all()
