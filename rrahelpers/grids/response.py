@@ -9,11 +9,11 @@ def augmentation(data_set, image_size, learning_rate, epochs, seeds, train_limit
     return [recipe(data_set, seed=seed, **common, **plain) for seed in range(seeds) for plain in ({}, {"augmentation": ()})]
 
 
-def separation(networks, image_size, learning_rate, epochs, seeds, train_limit):
+def separation(networks, image_size, learning_rate, seeds, train_limit):
     """The networks that the separation index is followed through, seed by seed.
 
-    ``networks``: a list of [model, data set, options].
+    ``networks``: a list of [model, data set, options, epochs].
     """
-    common = {"image_size": image_size, "learning_rate": learning_rate, "epochs": epochs, "limit": train_limit}
-    return [recipe(data_set, model, options=options, seed=seed, **common)
-            for seed in range(seeds) for model, data_set, options in networks]
+    return [recipe(data_set, model, options=options, seed=seed, epochs=epochs, image_size=image_size,
+                   learning_rate=learning_rate, limit=train_limit)
+            for seed in range(seeds) for model, data_set, options, epochs in networks]

@@ -3,11 +3,18 @@
 import inspect
 
 from rrahelpers.models.attached import attach
-from rrahelpers.models.resnet import ResNet, resnet20, resnet34
+from rrahelpers.models.he_resnet import HeResNet
+from rrahelpers.models.multipath import MPNet, densenet18, densenet65, mpnet18, mpnet36
+from rrahelpers.models.perceptron import autoencoder, perceptron, skip_perceptron
+from rrahelpers.models.resnet import ResNet, resnet18, resnet20, resnet34, resnet50
+from rrahelpers.models.vgg import VGG, vgg11, vgg13, vgg16, vgg19
 
-__all__ = ["attach", "build", "names", "ResNet", "resnet20", "resnet34"]
+FAMILIES = {function.__name__: function for function in (
+    resnet20, resnet18, resnet34, resnet50, vgg11, vgg13, vgg16, vgg19, mpnet18, mpnet36, densenet18, densenet65,
+    skip_perceptron, perceptron, autoencoder,
+)}
 
-FAMILIES = {function.__name__: function for function in (resnet20, resnet34)}
+__all__ = ["attach", "build", "names", "HeResNet", "MPNet", "ResNet", "VGG", *FAMILIES]
 
 
 def names():
@@ -22,14 +29,15 @@ def build(name, **options):
     ----------
     name: one of :func:`names`. A name that we share with torchvision gives our network; "torchvision/resnet34"
         asks for torchvision's.
-    options: ``num_classes``, ``in_channels``, ``width``, ``depth``, ``attention``, ``placement``, ``window``,
-        ``kernels``, ``stages`` where the family has them; for torchvision's networks, their own arguments.
+    options: ``num_classes``, ``in_channels``, ``width``, ``depth``, ``stem``, ``skip``, ``dilation``, ``attention``,
+        ``placement``, ``window``, ``kernels``, ``stages`` … where the family has them (``help`` of its function lists
+        them); for torchvision's networks, their own arguments.
 
     Raises ``ValueError`` for an unknown name and ``TypeError`` for an option that the family lacks.
     """
     if name in FAMILIES:
-        accepted = set(inspect.signature(ResNet).parameters) - {"blocks", "widths"}
-        if unknown := set(options) - accepted:
+        accepted = inspect.signature(FAMILIES[name]).parameters
+        if unknown := set(options) - set(accepted):
             raise TypeError(f"{name} has no option {', '.join(sorted(unknown))}; "
                             f"it takes {', '.join(sorted(accepted))}")
         return FAMILIES[name](**options)

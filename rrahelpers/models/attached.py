@@ -9,9 +9,10 @@ from rrahelpers.attention import (
 )
 
 MODULES = (STAC, SqueezeExcitation, BAM, SpatialAttention, CBAM)
+REDUCED = {"se": SqueezeExcitation, "bam": BAM, "cbam": CBAM}  # those with hidden channels
 
 
-def attach(model, attention, *, placement="standard", window=8, kernels=None, stages=None):
+def attach(model, attention, *, placement="standard", window=8, kernels=None, reduction=None, stages=None):
     """Insert an untrained attention module into each residual block of ``model``, in place, and return ``model``.
 
     torchvision's forward code stays as it is: "standard" turns the last norm of the residual branch into norm and
@@ -21,9 +22,11 @@ def attach(model, attention, *, placement="standard", window=8, kernels=None, st
 
     Parameters
     ----------
-    model: a torchvision ``ResNet`` of ``BasicBlock`` or ``Bottleneck`` (ResNet, ResNeXt, Wide ResNet).
+    model: a torchvision ``ResNet`` of ``BasicBlock`` or ``Bottleneck`` (ResNet, ResNeXt, Wide ResNet), or a
+        :class:`rrahelpers.models.HeResNet`.
     attention: "stac", "se", "bam", "spatial" or "cbam".
     placement, window, kernels, stages: as for :func:`rrahelpers.models.build`; the stages are ``layer1`` to ``layer4``.
+    reduction: divides the hidden channels of "se", "bam" and "cbam"; default: as in :mod:`rrahelpers.attention`.
 
     Raises ``TypeError`` for other networks and blocks, ``ValueError`` for an unknown option or a stage that has
     attention already; ``model`` is then unchanged. A window larger than a stage's map raises ``ValueError`` in the
@@ -31,7 +34,9 @@ def attach(model, attention, *, placement="standard", window=8, kernels=None, st
     """
     from rrahelpers._torchvision import torchvision
 
-    if not isinstance(model, torchvision.models.ResNet):
+    from rrahelpers.models.he_resnet import HeResNet
+
+    if not isinstance(model, (torchvision.models.ResNet, HeResNet)):
         raise TypeError(f"expected a torchvision ResNet, got {type(model).__module__}.{type(model).__name__}")
     if attention not in ATTENTION:
         raise ValueError(f"unknown attention {attention!r}; expected one of {ATTENTION}")
@@ -42,7 +47,10 @@ def attach(model, attention, *, placement="standard", window=8, kernels=None, st
             raise ValueError(f"layer{number} has attention already; start without it, or choose other stages")
         for index, block in stage.named_children():
             convolution, norm = _last_of_branch(block, f"layer{number}.{index}")
-            gate = attention_module(attention, convolution.out_channels, size, kernels)
+            if reduction is not None and attention in REDUCED:
+                gate = REDUCED[attention](convolution.out_channels, reduction)
+            else:
+                gate = attention_module(attention, convolution.out_channels, size, kernels)
             gate.to(convolution.weight).train(block.training)
             if placement == "standard":
                 inner = OrderedDict(norm=block.get_submodule(norm), attention=gate)

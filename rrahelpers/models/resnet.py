@@ -8,6 +8,8 @@ no bias) as the shortcut of the first block of each later stage.
 from torch import nn
 
 from rrahelpers.attention import attention_module, stage_windows
+from rrahelpers.models.families import options_of
+from rrahelpers.models.he_resnet import HeResNet
 
 
 class Block(nn.Module):
@@ -69,12 +71,36 @@ class ResNet(nn.Module):
         return self.fc(self.pool(x))
 
 
+@options_of(ResNet)
 def resnet20(**options):
     """ResNet20 for 32x32 images: three stages of three blocks with 16, 32 and 64 channels (He et al. 2016, 4.2)."""
     return ResNet([3, 3, 3], [16, 32, 64], **options)
 
 
-def resnet34(**options):
-    """ResNet34 with the 3x3 stem, for 64x64 images: stages of 3, 4, 6 and 3 blocks with 64 to 512 channels."""
-    return ResNet([3, 4, 6, 3], [64, 128, 256, 512], **options)
+@options_of(HeResNet)
+def resnet18(**options):
+    """ResNet18 (He et al. 2016): stages of 2, 2, 2 and 2 basic blocks with 64 to 512 channels; a :class:`HeResNet`."""
+    return HeResNet("BasicBlock", [2, 2, 2, 2], **options)
 
+
+@options_of(ResNet, HeResNet)
+def resnet34(*, stem="cifar", paper=None, **options):
+    """ResNet34: stages of 3, 4, 6 and 3 basic blocks with 64 to 512 channels, of one paper or the other.
+
+    ``paper="stac"``, the default with the stem "cifar", is the STAC paper's :class:`ResNet` for 64x64 images;
+    ``paper="he"``, the default with the stem "imagenet", is the dissertation's :class:`HeResNet` with either stem. With
+    the stem "cifar" they differ in their normalisation alone: He's has batch norm in its shortcuts, and affine
+    parameters in that of its stem. Each takes the options of its class.
+    """
+    paper = paper or ("stac" if stem == "cifar" else "he")
+    if paper not in ("stac", "he"):
+        raise ValueError(f"paper must be 'stac' or 'he', got {paper!r}")
+    if paper == "stac":
+        return ResNet([3, 4, 6, 3], [64, 128, 256, 512], stem=stem, **options)
+    return HeResNet("BasicBlock", [3, 4, 6, 3], stem=stem, **options)
+
+
+@options_of(HeResNet)
+def resnet50(**options):
+    """ResNet50 (He et al. 2016): stages of 3, 4, 6 and 3 bottleneck blocks; a :class:`HeResNet`."""
+    return HeResNet("Bottleneck", [3, 4, 6, 3], **options)
