@@ -1,0 +1,146 @@
+"""Receptive fields of every layer, smallest and largest over all paths, and the border layers that follow from them.
+
+Richter's dissertation: sections 4.4 (equation 9), 9.3 (b_max), 10.1 (attention) and 10.2 (b_min).
+
+A path's receptive field grows by ``(k - 1) * dilation * jump`` pixels at a kernel of ``k``, where the jump is the
+distance in pixels between neighbouring places, the product of the strides before. Height and width are followed
+apart, and so are paths with different jumps. Where the growth depends on the place (adaptive pooling with windows of
+different sizes, up-sampling), r_min takes the least and r_max the most. What several paths see *together* is larger
+than the largest of them where they are not concentric (an even kernel beside an odd one).
+"""
+
+from numbers import Integral
+
+import pandas as pd
+import torch
+from torch import nn
+
+from rrahelpers.receptive_field.paths import reached, reaches, shortcuts
+from rrahelpers.receptive_field.trace import record
+
+SIZES = ("r_min", "r_max", "r_min_in", "r_max_in", "r_border_in")
+COLUMNS = ("layer", "index", "conv", "type", "path", "kernel", "stride", "dilation", "sides", "jump", *SIZES,
+           *(f"{size}_{axis}" for size in SIZES for axis in "hw"))
+
+
+def receptive_fields(model, input_size, *, gates=False, layers=None):
+    """The receptive fields of every layer, in pixels, from one forward pass in evaluation mode.
+
+    Parameters
+    ----------
+    model: any module that takes one batch of images: layers of one's own, functional calls and control flow over
+        shapes are followed. On the device "meta" nothing is computed. It is left as it was.
+    input_size: side of a square image in pixels, (H, W), or (C, H, W); see :func:`image_shape`.
+    gates: whether what reaches a layer only as a factor counts: the branch behind a sigmoid (squeeze and excitation
+        and other attention), attention weights, statistics of group norm. By default it does not: such branches don't
+        move the border layer (section 10.1).
+    layers: names of modules, containers too. By default all without submodules; a convolution or pooling that a
+        module with submodules calls as a function has a row of its own, such as "Mixed_5b.avg_pool2d()".
+
+    Returns one row for each call of a layer, in the order of the calls:
+
+    - ``layer``, ``index`` (from 0), ``type`` (its class); ``conv``: its number among the convolutions of the main
+      path, from 1, as the dissertation counts layers; missing for others.
+    - ``path``: "main"; "shortcut" for a summand's branch without a window larger than its stride (projections),
+      beside one with such a window; "gate" where nothing goes on to the output but as a factor, or nothing at all.
+    - ``kernel``, ``stride``, ``dilation`` (height x width, as text); ``sides`` of the output map; ``jump``: pixels
+      between neighbouring places of it (the larger axis and path; 0 where all places see the same).
+    - ``r_min``, ``r_max``: the smallest and largest receptive field of the layer's output over all paths, ``r_min_in``
+      and ``r_max_in`` of its input; ``r_border_in`` is ``r_min_in`` with each down-sampling shortcut counted like the
+      strided convolution that it stands beside, for :func:`border_layer`. Of height and width the smaller for
+      minima, the larger for maxima; each apart in ``r_min_h``, ``r_min_w`` and so on.
+
+    Raises ``NotImplementedError`` that names layer and operation where the reach is unknown, ``ValueError`` for an
+    image that the network refuses, unknown layers, and a network whose output doesn't depend on the image.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"expected a torch.nn.Module, got {type(model).__name__}")
+    known = dict(model.named_modules())
+    if unknown := [name for name in layers or () if name not in known]:
+        raise ValueError(f"unknown layers {unknown}; expected some of: {', '.join(name for name in known if name)}")
+    like = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(0))
+    graph = record(model, like.new_zeros(1, *image_shape(model, input_size)))
+    going_on = reached(graph, gates)
+    aside, raised = shortcuts(graph.nodes, going_on, gates)
+    found = reaches(graph.nodes, gates, raised)
+    rows, convolutions = [], 0
+    for call in graph.calls:
+        path = "gate" if call.output not in going_on else "shortcut" if call.output in aside else "main"
+        is_convolution = path == "main" and any("convolution" in name for name, *_ in call.windows)
+        convolutions += is_convolution
+        if call.leaf if layers is None else call.layer in layers:
+            rows.append({"layer": call.layer, "index": len(rows), "conv": convolutions if is_convolution else None,
+                         "type": call.kind, "path": path, **_geometry(call), **_sizes(call, found)})
+    if idle := set(layers or ()) - {row["layer"] for row in rows}:
+        raise ValueError(f"layers {sorted(idle)} answer with no tensor that depends on the image; leave them out")
+    return pd.DataFrame(rows, columns=COLUMNS).astype({"conv": "Int64"})
+
+
+def border_layer(table, input_size, bound="min"):
+    """The first convolution of the main path that can't widen what it sees any more, or None.
+
+    Parameters
+    ----------
+    table: of :func:`receptive_fields`, with all convolutions in it.
+    input_size: as there; I is the side of the image.
+    bound: "max" for b_max (section 9.3): the first layer whose input has r_max > I. "min" for b_min (10.2): the first
+        whose input has r_min > I, with all later ones too, where a down-sampling shortcut counts like the strided
+        convolution that it stands beside. Over all paths literally, each block of a ResNet would see the stem's
+        receptive field through the shortcuts, and at most its last convolution would be left; the published border
+        layers (11 in ResNet18, 17 in ResNet34) follow with this reading. In sequential networks b_min is b_max.
+
+    Where height and width differ, of the image or of the receptive field, both have to be larger.
+    """
+    if bound not in ("min", "max"):
+        raise ValueError(f"bound must be 'min' or 'max', got {bound!r}")
+    if missing := set(COLUMNS) - set(table.columns):
+        raise ValueError(f"expected a table of receptive_fields, got one without the columns {sorted(missing)}")
+    height, width = _sides(input_size)[-2:]
+    rows = table[table["conv"].notna()]
+    if rows.empty:
+        raise ValueError("the table has no convolution of the main path; make it without the argument layers")
+    size = "r_border_in" if bound == "min" else "r_max_in"
+    beyond = ((rows[f"{size}_h"] > height) & (rows[f"{size}_w"] > width)).to_numpy()
+    if bound == "min":
+        beyond = beyond[::-1].cumprod()[::-1]  # and all later ones
+    return rows["layer"].iloc[beyond.argmax()] if beyond.any() else None
+
+
+def image_shape(model, input_size):
+    """(C, H, W) of the images that ``input_size`` means; the channels default to those of the first convolution."""
+    *channels, height, width = _sides(input_size)
+    if not channels:
+        convolution = next((m for m in model.modules() if isinstance(m, nn.modules.conv._ConvNd)), None)
+        if convolution is None:
+            raise ValueError("no convolution tells the channels of the image; "
+                             f"give input_size as (C, H, W), got {input_size!r}")
+        channels = [convolution.in_channels]
+    return *channels, height, width
+
+
+def _sizes(call, found):
+    """The columns of receptive fields for one call of a layer, axis by axis and of both."""
+    sizes = {}
+    for axis, letter in enumerate("hw"):
+        came = [reach for node in call.inputs for reach in found[node][axis].values()]
+        gave = found[call.output][axis].values()
+        values = (min(r.low for r in gave), max(r.high for r in gave), min(r.low for r in came),
+                  max(r.high for r in came), min(r.border for r in came))
+        sizes |= {f"{size}_{letter}": value for size, value in zip(SIZES, values)}
+    both = {size: (max if "max" in size else min)(sizes[f"{size}_h"], sizes[f"{size}_w"]) for size in SIZES}
+    jump = max(float(grid * ratio) for axis in (0, 1) for grid, ratio in found[call.output][axis])
+    return {"jump": jump, **both, **sizes}
+
+
+def _geometry(call):
+    texts = [", ".join("x".join(map(str, window[part])) for window in call.windows) for part in (1, 2, 3)]
+    return dict(zip(("kernel", "stride", "dilation"), texts), sides="x".join(map(str, call.sides)))
+
+
+def _sides(input_size):
+    square = isinstance(input_size, Integral)
+    sides = (input_size,) * 2 if square else tuple(input_size) if isinstance(input_size, (tuple, list)) else ()
+    if len(sides) not in (2, 3) or any(isinstance(n, bool) or not isinstance(n, Integral) or n < 1 for n in sides):
+        raise ValueError("input_size must be a side in pixels, (H, W) or (C, H, W), positive integers; "
+                         f"got {input_size!r}")
+    return sides

@@ -1,0 +1,130 @@
+"""Networks changed as the advice says: cut off before a layer, or without early down-sampling (dissertation, 11.4)."""
+
+import copy
+
+from torch import fx, nn
+
+
+def truncate(model, at, num_classes=None):
+    """The network up to the input of the convolution ``at``, with global average pooling and a linear layer on top.
+
+    This is what section 11.4 does at the border layer, which goes with everything after it (figure 64). The linear
+    layer gives logits: the softmax is in the loss. Layers keep their names and weights; the new ones are ``head``.
+
+    Parameters
+    ----------
+    model: anything that torch.fx can trace up to ``at``. Submodules that it can't, because their course depends on
+        shapes or values, stay as they are.
+    at: name of a ``Conv2d``, such as :func:`rrahelpers.receptive_field.border_layer` gives.
+    num_classes: default that of the network's last linear layer or convolution.
+
+    Where ``at`` lies on one of several parallel paths, what the others have computed beside it is lost; to keep the
+    paths together, cut where they begin or after they end.
+
+    Returns a new module with weights of its own; ``model`` is left as it was. Raises ``ValueError`` where ``at`` is no
+    ``Conv2d``, where it can't be reached, and where training and evaluation differ before it in more than the modes of
+    modules (functional dropout), which the new network could not follow.
+    """
+    layers = dict(model.named_modules())
+    if not isinstance(layers.get(at), nn.Conv2d):
+        known = ", ".join(name for name, layer in layers.items() if isinstance(layer, nn.Conv2d))
+        raise ValueError(f"expected the name of a Conv2d, got {at!r}; there are: {known}")
+    root = copy.deepcopy(model)
+    training, evaluation = (_trace(root.train(mode)) for mode in (True, False))
+    head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+                         nn.Linear(layers[at].in_channels, num_classes or _classes(root, evaluation)))
+    root.add_module("head", head.to(layers[at].weight))
+    for graph in (training, evaluation):
+        _cut(graph, at)
+    if _course(training) != _course(evaluation):
+        raise ValueError(f"{type(model).__name__} takes another course before {at!r} in training than in evaluation; a "
+                         "truncated network could take only one. Put what differs (functional dropout?) into modules")
+    stump = fx.GraphModule(root, evaluation, class_name=f"{type(model).__name__}UpTo")
+    for name, module in stump.named_modules():
+        module.training = layers[name].training if name in layers else model.training
+    return stump
+
+
+def without_downsampling(model, layers):
+    """A copy of ``model`` in which some layers keep the size of the map: convolutions at stride 1, poolings left out.
+
+    A kernel larger than 3 becomes 3, newly drawn: so the dissertation's "Cifar10 optimized" ResNets come from the
+    others (9.4.1). ``layers``: names of ``Conv2d`` and of pooling modules; raises ``ValueError`` for others.
+    """
+    model = copy.deepcopy(model)
+    for name in layers:
+        layer = model.get_submodule(name)
+        if isinstance(layer, nn.Conv2d):
+            kernel = tuple(min(3, side) for side in layer.kernel_size)
+            padding = tuple(dilation * (side - 1) // 2 for side, dilation in zip(kernel, layer.dilation))
+            fresh = nn.Conv2d(layer.in_channels, layer.out_channels, kernel, 1, padding, layer.dilation, layer.groups,
+                              layer.bias is not None, device=layer.weight.device, dtype=layer.weight.dtype)
+            if kernel == layer.kernel_size:
+                fresh.load_state_dict(layer.state_dict())
+        elif isinstance(layer, (nn.MaxPool2d, nn.AvgPool2d)):
+            fresh = nn.Identity()
+        else:
+            raise ValueError(f"expected a Conv2d, MaxPool2d or AvgPool2d at {name!r}, got {type(layer).__name__}")
+        model.set_submodule(name, fresh.train(layer.training))
+    return model
+
+
+class _Tracer(fx.Tracer):
+    """Keeps modules without submodules, and ``whole`` ones, as they are; ``inside`` names where a trace broke off."""
+
+    def __init__(self, whole):
+        super().__init__()
+        self.whole, self.inside = whole, None
+
+    def is_leaf_module(self, module, name):
+        return name in self.whole or next(module.children(), None) is None or super().is_leaf_module(module, name)
+
+    def call_module(self, module, forward, args, kwargs):
+        try:
+            return super().call_module(module, forward, args, kwargs)
+        except Exception:
+            self.inside = self.inside or self.path_of_module(module)
+            raise
+
+
+def _trace(model):
+    whole = set()
+    while True:
+        tracer = _Tracer(whole)
+        try:
+            return tracer.trace(model)
+        except Exception as error:
+            if tracer.inside is None:
+                raise ValueError(f"torch.fx can't trace the forward of {type(model).__name__} itself: {error} "
+                                 "Move the part whose course depends on values or shapes into a submodule") from error
+            whole.add(tracer.inside)
+
+
+def _cut(graph, at):
+    """End ``graph`` with the head on the input of ``at``, in place."""
+    node = next((node for node in graph.nodes if node.op == "call_module" and node.target == at), None)
+    if node is None:
+        raise ValueError(f"can't cut before {at!r}: it isn't called, or lies in a module that torch.fx can't trace; "
+                         "choose a convolution outside of it")
+    output = next(node for node in graph.nodes if node.op == "output")
+    with graph.inserting_before(output):
+        output.args = (graph.call_module("head", (node.args[0],)),)
+    for node in reversed(graph.nodes):
+        if not node.users and node.op not in ("placeholder", "output"):
+            graph.erase_node(node)
+
+
+def _course(graph):
+    """What ``graph`` does, whatever its nodes are called."""
+    places = {node: place for place, node in enumerate(graph.nodes)}
+    return [(node.op, node.target, repr(fx.node.map_arg((node.args, node.kwargs), places.get)))
+            for node in graph.nodes if node.op != "placeholder"]
+
+
+def _classes(model, graph):
+    for node in reversed(graph.nodes):
+        layer = model.get_submodule(node.target) if node.op == "call_module" else None
+        if isinstance(layer, (nn.Linear, nn.Conv2d)):
+            return layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels
+    raise ValueError(f"no linear layer or convolution of {type(model).__name__} tells the number of classes; "
+                     "give num_classes")

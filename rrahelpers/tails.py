@@ -1,0 +1,66 @@
+"""Tail patterns: runs of layers with low saturation (dissertation, section 8.5.2)."""
+
+import numpy as np
+import pandas as pd
+
+SHORTEST = 3  # layers
+LOWER = 0.5  # of the rest's average, at most
+
+
+def find_tails(saturations):
+    """The tails in a network's saturations: disjoint runs of layers, in the order of the layers.
+
+    A tail is "a subsequence of at least 3 consecutive layers with an average saturation that is at least 50% lower
+    relative to the average saturation of the rest of the network". Where one run of layers satisfies this, so do many
+    that overlap it, longer ones with part of the high layers among them. Of those the one is taken that separates the
+    layers best, with the largest sum of squares between it and the rest, n m / (n + m) (difference of averages)².
+
+    ``saturations``: as for :func:`layer_values`, fractions in [0, 1] in the order of the layers.
+
+    Returns a table with one row for each tail: ``first`` and ``last`` layer, ``start`` (place of the first, from 0) and
+    ``length``, ``value`` (average saturation), ``rest`` (that of all other layers), ``lower`` (1 - value / rest). Fewer
+    than four layers have no tail.
+    """
+    values = layer_values(saturations, "saturations")
+    count, sums = len(values), np.concatenate([[0], np.cumsum(values.to_numpy())])
+    found = []
+    for start in range(count):
+        for stop in range(start + SHORTEST, count + 1):
+            length = stop - start
+            if length == count:
+                continue
+            value = (sums[stop] - sums[start]) / length
+            rest = (sums[-1] - sums[stop] + sums[start]) / (count - length)
+            if rest > 0 and value <= LOWER * rest * (1 + 1e-12):  # rounding
+                contrast = length * (count - length) / count * (rest - value) ** 2
+                found.append((contrast, start, length, value, rest))
+    tails, taken = [], set()
+    for _, start, length, value, rest in sorted(found, key=lambda run: (-run[0], run[1])):
+        if taken.isdisjoint(range(start, start + length)):
+            taken.update(range(start, start + length))
+            tails.append({"first": values.index[start], "last": values.index[start + length - 1], "start": start,
+                          "length": length, "value": value, "rest": rest, "lower": 1 - value / rest})
+    columns = ["first", "last", "start", "length", "value", "rest", "lower"]
+    return pd.DataFrame(tails, columns=columns).sort_values("start", ignore_index=True)
+
+
+def layer_values(values, what="values"):
+    """One fraction for each layer as a Series indexed by layer, in the order given.
+
+    ``values``: {layer: number}, a Series, a table with the columns ``layer`` and ``value`` (of several rows for a
+    layer, seeds for instance, the mean is taken), or numbers alone, whose layers are 0, 1, and so on. ``what`` names
+    them in errors. Raises ``ValueError`` for NaN, infinite numbers and those outside [0, 1], missing columns, and none.
+    """
+    if isinstance(values, pd.DataFrame):
+        if missing := {"layer", "value"} - set(values.columns):
+            raise ValueError(f"{what}: expected a table with the columns layer and value, it lacks {sorted(missing)}")
+        values = values.groupby("layer", sort=False)["value"].mean()
+    series = pd.Series(values, dtype=float)
+    if series.empty:
+        raise ValueError(f"{what}: expected a number for each layer, got none")
+    if bad := list(series.index[~np.isfinite(series)]):
+        raise ValueError(f"{what}: expected finite numbers, got NaN or infinite ones for the layers {bad}")
+    if not series.between(0, 1).all():
+        raise ValueError(f"{what}: expected fractions in [0, 1], got {series.min():g} to {series.max():g}; "
+                         "divide percent by 100")
+    return series

@@ -1,0 +1,66 @@
+"""Tails by the dissertation's definition."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rrahelpers.tails import find_tails, layer_values
+
+
+def runs(saturations):
+    return [(t.start, t.length) for t in find_tails(saturations).itertuples()]
+
+
+def test_worked_by_hand():
+    table = find_tails({"a": 0.5, "b": 0.6, "c": 0.1, "d": 0.2, "e": 0.15, "f": 0.4})
+    assert table.to_dict("records") == [pytest.approx(
+        {"first": "c", "last": "e", "start": 2, "length": 3, "value": 0.15, "rest": 0.5, "lower": 0.7})]
+
+
+@pytest.mark.parametrize("saturations, expected", [
+    ([0.4] * 5 + [0.1] * 8, [(5, 8)]),  # neither the three lowest alone, nor as many layers as could be
+    ([0.05] * 4 + [0.4] * 6, [(0, 4)]),  # at the input, as with images that are too large
+    ([0.05] * 3 + [0.5] * 6 + [0.05] * 3, [(0, 3), (9, 3)]),
+    ([0.4, 0.4, 0.4, 0.2, 0.2, 0.2], [(3, 3)]),  # exactly 50 % lower
+    ([0.4, 0.4, 0.4, 0.21, 0.21, 0.21], []),
+    ([0.4, 0.4, 0.4, 0.15, 0.15], []),  # two layers are too few,
+    ([0.4, 0.4, 0.4, 0.1, 0.1], [(2, 3)]),  # but so low that they make up for a third, by the definition's word
+    ([0.3] * 10, []), ([0.0] * 10, []), ([0.1, 0.9, 0.9], []), ([0.5], []),
+], ids=str)
+def test_where_tails_are(saturations, expected):
+    assert runs(saturations) == expected
+
+
+def test_every_tail_satisfies_the_definition_and_none_is_missed():
+    generator = np.random.default_rng(0)
+    for _ in range(100):
+        s = generator.uniform(0, 1, 12) ** 3
+        found = runs(s)
+        covered = [set(range(start, start + length)) for start, length in found]
+        for run in covered:
+            rest = [i for i in range(12) if i not in run]
+            assert len(run) >= 3 and s[list(run)].mean() <= 0.5 * s[rest].mean()
+        for start in range(12):
+            for stop in range(start + 3, 13 - (start == 0)):
+                run = set(range(start, stop))
+                rest = [i for i in range(12) if i not in run]
+                if s[list(run)].mean() <= 0.5 * s[rest].mean():
+                    assert any(run & other for other in covered)
+
+
+def test_a_table_of_several_seeds_is_averaged_in_the_order_of_its_layers():
+    table = pd.DataFrame({"layer": ["z", "a", "z", "a"], "value": [0.1, 0.5, 0.3, 0.7], "seed": [0, 0, 1, 1]})
+    assert layer_values(table).to_dict() == {"z": pytest.approx(0.2), "a": pytest.approx(0.6)}
+
+
+@pytest.mark.parametrize("saturations, message", [
+    ([0.1, np.nan, 0.2], r"NaN or infinite ones for the layers \[1\]"),
+    ({"a": np.inf}, r"\['a'\]"),
+    ([20, 30, 40, 5], "fractions in .*divide percent by 100"),
+    ([-0.1, 0.2], "got -0.1 to 0.2"),
+    ([], "got none"),
+    (pd.DataFrame({"layer": ["a"], "saturation": [0.1]}), "lacks .'value'"),
+])
+def test_bad_input_is_named(saturations, message):
+    with pytest.raises(ValueError, match=message):
+        find_tails(saturations)
