@@ -89,7 +89,8 @@ def compare(name, methods, x, y, steps, batch):
             chosen = torch.randint(len(x), (batch,), generator=torch.Generator().manual_seed(number))
             for method in methods:
                 times[method].append(clocked(lambda: step(method, chosen)))
-            print(f"  {name}, step {number + 1}: " + ", ".join(f"{m} {times[m][-1][0]:.2f} s" for m in methods), flush=True)
+            latest = ", ".join(f"{method} {times[method][-1][0]:.2f} s" for method in methods)
+            print(f"  {name}, step {number + 1}: {latest}", flush=True)
         for method in methods:
             ends[method] = clocked(close[method])
     rows = []
@@ -127,23 +128,24 @@ def exactness(methods, features=64, observations=20000):
                 found = covariance.fix()
             else:
                 continue
-            rows.append({"mean": mean, "method": method, "error": float(np.abs(eigenvalues(found) - true).max() / true.sum())})
+            error = np.abs(eigenvalues(found) - true).max() / true.sum()
+            rows.append({"mean": mean, "method": method, "error": float(error)})
     return rows
 
 
 def markdown(report):
     machine = report["machine"]
     lines = ["# Saturation while training", "",
-             f"{machine['processor']}, {machine['threads']} threads, torch {machine['torch']}; batches of {report['batch']} "
-             f"images ({report['images']}) of 32x32 pixels, float32, channels last, SGD. Medians of {report['steps']} "
-             f"interleaved steps. Load average at the start: {report['load_before']:.1f}. "
+             f"{machine['processor']}, {machine['threads']} threads, torch {machine['torch']}; batches of "
+             f"{report['batch']} images ({report['images']}) of 32x32 pixels, float32, channels last, SGD. Medians of "
+             f"{report['steps']} interleaved steps. Load average at the start: {report['load_before']:.1f}. "
              f"Delve: {report['delve'] or 'not installed'}.", "",
              "| network | method | step, s | of plain | of plain, processor time | end of epoch, s |",
              "| --- | --- | --- | --- | --- | --- |"]
     lines += [f"| {r['network']} | {r['method']} | {r['seconds']:.3f} | {r['ratio']:.2f} | {r['processor_ratio']:.2f} "
               f"| {r['end_seconds']:.2f} |" for r in report["rows"]]
-    lines += ["", "## Largest error of an eigenvalue, as a share of the trace", "", "| mean / deviation | method | error |",
-              "| --- | --- | --- |"]
+    lines += ["", "## Largest error of an eigenvalue, as a share of the trace", "",
+              "| mean / deviation | method | error |", "| --- | --- | --- |"]
     lines += [f"| {r['mean']:g} | {r['method']} | {r['error']:.1e} |" for r in report["exactness"]]
     return "\n".join(lines) + "\n"
 
@@ -151,7 +153,7 @@ def markdown(report):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="ResNet18 alone, 3 steps of 32 images")
-    parser.add_argument("--steps", type=int, help="of each method (40: more images than VGG16's widest layers; quick: 3)")
+    parser.add_argument("--steps", type=int, help="of each method (40: more images than VGG16 has features; quick: 3)")
     parser.add_argument("--networks", nargs="+", help="torchvision's names (vgg16_bn resnet18; quick: resnet18)")
     options = parser.parse_args()
     folder = Path(__file__).parent / "results" / ("quick" if options.quick else "")

@@ -15,10 +15,10 @@ import torch  # noqa: F401
 __version__ = "0.1.0"
 
 MODULES = (
-    "arrays", "attention", "augmentation", "batch", "class_similarity", "comparison", "complexity", "data", "features",
-    "figures", "grids", "intrinsic_dimension", "models", "neighbors", "notebooks", "plots", "profiles", "published",
-    "representational_response", "response_plots", "results", "runs", "separation", "strategies", "topology", "training",
-    "widgets",
+    "advisor", "architecture_plots", "arrays", "attention", "augmentation", "batch", "class_similarity", "comparison",
+    "complexity", "data", "eigenspace", "features", "figures", "grids", "intrinsic_dimension", "models", "neighbors",
+    "notebooks", "plots", "profiles", "published", "receptive_field", "representational_response", "response_plots",
+    "results", "runs", "separation", "strategies", "surgery", "tails", "topology", "training", "widgets",
 )
 
 

@@ -8,11 +8,12 @@ from rrahelpers.widgets.class_similarity import (
     ClassSimilarityView, class_similarity_explorer, class_similarity_view, prediction_explorer, prediction_figure,
 )
 from rrahelpers.widgets.response import NeighbourChangeView, neighbour_change_explorer, neighbour_change_view
+from rrahelpers.widgets.separation import SeparationView, separation_explorer, separation_view
 from rrahelpers.widgets.sliders import explorer
 from rrahelpers.widgets.stac import stac_costs, stac_explorer, stac_figure
 
 __all__ = [
-    "ClassSimilarityView", "NeighbourChangeView", "class_similarity_explorer", "class_similarity_view", "explorer",
-    "neighbour_change_explorer", "neighbour_change_view", "prediction_explorer", "prediction_figure",
-    "stac_costs", "stac_explorer", "stac_figure",
+    "ClassSimilarityView", "NeighbourChangeView", "SeparationView", "class_similarity_explorer", "class_similarity_view",
+    "explorer", "neighbour_change_explorer", "neighbour_change_view", "prediction_explorer", "prediction_figure",
+    "separation_explorer", "separation_view", "stac_costs", "stac_explorer", "stac_figure",
 ]

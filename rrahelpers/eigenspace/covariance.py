@@ -1,0 +1,165 @@
+"""The covariance of a layer's output, block by block in constant memory (dissertation 6.1.3, equations 10 and 11).
+
+Equation 11 subtracts two large numbers where the mean is large against the deviation. Here every block is moved by one
+fixed reference, the mean of the first block, before it is squared: the same covariance, without the cancellation.
+Products of float32 activations are taken in float64 on a CPU (twice the time of float32's), in float32 on an
+accelerator, where float64 may be 64 times slower, and for half precision; all blocks are summed in float64. (Where
+TF32 is allowed for products, the accelerator's blocks have its precision.)
+"""
+
+import torch
+
+BLOCK = 2**18  # numbers of a block: the products' operands stay in the cache
+PANEL = 128  # features; the covariance is symmetric, and only the panels right of its diagonal are computed
+
+
+class Covariance:
+    """The streaming covariance of ``dim`` features.
+
+    Memory: 8 dim² bytes, or the observations themselves while they are no more than the features. Workers accumulate
+    apart and :meth:`merge`; an instance can be pickled. It lives on the device of the first update.
+    """
+
+    def __init__(self, dim):
+        if isinstance(dim, bool) or not isinstance(dim, int) or dim < 1:
+            raise ValueError(f"expected a positive whole number of features, got {dim!r}")
+        self.dim, self.observations = dim, 0
+        self._kept = []  # blocks [n, dim] as they came, while there are no more observations than features
+        self._shift = self._sum = self._products = None  # then: reference [dim], sums of x - reference and its squares
+
+    @torch.no_grad()
+    def update(self, x, axis=None):
+        """Take in activations: every place along all axes but the features' is an observation.
+
+        Parameters
+        ----------
+        x: tensor or array of real numbers, [N, dim], sequences [N, T, dim] or feature maps [N, dim, H, W].
+        axis: of the features; default 1 for 4 and 5 axes (feature maps), else the last.
+
+        Raises ``ValueError`` where that axis has another size than ``dim``, ``TypeError`` for complex numbers. NaN and
+        infinite values are found when the result is read: a look at each batch would make an accelerator wait.
+        """
+        x = torch.as_tensor(x).detach()
+        x = x.cpu() if x.device.type == "mps" else x  # which knows no float64
+        if x.is_complex():
+            raise TypeError(f"expected real numbers, got {x.dtype}")
+        axis = feature_axis(x) if axis is None else axis
+        if x.ndim == 0 or not -x.ndim <= axis < x.ndim or x.shape[axis] != self.dim:
+            raise ValueError(f"expected {self.dim} features along axis {axis}, got shape {tuple(x.shape)}")
+        with torch.autocast(x.device.type, enabled=False):
+            for block in _blocks(x, axis % x.ndim) if x.numel() else ():
+                self._take(block)
+
+    @torch.no_grad()
+    def merge(self, other):
+        """Take in what another instance has seen, which stays as it is. Raises ``ValueError`` for another ``dim``."""
+        if other.dim != self.dim:
+            raise ValueError(f"expected a covariance of {self.dim} features, got {other.dim}")
+        for block in list(other._kept):
+            self._take(block)
+        if other._shift is None:
+            return
+        self._unfold(other._shift)
+        device = self._products.device
+        sums, move = other._sum.to(device), other._shift.to(device).double() - self._shift.double()
+        mixed = torch.outer(sums, move)
+        self._products += other._products.to(device) + mixed + mixed.T + other.observations * torch.outer(move, move)
+        self._sum += sums + other.observations * move
+        self.observations += other.observations
+
+    @property
+    def mean(self):
+        """The mean of each feature: float64 [dim]. Raises as :meth:`matrix`."""
+        self._check()
+        if self._shift is None:
+            first = self._kept[0][0].double()  # constant features come out exactly
+            return first + (torch.cat(self._kept).double() - first).mean(0)
+        return self._shift + self._sum / self.observations
+
+    def matrix(self, correction=0):
+        """The covariance: float64 [dim, dim], divided by observations - ``correction`` (equation 11: 0; numpy.cov: 1).
+
+        Raises ``ValueError`` where that is not positive, and for NaN or infinite values among the observations.
+        """
+        if self.observations <= correction:
+            raise ValueError(f"expected more than {correction} observations, got {self.observations}")
+        if self._shift is None:
+            deviations = self._deviations()
+            return deviations.T @ deviations / (self.observations - correction)
+        self._check()
+        centred = torch.addr(self._products, self._sum, self._sum, alpha=-1 / self.observations)
+        upper = centred.triu_().div_(self.observations - correction)
+        return upper + upper.triu(1).T
+
+    def compact(self):
+        """A matrix with the covariance's eigenvalues, zeros left out: itself, or [n, n] for n < dim observations."""
+        if self._shift is not None or self.observations >= self.dim:
+            return self.matrix()
+        deviations = self._deviations()
+        return deviations @ deviations.T / self.observations
+
+    def _take(self, block):
+        """Add a block [n, dim]."""
+        if self._shift is None and self.observations + len(block) <= self.dim:
+            self._kept.append(block.to(self._kept[0].device if self._kept else block.device, copy=True))
+            self.observations += len(block)
+            return
+        if self._shift is None:
+            shift = (self._kept[0] if self._kept else block).double().mean(0)
+            self._unfold(shift if block.dtype == torch.float64 else shift.float())  # constant features: exactly theirs
+        self._add(block)
+        self.observations += len(block)
+
+    def _unfold(self, shift):
+        """Go over from kept observations to sums, if that has not happened yet."""
+        if self._shift is None:
+            self._shift = shift.clone()
+            self._sum = torch.zeros(self.dim, dtype=torch.float64, device=shift.device)
+            self._products = torch.zeros(self.dim, self.dim, dtype=torch.float64, device=shift.device)
+            kept, self._kept = self._kept, []
+            for block in kept:
+                self._add(block)
+
+    def _add(self, block):
+        block = block.to(self._products.device)
+        exact = block.device.type == "cpu" and block.dtype not in (torch.bfloat16, torch.float16)
+        work = torch.promote_types(self._shift.dtype, torch.float64 if exact else torch.float32)
+        y = torch.sub(block, self._shift.to(work))  # float64 activations stay float64
+        self._sum += y.sum(0, dtype=torch.float64)
+        for start in range(0, self.dim, PANEL):
+            left, right = y[:, start:start + PANEL].T, y[:, start:]
+            target = self._products[start:start + PANEL, start:]
+            if y.dtype == torch.float64:
+                target.addmm_(left, right)
+            else:
+                target += left @ right
+
+    def _deviations(self):
+        return torch.cat(self._kept).double() - self.mean
+
+    def _check(self):
+        if self.observations == 0:
+            raise ValueError("expected at least one observation, got none: call update first")
+        sums = torch.cat(self._kept).double().sum(0) if self._shift is None else self._sum + self._products.diagonal()
+        if bad := int((~sums.isfinite()).sum()):
+            raise ValueError(f"expected finite activations, got NaN or infinite values in {bad} of {self.dim} features "
+                             f"among {self.observations} observations")
+
+
+def feature_axis(x):
+    """Where features are by custom: axis 1 of feature maps (4 and 5 axes), else the last."""
+    return 1 if x.ndim in (4, 5) else -1
+
+
+def _blocks(x, axis):
+    """Parts of ``x`` as matrices [observations, features], without copies where the features lie together in memory."""
+    features = x.shape[axis]
+    rows = max(1024, BLOCK // features)
+    if axis == x.ndim - 1 or x.movedim(axis, -1).is_contiguous():
+        yield from x.movedim(axis, -1).reshape(-1, features).split(rows)
+        return
+    maps = x[None] if axis == 0 else x
+    maps = maps.movedim(axis + (axis == 0), 1).flatten(2)  # [N, features, places]
+    for part in maps.split(max(1, rows // maps.shape[2])):
+        for piece in part.split(rows, dim=2):
+            yield piece.transpose(0, 1).reshape(features, -1).T

@@ -1,0 +1,138 @@
+"""Networks that compute in the eigenspaces of their layers' outputs (dissertation, chapter 7)."""
+
+import pandas as pd
+import torch
+from tqdm.auto import tqdm
+
+from rrahelpers.class_similarity import check_labels
+from rrahelpers.eigenspace.layers import attach
+from rrahelpers.eigenspace.projection import PCAProjection
+from rrahelpers.eigenspace.spectrum import DELTA, check_delta
+from rrahelpers.features import evaluation_mode
+
+
+class Projections:
+    """The projections after a model's layers; as a context manager they go away at its end. See :func:`project`."""
+
+    def __init__(self, model, delta, covariances, layers, random):
+        self._model, self._delta, self._random, self._layers = model, check_delta(delta), random, {}
+        self._given = covariances is not None
+        if self._given:
+            layers = list(covariances) if layers is None else list(layers)
+            if missing := [name for name in layers if name not in covariances]:
+                raise ValueError(f"no covariance for the layers {missing}; there are some for: "
+                                 f"{', '.join(covariances)}")
+            for name in layers:
+                self._of(name).fit(covariances[name])
+        self._hooks = attach(model, layers, self._project)
+
+    @property
+    def delta(self):
+        return self._delta
+
+    @delta.setter
+    def delta(self, delta):
+        self._delta = check_delta(delta)
+        self._set()
+
+    @property
+    def random(self):
+        return self._random
+
+    @random.setter
+    def random(self, random):
+        self._random = random
+        self._set()
+
+    def table(self):
+        """A row for each layer: ``layer``, ``index``, ``features``, ``dimensions`` (of the subspace)."""
+        return pd.DataFrame([{"layer": name, "index": index, "features": layer.features, "dimensions": layer.rank}
+                             for index, (name, layer) in enumerate(self._layers.items())])
+
+    def remove(self):
+        """Take all projections out; the model is as it was."""
+        self._hooks.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.remove()
+
+    def _of(self, name):
+        if name not in self._layers:
+            self._layers[name] = PCAProjection(self._delta)
+            self._set()
+        return self._layers[name]
+
+    def _set(self):
+        for index, layer in enumerate(self._layers.values()):
+            layer.delta = self._delta
+            layer.random = None if self._random is None else 1_000_003 * self._random + index
+
+    def _project(self, name, x, axis):
+        if self._given and self._model.training:
+            return None
+        layer = self._of(name)
+        layer.axis = axis
+        return layer.train(self._model.training)(x)
+
+
+def project(model, delta=DELTA, covariances=None, *, layers=None, random=None):
+    """Insert a :class:`PCAProjection` after each layer of a model, without a change to the model.
+
+    Parameters
+    ----------
+    model: any ``nn.Module``. In training mode it works as before, in evaluation mode it is projected.
+    delta: share of the variance, in (0, 1].
+    covariances: {layer: :class:`Covariance`}, as of :func:`covariances`; None: collected while the model runs in
+        training mode.
+    layers: names; default those of ``covariances``, or all weighted layers.
+    random: None, or a seed: random orthonormal bases of the same ranks.
+
+    Returns :class:`Projections`, with ``delta`` and ``random`` to be set at any time, ``table()`` and ``remove()``::
+
+        with project(model, 0.99, covariances(model, images)) as projections:
+            ...                        # every layer answers within its eigenspace
+            projections.delta = 0.95   # no second pass
+
+    Of a recurrent layer's outputs the sequence is projected, its final state is not. Raises ``ValueError`` for
+    unknown layers, layers without a covariance and ``delta`` out of range.
+    """
+    return Projections(model, delta, covariances, layers, random)
+
+
+def projected_accuracies(model, images, labels, covariances, deltas, *, draws=1, batch_size=500, progress=True):
+    """Top-1 accuracy of a projected network for many thresholds (dissertation 7.3, figure 43).
+
+    Parameters
+    ----------
+    model, covariances: as for :func:`project`.
+    images, labels: float [N, …], as the model takes them; integers [N].
+    deltas: shares of the variance.
+    draws: random bases for each threshold, beside the eigenspaces.
+
+    Returns a row for each threshold and subspace: ``delta``, ``subspace`` ("eigenspace" or "random"), ``draw``,
+    ``dimensions`` (of all layers together), ``accuracy``, and ``relative``, to that of the unprojected network.
+    """
+    labels, deltas = check_labels(labels, len(images)), [check_delta(delta) for delta in deltas]
+    reference, rows = _accuracy(model, images, labels, batch_size), []
+    subspaces = [("eigenspace", 0, None), *(("random", draw, draw) for draw in range(draws))]
+    with project(model, 1.0, covariances) as projections:
+        for delta in tqdm(deltas, desc="projections", unit="threshold", disable=not progress):
+            projections.delta = delta
+            dimensions = int(projections.table().dimensions.sum())
+            for subspace, draw, seed in subspaces:
+                projections.random = seed
+                accuracy = _accuracy(model, images, labels, batch_size)
+                rows.append({"delta": delta, "subspace": subspace, "draw": draw, "dimensions": dimensions,
+                             "accuracy": accuracy, "relative": accuracy / reference if reference else float("nan")})
+    return pd.DataFrame(rows)
+
+
+def _accuracy(model, images, labels, batch_size):
+    device = next((p.device for p in model.parameters()), images.device)
+    with evaluation_mode(model), torch.no_grad():
+        correct = [(model(x.to(device)).argmax(1).cpu() == y.cpu()).sum().item()
+                   for x, y in zip(images.split(batch_size), labels.split(batch_size))]
+    return sum(correct) / len(labels)

@@ -1,0 +1,91 @@
+"""Plots of saturation and of projected networks. Each takes a tidy table and draws into the axes it is given."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+
+from rrahelpers.plots import OTHER, SAME
+
+COLOURS = {"eigenspace": SAME, "random": OTHER, "train": SAME, "validation": OTHER}
+
+
+def relative_accuracy(table, ax, *, chance=None):
+    """Relative accuracy against the explained variance, eigenspaces and random subspaces (dissertation, figure 43).
+
+    ``table``: as of :func:`rrahelpers.eigenspace.projected_accuracies`, of one network or several. Lines are means, the
+    bands one standard deviation over networks and draws. ``chance``: relative accuracy of guessing, a dotted line.
+    """
+    for subspace, part in table.groupby("subspace"):
+        curves = part.groupby("delta").relative
+        _band(ax, curves.mean(), curves.std(), COLOURS[subspace], subspace)
+    if chance is not None:
+        ax.axhline(chance, color="0.4", lw=1, ls=":", label="guessing")
+    ax.set(xlabel="explained variance δ", ylabel="relative accuracy", ylim=(0, None))
+    ax.legend(loc="best")
+    return ax
+
+
+def saturation_over_layers(table, ax, *, colours=COLOURS):
+    """Saturation of each layer in the order of the forward pass, a line for each ``split`` (figures 44 and 48).
+
+    ``table``: columns index, layer, saturation and, where there are several lines, split. Several rows of a layer
+    (seeds) become their mean and a band of one standard deviation.
+    """
+    for name, part in table.groupby("split") if "split" in table else [(None, table)]:
+        curves = part.groupby("index").saturation
+        _band(ax, curves.mean(), curves.std(), colours.get(name, SAME), name)
+    names = table.drop_duplicates("index").set_index("index").layer.sort_index()
+    ax.set(xlabel="layer", ylabel="saturation", ylim=(0, None), xticks=names.index)
+    ax.set_xticklabels(names, rotation=90, fontsize=7)
+    if "split" in table:
+        ax.legend(loc="best")
+    return ax
+
+
+def saturation_over_epochs(table, ax, *, split="train"):
+    """Saturation of each layer over the epochs, from the first layer (dark) to the last (figures 66 to 68)."""
+    table = table[table.split == split]
+    order = table.drop_duplicates("layer").sort_values("index").layer
+    for colour, layer in zip(sns.color_palette("viridis", len(order)), order):
+        part = table[table.layer == layer]
+        ax.plot(part.epoch, part.saturation, color=colour, label=layer)
+    ax.plot(table.epoch.unique(), table.groupby("epoch").saturation.mean(), color="black", lw=2, ls="--", label="mean")
+    ax.set(xlabel="epoch", ylabel=f"saturation ({split})", ylim=(0, None))
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=6, ncols=-(-len(order) // 20))
+    return ax
+
+
+def average_saturation(table, ax, *, by="model"):
+    """Accuracy against average saturation, a point for each network, with a logarithmic fit (figure 47).
+
+    ``table``: a row for each network with ``saturation`` (the mean over its layers), ``accuracy`` (a fraction) and the
+    column ``by`` that colours the points.
+    """
+    for colour, (name, part) in zip(sns.color_palette("colorblind"), table.groupby(by, sort=False)):
+        ax.plot(part.saturation, part.accuracy, "o", ms=5, color=colour, label=name)
+    if table.saturation.nunique() > 2:
+        slope, height = np.polyfit(np.log(table.saturation), table.accuracy, 1)
+        x = np.linspace(table.saturation.min(), table.saturation.max(), 100)
+        ax.plot(x, slope * np.log(x) + height, color="0.4", lw=1, ls=":", label=f"{height:.2f} {slope:+.2f} ln s")
+    ax.set(xlabel="average saturation", ylabel="accuracy")
+    ax.legend(loc="best")
+    return ax
+
+
+def training_figure(table):
+    """What the tracker draws live: the last epoch's saturation over the layers, and the mean over the epochs."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), width_ratios=[2, 1], layout="constrained")
+    last = table.epoch.max()
+    saturation_over_layers(table[table.epoch == last], left)
+    left.set_title(f"epoch {last}")
+    for split, part in table.groupby("split"):
+        mean = part.groupby("epoch").saturation.mean()
+        right.plot(mean.index, mean, "o-", ms=3, color=COLOURS[split], label=split)
+    right.set(xlabel="epoch", ylabel="average saturation", ylim=(0, None))
+    return figure
+
+
+def _band(ax, mean, spread, colour, label):
+    ax.plot(mean.index, mean, "o-", ms=3, color=colour, label=label)
+    if spread.notna().any():
+        ax.fill_between(mean.index, mean - spread, mean + spread, color=colour, alpha=0.2, lw=0)

@@ -1,0 +1,91 @@
+"""A layer that restricts activations to their eigenspace (dissertation 6.1.6)."""
+
+import torch
+from torch import nn
+
+from rrahelpers.eigenspace.covariance import Covariance, feature_axis
+from rrahelpers.eigenspace.spectrum import DELTA, check_delta, eigenvectors, n_components
+
+
+class PCAProjection(nn.Module):
+    """The projection of activations onto the eigendirections that explain a share of their variance (equation 12).
+
+    In training mode activations pass unchanged and their covariance is collected, anew after each evaluation (6.1.6).
+    In evaluation mode they are projected, x ↦ mean + (x - mean) PᵀP, at every place of a feature map alike (as by a
+    1x1 convolution). :meth:`fit` takes a covariance from elsewhere.
+
+    Parameters
+    ----------
+    delta: share of the variance, in (0, 1]; it can be set at any time, without another pass over the data. 1 stands
+        for the unprojected network, the reference of section 7.2.1: activations pass unchanged.
+    axis: of the features; default as for :meth:`Covariance.update`.
+    random: None, or the seed of a random orthonormal basis of the same rank (7.3); can be set at any time.
+
+    Forward: any shape, answered in the same shape, type and memory layout. Raises ``RuntimeError`` in evaluation mode
+    while there is no covariance, ``ValueError`` for another number of features and as :meth:`Covariance.matrix`.
+    """
+
+    def __init__(self, delta=DELTA, *, axis=None, random=None):
+        super().__init__()
+        self.axis, self.delta, self.random = axis, delta, random
+        self._seen = self._mean = self._values = self._vectors = self._made = None
+
+    @property
+    def delta(self):
+        return self._delta
+
+    @delta.setter
+    def delta(self, delta):
+        self._delta = check_delta(delta)
+
+    @property
+    def features(self):
+        """Dimensions of the whole space."""
+        self._settle()
+        return len(self._values)
+
+    @property
+    def rank(self):
+        """Dimensions of the subspace: :func:`n_components` of the covariance's eigenvalues."""
+        self._settle()
+        return n_components(self._values, self.delta)
+
+    def fit(self, covariance):
+        """Take the mean and the eigendirections of a :class:`Covariance`. Returns the projection."""
+        values, vectors = eigenvectors(covariance.matrix())
+        self._mean, self._values, self._vectors = covariance.mean, values.cpu(), vectors
+        self._seen = self._made = None
+        return self
+
+    def forward(self, x):
+        axis = feature_axis(x) if self.axis is None else self.axis
+        if self.training:
+            self._seen = self._seen or Covariance(x.shape[axis])
+            self._seen.update(x, axis)
+            return x
+        if x.shape[axis] != self.features:
+            raise ValueError(f"expected {self.features} features along axis {axis}, got shape {tuple(x.shape)}")
+        if self.delta == 1:
+            return x
+        mean, matrix = self._mean_and_matrix(x)
+        with torch.autocast(x.device.type, enabled=False):
+            projected = (x.movedim(axis, -1).to(mean) - mean) @ matrix + mean
+        return torch.empty_like(x).copy_(projected.movedim(-1, axis))
+
+    def _mean_and_matrix(self, x):
+        """The mean [D] and PᵀP [D, D] in the precision (at least float32) and on the device of ``x``."""
+        key = self.rank, self.random, x.device, torch.promote_types(x.dtype, torch.float32)
+        if self._made is None or self._made[0] != key:
+            basis = self._vectors[:, :self.rank]
+            if self.random is not None:
+                generator = torch.Generator().manual_seed(self.random)
+                draw = torch.randn(self.rank, self.features, generator=generator, dtype=torch.float64).T
+                basis = torch.linalg.qr(draw.to(basis.device)).Q
+            self._made = key, self._mean.to(*key[2:]), (basis @ basis.T).to(*key[2:])
+        return self._made[1:]
+
+    def _settle(self):
+        if self._seen is not None:
+            self.fit(self._seen)
+        if self._values is None:
+            raise RuntimeError("no covariance to project with: give one to fit, or run in training mode first")
