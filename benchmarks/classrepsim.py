@@ -105,8 +105,10 @@ def markdown(report):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="2,000 images, one repetition")
+    parser.add_argument("--repetitions", type=int, help="of each method (3; quick: 1)")
     options = parser.parse_args()
     samples, repetitions, checked = (2000, 1, 200) if options.quick else (10000, 3, 1000)
+    repetitions = options.repetitions or repetitions
     folder = Path(__file__).parent / "results" / ("quick" if options.quick else "")
     folder.mkdir(parents=True, exist_ok=True)
     about = machine()
