@@ -17,6 +17,7 @@ lab: $(READY)  ## JupyterLab on the notebooks
 
 bench: $(READY)  ## side by side with other libraries; writes benchmarks/results/
 	$(BIN)/python -m pip install --quiet --no-build-isolation -e '.[bench]'
+	$(BIN)/python -m pip install --quiet --no-deps delve  # its dependencies are here already, but for what it logs to
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit; done
 
 $(READY): requirements.lock pyproject.toml

@@ -13,7 +13,7 @@ import importlib.metadata
 import json
 import multiprocessing
 import os
-import resource
+import re
 import tempfile
 import time
 from pathlib import Path
@@ -26,13 +26,15 @@ import torch.nn.functional as F
 from rrahelpers import data, models
 from rrahelpers.devices import bfloat16_units
 from rrahelpers.features import extract
-from rrahelpers.neighbors import SCALES, knn_graph, pyramid_graphs
+from rrahelpers.neighbors import SCALES, candidates, knn_graph, pyramid_graphs
 from rrahelpers.provenance import environment
 from rrahelpers.runs import normalise, stored_runs
 
 K = 10
 PACKAGES = {"FAISS flat": "faiss-cpu", "scikit-learn brute force": "scikit-learn", "pynndescent": "pynndescent"}
-METHODS = ("rrahelpers", *PACKAGES)
+FLOAT32 = "rrahelpers, float32"  # as on a processor without bfloat16 units
+ONCE = "scikit-learn brute force"  # too slow to be repeated
+METHODS = ("rrahelpers", FLOAT32, *PACKAGES)
 
 
 def without_self(indices):
@@ -42,7 +44,7 @@ def without_self(indices):
 
 
 def one_graph(method, x):
-    if method == "rrahelpers":
+    if method in ("rrahelpers", FLOAT32):
         return knn_graph(x, K).indices.numpy()
     x = x.numpy()
     if method == "FAISS flat":
@@ -66,17 +68,20 @@ def pooled(x, scale):
 
 def graphs(method, x, scales):
     """{scale: indices}. The other libraries get each pooled map by itself."""
-    if method == "rrahelpers" and len(scales) > 1:
+    if method in ("rrahelpers", FLOAT32) and len(scales) > 1:
         return {scale: graph.indices.numpy() for scale, graph in pyramid_graphs(x, scales, K).items()}
     return {scale: one_graph(method, pooled(x, scale).contiguous()) for scale in scales}
 
 
 def peak_memory():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    """Bytes that this process has held at most (ru_maxrss would count what its parent held before it)."""
+    return 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1])
 
 
 def child(method, path, n, scales, warm, answer):
     """One timed run in a process of its own; ``warm`` compiles what compiles and starts the threads."""
+    if method == FLOAT32:
+        candidates.bfloat16_units = lambda device: False
     try:
         if warm:
             graphs(method, torch.randn(300, 4, 32, 32, generator=torch.Generator().manual_seed(0)), scales)
@@ -144,6 +149,8 @@ def compare(path, x, scales, methods, repetitions):
     results = {method: [] for method in methods}
     for repetition in range(repetitions):
         for method in methods:
+            if repetition and method == ONCE:
+                continue
             results[method].append(timed(method, path, len(x), scales))
             print(f"  {method}, {len(scales)} scale(s), run {repetition + 1}: {results[method][-1]['seconds']:.2f} s", flush=True)
     rows, true = [], truth(x, scales)
@@ -187,7 +194,7 @@ def machine():
 def markdown(report):
     lines = ["# Nearest-neighbour graphs side by side", "",
              f"{report['machine']['text']}. {report['features']}; k = {K}. "
-             "Medians of interleaved runs, each in a process of its own, warmed up; peak memory is the whole process'.", ""]
+             "Medians of interleaved runs (scikit-learn: one run), each in a process of its own, warmed up; peak memory is the whole process'.", ""]
     for title, rows in report["tables"].items():
         lines += [f"## {title}", "", "| method | version | seconds | of FAISS | recall | peak memory, GB |",
                   "| --- | --- | --- | --- | --- | --- |"]
@@ -214,7 +221,8 @@ def plot(rows, path):
     n, seconds = [r["n"] for r in by_n], [r["seconds"] for r in by_n]
     axes[0].loglog(n, seconds, "o-", label="measured")
     axes[0].loglog(n, [seconds[-1] * (m / n[-1])**2 for m in n], "k:", label="proportional to n²")
-    axes[0].set(xlabel="samples (1,024 features)", ylabel="seconds")
+    axes[0].set(xlabel="samples (1,024 features)", ylabel="seconds", xticks=n, xticklabels=[f"{m:,}" for m in n])
+    axes[0].minorticks_off()
     axes[0].legend()
     axes[1].plot(n, [r["extra_bytes"] / 2**30 for r in by_n], "o-", label="measured")
     axes[1].axhline(2, color="k", linestyle=":", label="the memory argument")

@@ -1,0 +1,65 @@
+"""Layers' feature maps pooled to a few places as they are computed, so that a whole data set's fit into memory."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+
+from rrahelpers.features import extract
+
+POOLING = ("average", "nearest")
+
+
+def pool(features, size, pooling="average"):
+    """Pool maps [N, C, H, W] to ``size`` x ``size`` places; smaller sides stay, and so do features that are no maps.
+
+    ``pooling``: "average" (adaptive average pooling), or "nearest" (one place for each, the first of its part).
+    Raises ``ValueError`` for another pooling and for a size that is no whole number from 1 on.
+    """
+    if pooling not in POOLING:
+        raise ValueError(f"unknown pooling {pooling!r}; expected one of {POOLING}")
+    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+        raise ValueError(f"expected a size that is a whole number from 1 on, got {size!r}")
+    if features.ndim != 4:
+        return features
+    sides = [min(size, side) for side in features.shape[2:]]
+    if pooling == "average":
+        return F.adaptive_avg_pool2d(features, sides)
+    return F.interpolate(features, sides, mode="nearest")
+
+
+def each_pooled_layer(model, image_sets, layers, sizes, pooling="average", *, memory=2 * 2**30, batch_size=100):
+    """Yield (layer, {sizes: [pooled features of each image set]}), one layer after the other.
+
+    Sizes that pool a layer alike share an entry: (4, 5, 6) for a map with a side of 4. There are as few forward passes
+    as ``memory`` allows, bytes of pooled features held at a time; at least one layer's are, and beside them the maps of
+    one batch at full size. Other parameters as for :func:`pool` and :func:`rrahelpers.features.extract`; raises as they
+    do.
+    """
+    images = sum(map(len, image_sets))
+    alike, needed = {}, {}
+    for layer, features in extract(model, image_sets[0][:1], layers).items():
+        pooled = {size: pool(features, size, pooling) for size in sizes}
+        shapes = {p.shape: p.numel() * p.element_size() for p in pooled.values()}
+        alike[layer] = [tuple(size for size in sizes if pooled[size].shape == shape) for shape in shapes]
+        needed[layer] = images * sum(shapes.values())
+    for group in _groups(layers, needed, memory):
+        found = {layer: {sizes: [[] for _ in image_sets] for sizes in alike[layer]} for layer in group}
+        for number, images in enumerate(image_sets):
+            for batch in images.split(batch_size):
+                for layer, features in extract(model, batch, group, batch_size=batch_size).items():
+                    for sizes, parts in found[layer].items():
+                        parts[number].append(pool(features, sizes[0], pooling))
+        for layer in group:
+            yield layer, {sizes: [torch.cat(parts) for parts in sets] for sizes, sets in found.pop(layer).items()}
+
+
+def _groups(layers, needed, memory):
+    groups, held = [], math.inf
+    for layer in layers:
+        held += needed[layer]
+        if held > memory:
+            groups.append([])
+            held = needed[layer]
+        groups[-1].append(layer)
+    return groups
