@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 
 from rrahelpers import parquet
 from rrahelpers.files import atomic, data_root, digest
-from rrahelpers.image_set import DataError, ImageSet, fingerprint, resize, stack
+from rrahelpers.image_set import DataError, ImageSet, fingerprint, fit, resize, stack
 
 __all__ = ["DataError", "ImageSet", "checksum", "load", "resize"]
 
@@ -36,7 +36,9 @@ def load(name, split, *, limit=None, image_size=None):
         files, or one of torchvision's: cifar100, fashion-mnist, kmnist, svhn, stl10.
     split: "train" or "test" (a validation split serves as the test split where that is all there is).
     limit: keep the first ``limit`` samples.
-    image_size: resize to this many pixels squared (bilinear, antialiased).
+    image_size: resize to this many pixels squared (bilinear, antialiased). Or a list of steps, gone through in order:
+        [16, 64] is 64 pixels with the detail of 16, [32, {"canvas": 160}] is 32 pixels somewhere on a black canvas of
+        160 (:func:`rrahelpers.image_set.on_canvas`). Every image is held at its last size.
 
     Returns an :class:`ImageSet`. Raises :class:`DataError` when the data are missing (with every place that was
     tried and the command that fetches them) or damaged, and ``ValueError`` for an impossible name, split or limit.
@@ -49,7 +51,7 @@ def load(name, split, *, limit=None, image_size=None):
     if limit is not None:
         images = replace(images, images=images.images[:limit], labels=images.labels[:limit])
     if image_size is not None:
-        images = replace(images, images=resize(images.images, image_size))
+        images = replace(images, images=fit(images.images, image_size))
     return images
 
 

@@ -66,6 +66,13 @@ def save_figure(fig, name, *, data, runs=(), source=None):
     return folder / f"{name}.png"
 
 
+def network_title(model, options):
+    """What a network is called in figures and tables: "VGG16, width 1/4". Of the options it tells the width alone."""
+    width = options.get("width", 1)
+    name = model.upper().replace("RESNET", "ResNet")
+    return name if width == 1 else f"{name}, width 1/{1 / width:g}" if width < 1 else f"{name}, width {width:g}"
+
+
 def caption(runs, source=None):
     """Profile, data and seeds in one line, so that no figure can be taken for what it is not."""
     parts = [f"profile {_context['parameters']['profile']}"]

@@ -38,14 +38,67 @@ class ImageSet:
         return mean.tolist(), (shares @ levels**2 - mean**2).clamp_min(1e-12).sqrt().tolist()
 
 
-def resize(images, size, batch=4096):
-    """Resize uint8 images [N, C, H, W] to ``size`` x ``size`` (bilinear, antialiased when shrinking)."""
+def size_steps(size):
+    """An image size, a step or a list of them as :func:`rrahelpers.data.load` takes it, as the list of its steps.
+
+    A step is a side in pixels, to which images are resized, or {"canvas": side}. Raises ``ValueError`` for others.
+    """
+    steps = list(size) if isinstance(size, (list, tuple)) else [size]
+    sides = [step.get("canvas") if isinstance(step, dict) and len(step) == 1 else step for step in steps]
+    if not sides or any(type(side) is not int for side in sides):
+        raise ValueError("image_size: expected a side in pixels, {'canvas': side}, or a list of such steps, "
+                         f"got {size!r}")
+    if min(sides) < 1:
+        raise ValueError(f"image_size must be at least 1 pixel, got {min(sides)}")
+    return steps
+
+
+def size_text(size):
+    """An image size in words: "64 px", "16 px to 64 px", "32 px on a canvas of 160 px"."""
+    parts = [f"on a canvas of {step['canvas']} px" if isinstance(step, dict) else f"to {step} px"
+             for step in size_steps(size)]
+    return " ".join(parts).removeprefix("to ")
+
+
+def fit(images, size):
+    """uint8 images [N, C, H, W] taken through the steps of an image size, one after the other."""
+    for step in size_steps(size):
+        images = on_canvas(images, step["canvas"]) if isinstance(step, dict) else resize(images, step)
+    return images
+
+
+def resize(images, size, batch=None):
+    """Resize uint8 images [N, C, H, W] to ``size`` x ``size`` (bilinear, antialiased when shrinking).
+
+    ``batch``: images at a time; default: as many as make four million places.
+    """
     if size < 1:
         raise ValueError(f"image_size must be at least 1 pixel, got {size}")
     if images.shape[-2:] == (size, size):
         return images
-    parts = [F.interpolate(part.float(), size=(size, size), mode="bilinear", antialias=True) for part in images.split(batch)]
-    return torch.cat([part.round_().clamp_(0, 255).byte() for part in parts])
+    resized = images.new_empty(*images.shape[:2], size, size)
+    batch = batch or max(1, 2**22 // size**2)
+    for part, place in zip(images.split(batch), resized.split(batch)):
+        pixels = F.interpolate(part.float(), size=(size, size), mode="bilinear", antialias=True)
+        place.copy_(pixels.round_().clamp_(0, 255))
+    return resized
+
+
+def on_canvas(images, side):
+    """Each of some images [N, C, H, W] at a place of its own on a black square of ``side`` pixels (dissertation, 9.2.1).
+
+    No image is truncated, and every place is as likely as another. The n-th image of any set has the same place every
+    time; the dissertation draws a new one whenever an image is read. Raises ``ValueError`` where the images are larger.
+    """
+    height, width = images.shape[-2:]
+    if side < max(height, width):
+        raise ValueError(f"images of {height}x{width} pixels have no room on a canvas of {side}x{side}")
+    canvas = images.new_zeros(*images.shape[:2], side, side)
+    draw = np.random.default_rng(0)
+    places = (draw.random((len(images), 2)) * (side - height + 1, side - width + 1)).astype(int).tolist()
+    for image, place, (top, left) in zip(images, canvas, places):
+        place[:, top:top + height, left:left + width] = image
+    return canvas
 
 
 def stack(images, where):

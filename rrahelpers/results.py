@@ -3,10 +3,15 @@
 from dataclasses import fields
 from functools import cache
 
+import pandas as pd
+
 from rrahelpers import data
 from rrahelpers.class_similarity import SCALES, classrepsim, scale_graphs
 from rrahelpers.features import each_layer, layer_names
+from rrahelpers.neighbors import knn_graph
+from rrahelpers.probe_results import probe_table
 from rrahelpers.representational_response import Response, representational_response
+from rrahelpers.separation import center_separation_index, separation_orders
 
 
 def class_similarity_table(run, samples, k, *, compute=True):
@@ -42,3 +47,29 @@ def response(run, samples, k, *, kernel_samples=2000):
     tables = {f.name: run.result(f"response-{f.name}", parameters, lambda name=f.name: getattr(measure(), name))
               for f in fields(Response)}
     return Response(**{name: table.assign(seed=run.config.seed) for name, table in tables.items()})
+
+
+def separation_table(run, samples, orders):
+    """Separation and correct classification rate of every layer of a run's network, on the first images of either split.
+
+    ``samples``: training images, and test images, that are compared with one another (None: all); ``orders``: highest
+    order of the separation index. Returns rows of ``split``, ``layer``, ``index``, ``measure`` ("separation index" of each
+    order, "centre-based index", "correct classification rate": of the probe of :func:`probe_table`), ``order``, ``value``
+    and ``seed``. What the store lacks is computed and stored.
+    """
+    def measure():
+        model, rows = run.model(), []
+        for split in data.SPLITS:
+            part = data.load(run.config.data, split, limit=samples, image_size=run.config.image_size)
+            for index, (layer, x) in enumerate(each_layer(model, run.preprocess(part.images), layer_names(model))):
+                found = [("separation index", order, value)
+                         for order, value in enumerate(separation_orders(knn_graph(x, orders), part.labels), 1)]
+                found.append(("centre-based index", 1, center_separation_index(x, part.labels)))
+                rows += [(split, layer, index, *row) for row in found]
+        return pd.DataFrame(rows, columns=["split", "layer", "index", "measure", "order", "value"])
+
+    table = run.result("separation", {"samples": samples, "orders": orders}, measure)
+    probes = probe_table(run, samples)
+    rates = pd.concat([probes[["layer", "index"]].assign(split=split, measure="correct classification rate", order=1, value=probes[column])
+                       for split, column in (("train", "train"), ("test", "value"))])
+    return pd.concat([table, rates], ignore_index=True).assign(seed=run.config.seed)

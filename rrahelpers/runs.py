@@ -21,6 +21,7 @@ import torch
 from rrahelpers import data, models
 from rrahelpers.augmentation import AUGMENTATIONS
 from rrahelpers.files import atomic, data_root, digest, write_json
+from rrahelpers.image_set import size_steps
 from rrahelpers.provenance import environment
 
 FORMAT = 1  # raise when a record's layout changes; older folders are then refused by name
@@ -42,7 +43,7 @@ class RunConfig:
     model: str
     data: str
     options: dict = field(default_factory=dict)  # of models.build, beyond num_classes and in_channels
-    image_size: int | None = None  # pixels; None: the data's own
+    image_size: int | list | dict | None = None  # pixels, or steps as for data.load; None: the data's own
     limit: int | None = None  # training samples; None: all
     epochs: int = 100
     batch_size: int = 128
@@ -70,6 +71,9 @@ class RunConfig:
             object.__setattr__(self, name, float(getattr(self, name)))
         object.__setattr__(self, "augmentation", tuple(a for a in AUGMENTATIONS if a in self.augmentation))
         object.__setattr__(self, "options", json.loads(json.dumps(self.options)))
+        if self.image_size is not None:
+            steps = json.loads(json.dumps(size_steps(self.image_size)))
+            object.__setattr__(self, "image_size", steps if len(steps) > 1 else steps[0])
 
     def as_dict(self):
         """The fields that differ from their default, as JSON knows them."""
@@ -131,26 +135,31 @@ class Run:
         return normalise(images, self.record["mean"], self.record["std"])
 
     def result(self, measure, parameters, compute):
-        """The tidy table of ``measure`` under ``parameters`` (JSON), from the store, or from ``compute()`` and stored.
+        """The tidy table of ``measure`` of this run: :func:`stored_table` in its folder."""
+        return stored_table(self.folder, measure, parameters, compute)
 
-        Where the store lacks it and ``compute`` is None, the answer is None. A damaged file raises :class:`RunError`.
-        """
-        path = self.folder / "results" / f"{measure}-{digest(parameters)}.csv"
-        about = path.with_suffix(".json")
-        if not path.exists():
-            if compute is None:
-                return None
-            table = compute()
-            types = {column: str(dtype) for column, dtype in table.dtypes.items()}
-            # the table last: where it is, its origin is known
-            write_json(about, {"measure": measure, "parameters": parameters, "types": types, "environment": environment()})
-            with atomic(path) as temporary:
-                table.to_csv(temporary, index=False, float_format="%.8g")
-        try:
-            return pd.read_csv(path, dtype=json.loads(about.read_text())["types"], keep_default_na=False, na_values=[""])
-        except (OSError, ValueError, KeyError) as error:
-            raise RunError(f"{path} or its {about.name} is damaged or from another version ({error!r}); restore both with "
-                           "git checkout, or delete them and they are computed again") from error
+
+def stored_table(folder, measure, parameters, compute):
+    """The tidy table of ``measure`` under ``parameters`` (JSON), from ``folder``, or from ``compute()`` and stored.
+
+    Where the store lacks it and ``compute`` is None, the answer is None. A damaged file raises :class:`RunError`.
+    """
+    path = Path(folder) / "results" / f"{measure}-{digest(parameters)}.csv"
+    about = path.with_suffix(".json")
+    if not path.exists():
+        if compute is None:
+            return None
+        table = compute()
+        types = {column: str(dtype) for column, dtype in table.dtypes.items()}
+        # the table last: where it is, its origin is known
+        write_json(about, {"measure": measure, "parameters": parameters, "types": types, "environment": environment()})
+        with atomic(path) as temporary:
+            table.to_csv(temporary, index=False, float_format="%.8g")
+    try:
+        return pd.read_csv(path, dtype=json.loads(about.read_text())["types"], keep_default_na=False, na_values=[""])
+    except (OSError, ValueError, KeyError) as error:
+        raise RunError(f"{path} or its {about.name} is damaged or from another version ({error!r}); restore both with "
+                       "git checkout, or delete them and they are computed again") from error
 
 
 def normalise(images, mean, std):

@@ -9,7 +9,8 @@ def truncate(model, at, num_classes=None):
     """The network up to the input of the convolution ``at``, with global average pooling and a linear layer on top.
 
     This is what section 11.4 does at the border layer, which goes with everything after it (figure 64). The linear
-    layer gives logits: the softmax is in the loss. Layers keep their names and weights; the new ones are ``head``.
+    layer gives logits: the softmax is in the loss. Layers keep their names and weights; the new ones are ``head``. Where
+    the model declares ``layer_names``, so does the new network: those that are left of them, and the linear layer.
 
     Parameters
     ----------
@@ -42,6 +43,9 @@ def truncate(model, at, num_classes=None):
     stump = fx.GraphModule(root, evaluation, class_name=f"{type(model).__name__}UpTo")
     for name, module in stump.named_modules():
         module.training = layers[name].training if name in layers else model.training
+    called = {node.target for node in evaluation.nodes if node.op == "call_module"}
+    if left := [name for name in getattr(model, "layer_names", ()) if name in called]:
+        stump.layer_names = ["input", *left, "head.2"]
     return stump
 
 

@@ -18,6 +18,7 @@ from PIL import Image
 
 from rrahelpers import data, parquet
 from rrahelpers.data import DataError, ImageSet
+from rrahelpers.image_set import on_canvas, size_text
 
 
 @pytest.fixture(autouse=True)
@@ -98,6 +99,13 @@ def test_limit_and_image_size_leave_the_checksum_alone():
     (("digits", "test"), {"limit": -5}, "limit must be at least 1, got -5"),
     (("digits", "test"), {"image_size": 0}, "image_size must be at least 1 pixel, got 0"),
     (("digits", "test"), {"image_size": -8}, "image_size must be at least 1 pixel, got -8"),
+    (("digits", "test"), {"image_size": [16, 0]}, "image_size must be at least 1 pixel, got 0"),
+    (("digits", "test"), {"image_size": []}, "expected a side in pixels, {'canvas': side}, or a list of such steps, "
+                                             "got []"),
+    (("digits", "test"), {"image_size": "32"}, "a list of such steps, got '32'"),
+    (("digits", "test"), {"image_size": [16.0]}, "a list of such steps, got [16.0]"),
+    (("digits", "test"), {"image_size": {"frame": 64}}, "a list of such steps, got {'frame': 64}"),
+    (("digits", "test"), {"image_size": {"canvas": 7}}, "images of 8x8 pixels have no room on a canvas of 7x7"),
     (("", "test"), {}, "expected a data set's name"),
     (("..", "test"), {}, "expected a data set's name"),
     (("a/b", "test"), {}, "expected a data set's name"),
@@ -353,6 +361,38 @@ def test_resize_agrees_with_pillow(shape, size):
 def test_resize_to_the_size_at_hand_changes_nothing():
     images = as_tensor(pictures(2, 6, 6, 3))
     assert torch.equal(data.resize(images, 6), images)
+
+
+def test_the_steps_of_an_image_size_are_gone_through_in_order():
+    images = data.load("digits", "test").images
+    steps = data.load("digits", "test", image_size=[4, 32]).images
+    assert torch.equal(steps, data.resize(data.resize(images, 4), 32))
+    one, plain = (data.load("digits", "test", image_size=size).images for size in ([32], 32))
+    assert torch.equal(one, plain)
+
+
+def test_a_canvas_holds_each_image_whole_at_every_place_alike():
+    images = as_tensor([np.maximum(picture, 1) for picture in pictures(4000, 4, 6, 3)])  # no black pixels
+    canvases = on_canvas(images, 9)
+    filled = canvases.amax(1) > 0
+    assert torch.equal(filled.sum((1, 2)), torch.full((4000,), 24))
+    assert torch.equal(canvases.permute(0, 2, 3, 1)[filled].view(4000, 24, 3), images.permute(0, 2, 3, 1).flatten(1, 2))
+    top, left = filled.any(2).int().argmax(1), filled.any(1).int().argmax(1)
+    counts = torch.bincount(4 * top + left, minlength=24)  # 6 x 4 places
+    assert len(counts) == 24 and (counts - 4000 / 24).abs().max() < 5 * (4000 / 24) ** 0.5
+
+
+def test_an_image_keeps_its_place_on_the_canvas_however_many_there_are():
+    size = [8, {"canvas": 20}]
+    whole = data.load("digits", "test", image_size=size).images
+    assert torch.equal(data.load("digits", "test", limit=5, image_size=size).images, whole[:5])
+    assert torch.equal(on_canvas(whole, 20), whole)  # no room to be moved
+
+
+@pytest.mark.parametrize("size, text", [
+    (64, "64 px"), ([16, 64], "16 px to 64 px"), ([32, {"canvas": 160}], "32 px on a canvas of 160 px")])
+def test_an_image_size_in_words(size, text):
+    assert size_text(size) == text
 
 
 def test_statistics_agree_with_numpy():

@@ -266,6 +266,7 @@ def test_accuracies_over_thresholds(network, images):
     assert list(zip(table.delta, table.subspace, table.draw)) == [
         (delta, *kind) for delta in (0.5, 0.9, 1) for kind in (("eigenspace", 0), ("random", 0), ("random", 1))]
     assert table[table.delta == 1].accuracy.tolist() == [0.75] * 3 and table.relative.iloc[-1] == 1
+    np.testing.assert_allclose(table.difference, 0.75 - table.accuracy)
     with torch.no_grad(), project(network, 0.5, found) as projections:
         assert table.accuracy[0] == (network(images).argmax(1) == labels).double().mean()
         assert table.dimensions[0] == projections.table().dimensions.sum()
@@ -306,6 +307,12 @@ def test_a_stored_runs_projected_accuracy_is_computed_once(run, monkeypatch):
     assert results.projected_accuracy_table(run, 50, [0.9, 1], test_samples=40).equals(table)
 
 
+def test_the_layers_that_are_projected_can_be_chosen(run):
+    table = results.projected_accuracy_table(run, 50, [1], layers=["stem.0", "fc"])
+    assert table.dimensions.tolist() == [4 + 10] * 2  # 4 channels at this width, 10 logits
+    assert len(results.projected_accuracy_table(run, 50, [1], layers=["fc"])) == 2  # stored apart
+
+
 # --- plots ----------------------------------------------------------------------------------------------------------
 
 
@@ -344,3 +351,13 @@ def test_the_logarithmic_fit_is_found(ax):
                           "accuracy": 0.6 - 0.1 * np.log(saturation)})
     plots.average_saturation(table, ax)
     assert [line.get_label() for line in ax.lines] == ["vgg11", "vgg16", "0.60 -0.10 ln s"]
+
+
+def test_reconstructions_are_shown_row_by_row():
+    pictures = torch.rand(2, 3, 4, 4)
+    figure = plots.reconstructions({"picture": pictures, "twice as bright": 2 * pictures})
+    shown = [ax.images[0].get_array() for ax in figure.axes]
+    expected = [x.permute(1, 2, 0).numpy() for x in (*pictures, *(2 * pictures).clamp(max=1))]
+    assert all((a == b).all() for a, b in zip(shown, expected)) and len(shown) == 4
+    assert [ax.get_ylabel() for ax in figure.axes] == ["picture", "", "twice as bright", ""]
+    plt.close(figure)

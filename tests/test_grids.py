@@ -214,3 +214,23 @@ def test_runs_on_several_copies_of_the_data_do_not_mix(monkeypatch):
     monkeypatch.setattr("rrahelpers.data.checksum", lambda name: "cccc")
     with pytest.raises(RunError, match="2 copies of digits"):
         runs.finished(configs)
+
+
+def test_eigenspace_grids_share_their_networks_and_train_each_once():
+    common = {"data_set": "cifar10", "image_size": None, "learning_rate": 0.1, "epochs": 15, "train_limit": None,
+              "depths": ["vgg11", "vgg16"], "widths": [0.25, 1], "seeds": 2}
+    several = [["resnet18", {}], ["vgg16", {"width": 0.25}]]
+    projection = grids.projection(**common, tested=several, tested_seeds=3)
+    harder = {"difficult": ["resnet18", {}], "difficulty": [["mnist", 32], ["cifar10", None]]}
+    saturation = grids.saturation(**common, **harder, stable=several, stable_seeds=3)
+    family = [("vgg11", {"width": 0.25}), ("vgg16", {"width": 0.25}), ("vgg11", {}), ("vgg16", {})]
+    for configs in (projection, saturation):
+        expected = [(*network, seed) for seed in (0, 1) for network in family]
+        assert [(c.model, c.options, c.seed) for c in configs[:8]] == expected
+        assert len({key(c) for c in configs}) == len(configs)
+    assert [(c.model, c.seed) for c in projection[8:]] == [*(("resnet18", seed) for seed in range(3)), ("vgg16", 2)]
+    assert [(c.model, c.data, c.image_size) for c in saturation[8:10]] == [
+        ("resnet18", "mnist", 32), ("resnet18", "cifar10", None)]
+    assert {key(c) for c in saturation} - {key(c) for c in projection} == {key(saturation[8])}
+    base, = (c for c in grids.grid("classrepsim", "study") if (c.data, c.seed) == ("cifar10", 0))
+    assert (base.epochs, base.learning_rate, base.augmentation) == (15, 0.1, saturation[0].augmentation)

@@ -5,7 +5,11 @@ import pytest
 
 from rrahelpers import data, grids, results
 from rrahelpers.class_similarity import scale_graphs
+from rrahelpers.features import each_layer
+from rrahelpers.neighbors import knn_graph
+from rrahelpers.probe_results import probe_table
 from rrahelpers.representational_response import representational_response
+from rrahelpers.separation import center_separation_index, separation_orders
 from rrahelpers.training import train
 
 
@@ -32,3 +36,15 @@ def test_class_similarity_is_left_out_where_it_is_not_stored(run):
     table = results.class_similarity_table(run, 30, 3)
     pd.testing.assert_frame_equal(results.class_similarity_table(run, 30, 3, compute=False), table)
     assert (table.seed == 3).all()
+
+
+def test_separation_and_classification_rate_of_every_layer(run):
+    table = results.separation_table(run, 60, 3)
+    assert set(table.split) == {"train", "test"} and (table.seed == 3).all()
+    images = data.load("digits", "test", limit=60)
+    features = dict(each_layer(run.model(), run.preprocess(images.images), ["stem"]))["stem"]
+    stem = table[(table.split == "test") & (table.layer == "stem")].set_index(["measure", "order"]).value
+    graph = knn_graph(features, 3)
+    assert [stem["separation index", order] for order in (1, 2, 3)] == pytest.approx(separation_orders(graph, images.labels))
+    assert stem["centre-based index", 1] == pytest.approx(center_separation_index(features, images.labels))
+    assert stem["correct classification rate", 1] == probe_table(run, 60).set_index("layer").value["stem"]

@@ -71,6 +71,9 @@ def test_one_name_for_one_configuration_however_it_is_spelled():
     assert first == second and first.name == second.name
     assert RunConfig(**first.as_dict()) == first  # and read back from a record
     assert replace(CONFIG, augmentation=()).name != CONFIG.name
+    canvas = replace(CONFIG, image_size=(32, {"canvas": 64}))
+    assert canvas.image_size == [32, {"canvas": 64}] and RunConfig(**canvas.as_dict()) == canvas
+    assert replace(CONFIG, image_size=[32]).name == replace(CONFIG, image_size=32).name != canvas.name
 
 
 def test_a_name_is_one_folder_of_the_store():
@@ -91,6 +94,7 @@ def test_no_name_without_the_datas_checksum():
     ({"warmup": -0.1}, "expected warmup in"),
     ({"final": 1.5}, "final in"),
     ({"augmentation": ("crop", "mixup")}, r"unknown augmentation \['mixup'\]"),
+    ({"image_size": "32"}, "a list of such steps, got '32'"),
     ({"augmentation": "crop"}, "unknown augmentation"),  # a string is a sequence of letters
 ])
 def test_impossible_configurations(fields, message):
@@ -376,3 +380,9 @@ def test_one_spelling_for_numbers_and_whole_numbers_only():
         replace(CONFIG, epochs=1.5)
     with pytest.raises(ValueError, match="positive values, got {'learning_rate': inf}"):
         replace(CONFIG, learning_rate=float("inf"))
+
+
+def test_a_table_of_no_run_is_stored_likewise(tmp_path):
+    assert runs.stored_table(tmp_path, "a", {"k": 1}, None) is None
+    first = runs.stored_table(tmp_path, "a", {"k": 1}, TABLE.copy)
+    pd.testing.assert_frame_equal(runs.stored_table(tmp_path, "a", {"k": 1}, lambda: pytest.fail("computed again")), first)

@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 import pytest
 import torch
 
-from rrahelpers import complexity, data, models, published, runs, widgets
+from rrahelpers import complexity, data, models, published, runs, separation, widgets
 from rrahelpers.class_similarity import class_similarity, classrepsim
 from rrahelpers.neighbors import KNNGraph
 
@@ -63,6 +63,21 @@ def test_the_images_whose_neighbours_change_most(run, image_set):
     queries = [figure.axes[9 * row].images[0].get_array() for row in (0, 1)]
     first = sorted(range(30), key=lambda i: (kept[i], i))[:2]
     assert all((shown == image_set.images[i, 0].numpy()).all() for shown, i in zip(queries, first))
+
+
+def test_the_separation_of_a_layer_and_the_radii_of_its_test_images():
+    torch.manual_seed(0)
+    model = models.build("resnet20", in_channels=1, width=0.25, depth=0.34).eval()
+    run = SimpleNamespace(model=lambda: model, preprocess=lambda images: runs.normalise(images, [0.3], [0.4]),
+                          config=SimpleNamespace(data="digits", image_size=None))
+    view = widgets.separation_view(run, samples=60, orders=3)
+    figure, = view.draw("pool", 2, 0.5)
+    graph = view.graphs["pool"]
+    per_class = separation.separation_by_class(graph, view.labels, 2).value
+    assert [bar.get_height() for bar in figure.axes[0].patches] == pytest.approx(per_class.tolist())
+    known = view.margins["pool"]
+    radius = (known.between - known.within) / 2
+    assert f"{(radius > radius.max() / 2).double().mean().item():.0%} beyond γ" in figure.axes[1].get_title()
 
 
 def test_moving_a_slider_draws_again():

@@ -2,13 +2,15 @@
 
 The covariance of a layer's output is streamed (:class:`Covariance`); its eigenvalues give the layer's intrinsic
 dimensionality and saturation (:func:`n_components`, :func:`saturation`), its eigenvectors the subspace that a network
-can be restricted to (:func:`project`). :class:`SaturationTracker` does the first two inside any training loop.
+can be restricted to (:func:`project`), and :func:`projection_tests` what that costs. :class:`SaturationTracker` follows
+saturation inside any training loop.
 """
 
 from rrahelpers.eigenspace.covariance import Covariance
 from rrahelpers.eigenspace.layers import covariances, weighted_layers
 from rrahelpers.eigenspace.network import Projections, project, projected_accuracies
 from rrahelpers.eigenspace.projection import PCAProjection
+from rrahelpers.eigenspace.relevance import projection_tests, relevant_delta
 from rrahelpers.eigenspace.spectrum import (
     DELTA, count, describe, eigenvalues, embed, log_determinant, n_components, saturation,
 )
@@ -16,6 +18,6 @@ from rrahelpers.eigenspace.tracker import SaturationTracker
 
 __all__ = [
     "DELTA", "Covariance", "PCAProjection", "Projections", "SaturationTracker", "count", "covariances", "describe",
-    "eigenvalues", "embed", "log_determinant", "n_components", "project", "projected_accuracies", "saturation",
-    "weighted_layers",
+    "eigenvalues", "embed", "log_determinant", "n_components", "project", "projected_accuracies", "projection_tests",
+    "relevant_delta", "saturation", "weighted_layers",
 ]

@@ -113,7 +113,8 @@ def projected_accuracies(model, images, labels, covariances, deltas, *, draws=1,
     draws: random bases for each threshold, beside the eigenspaces.
 
     Returns a row for each threshold and subspace: ``delta``, ``subspace`` ("eigenspace" or "random"), ``draw``,
-    ``dimensions`` (of all layers together), ``accuracy``, and ``relative``, to that of the unprojected network.
+    ``dimensions`` (of all layers together), ``accuracy``, ``difference`` (unprojected less projected: what is lost) and
+    ``relative``, to the accuracy of the unprojected network.
     """
     labels, deltas = check_labels(labels, len(images)), [check_delta(delta) for delta in deltas]
     reference, rows = _accuracy(model, images, labels, batch_size), []
@@ -126,7 +127,8 @@ def projected_accuracies(model, images, labels, covariances, deltas, *, draws=1,
                 projections.random = seed
                 accuracy = _accuracy(model, images, labels, batch_size)
                 rows.append({"delta": delta, "subspace": subspace, "draw": draw, "dimensions": dimensions,
-                             "accuracy": accuracy, "relative": accuracy / reference if reference else float("nan")})
+                             "accuracy": accuracy, "difference": reference - accuracy,
+                             "relative": accuracy / reference if reference else float("nan")})
     return pd.DataFrame(rows)
 
 

@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 
-from rrahelpers.plots import OTHER, SAME
+from rrahelpers.plots import OTHER, SAME, image_of
 
 COLOURS = {"eigenspace": SAME, "random": OTHER, "train": SAME, "validation": OTHER}
 
@@ -70,6 +70,22 @@ def average_saturation(table, ax, *, by="model"):
     ax.set(xlabel="average saturation", ylabel="accuracy")
     ax.legend(loc="best")
     return ax
+
+
+def reconstructions(rows):
+    """Images and what an autoencoder makes of them: {title: float [n, C, H, W] in [0, 1]}, a row each (table 3).
+
+    Returns the figure.
+    """
+    columns = len(next(iter(rows.values())))
+    figure, grid = plt.subplots(len(rows), columns, figsize=(1.5 + 0.9 * columns, 0.95 * len(rows)), squeeze=False)
+    for axes, (title, images) in zip(grid, rows.items()):
+        for ax, image in zip(axes, images):
+            ax.imshow(image_of(image.clamp(0, 1)), cmap="gray", vmin=0, vmax=1)
+            ax.grid(False)
+            ax.set(xticks=[], yticks=[], frame_on=False)
+        axes[0].set_ylabel(title, rotation=0, ha="right", va="center")
+    return figure
 
 
 def training_figure(table):

@@ -6,6 +6,7 @@ from rrahelpers import data
 from rrahelpers.eigenspace.layers import covariances
 from rrahelpers.eigenspace.network import projected_accuracies
 from rrahelpers.eigenspace.spectrum import DELTA, describe
+from rrahelpers.training import default_device
 
 
 def saturation_table(run, samples, *, split="test", delta=DELTA, compute=True):
@@ -16,7 +17,7 @@ def saturation_table(run, samples, *, split="test", delta=DELTA, compute=True):
     without ``compute``, None is returned.
     """
     def measure():
-        found = covariances(run.model(), _images(run, split, samples)[0])
+        found = covariances(run.model().to(default_device()), _images(run, split, samples)[0])
         return pd.DataFrame([{"layer": layer, "index": index, **describe(covariance, delta)}
                              for index, (layer, covariance) in enumerate(found.items())])
 
@@ -24,7 +25,7 @@ def saturation_table(run, samples, *, split="test", delta=DELTA, compute=True):
     return None if table is None else table.assign(seed=run.config.seed)
 
 
-def projected_accuracy_table(run, samples, deltas, *, test_samples=None, draws=1, compute=True):
+def projected_accuracy_table(run, samples, deltas, *, test_samples=None, layers=None, draws=1, compute=True):
     """Accuracy of a run's network in the eigenspaces of its layers and in random subspaces of the same dimensions.
 
     Parameters
@@ -33,6 +34,7 @@ def projected_accuracy_table(run, samples, deltas, *, test_samples=None, draws=1
     samples, test_samples: the first training images give the eigenspaces (in evaluation mode, not augmented), the
         first test images the accuracy; None: all.
     deltas: shares of the variance.
+    layers: names of those that are projected; default all weighted layers.
     draws: random bases for each share.
 
     Returns the columns of :func:`rrahelpers.eigenspace.projected_accuracies` and ``seed``; ``compute`` as above.
@@ -40,11 +42,11 @@ def projected_accuracy_table(run, samples, deltas, *, test_samples=None, draws=1
     deltas = [float(delta) for delta in deltas]
 
     def measure():
-        model = run.model()
-        found = covariances(model, _images(run, "train", samples)[0])
+        model = run.model().to(default_device())
+        found = covariances(model, _images(run, "train", samples)[0], layers)
         return projected_accuracies(model, *_images(run, "test", test_samples), found, deltas, draws=draws)
 
-    parameters = {"samples": samples, "test_samples": test_samples, "deltas": deltas, "draws": draws}
+    parameters = {"samples": samples, "test_samples": test_samples, "deltas": deltas, "layers": layers, "draws": draws}
     table = run.result("projected-accuracy", parameters, measure if compute else None)
     return None if table is None else table.assign(seed=run.config.seed)
 

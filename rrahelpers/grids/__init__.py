@@ -8,12 +8,21 @@ the notebook finds.
 import inspect
 
 from rrahelpers import notebooks, profiles
+from rrahelpers.grids.architecture import (
+    ATTENTION, ELSEWHERE, NARROW, NETWORKS, VGG, advice, architecture_cells, receptive_field, truncation_cells, untrained, width_cells,
+)
+from rrahelpers.grids.eigenspaces import family, projection, saturation
+from rrahelpers.grids.probes import probes, sizes_of, tails
 from rrahelpers.grids.recipes import recipe, recipes, trained, with_runs
 from rrahelpers.grids.response import augmentation, separation
 from rrahelpers.grids.stac import MAIN, cells, own_greedy, own_maximum_cs, stac, stac_ablations, stac_options, stage_grid
 
-__all__ = ["GRIDS", "MAIN", "augmentation", "cells", "classrepsim", "grid", "own_greedy", "own_maximum_cs", "recipe", "recipes", "separation", "stac",
-           "stac_ablations", "stac_options", "stage_grid", "trained", "with_runs"]
+__all__ = [
+    "ATTENTION", "ELSEWHERE", "GRIDS", "MAIN", "NARROW", "NETWORKS", "VGG", "advice", "architecture_cells",
+    "augmentation", "cells", "classrepsim", "family", "grid", "own_greedy", "own_maximum_cs", "probes", "projection",
+    "receptive_field", "recipe", "recipes", "saturation", "separation", "sizes_of", "stac", "stac_ablations", "stac_options",
+    "stage_grid", "tails", "trained", "truncation_cells", "untrained", "width_cells", "with_runs",
+]
 
 
 def classrepsim(data_sets, image_sizes, epochs, seeds, learning_rate, train_limit):
@@ -23,7 +32,11 @@ def classrepsim(data_sets, image_sizes, epochs, seeds, learning_rate, train_limi
 
 
 GRIDS = {"classrepsim": (classrepsim, "01_classrepsim"), "stac": (stac, "02_stac_design"),
-         "stac-ablations": (stac_ablations, "03_stac_ablations"), "augmentation": (augmentation, "10_representational_response")}
+         "stac-ablations": (stac_ablations, "03_stac_ablations"), "augmentation": (augmentation, "10_representational_response"),
+         "separation": (separation, "11_separation_index"),
+         "probes": (probes, "06_probes"), "tails": (tails, "07_tail_patterns"),
+         "projection": (projection, "04_pca_projection"), "saturation": (saturation, "05_saturation"),
+         "receptive-field": (receptive_field, "08_receptive_field"), "advice": (advice, "09_architecture_advice")}
 
 
 def grid(name, profile):

@@ -8,6 +8,7 @@ from rrahelpers.models.multipath import MPNet, densenet18, densenet65, mpnet18, 
 from rrahelpers.models.perceptron import autoencoder, perceptron, skip_perceptron
 from rrahelpers.models.resnet import ResNet, resnet18, resnet20, resnet34, resnet50
 from rrahelpers.models.vgg import VGG, vgg11, vgg13, vgg16, vgg19
+from rrahelpers.surgery import truncate
 
 FAMILIES = {function.__name__: function for function in (
     resnet20, resnet18, resnet34, resnet50, vgg11, vgg13, vgg16, vgg19, mpnet18, mpnet36, densenet18, densenet65,
@@ -22,19 +23,26 @@ def names():
     return [*FAMILIES, *(f"torchvision/{name}" if name in FAMILIES else name for name in _torchvision_models())]
 
 
-def build(name, **options):
+def build(name, *, truncate_at=None, **options):
     """Build an untrained network.
 
     Parameters
     ----------
     name: one of :func:`names`. A name that we share with torchvision gives our network; "torchvision/resnet34"
         asks for torchvision's.
+    truncate_at: name of a convolution; the network ends before it, see :func:`rrahelpers.surgery.truncate`.
     options: ``num_classes``, ``in_channels``, ``width``, ``depth``, ``stem``, ``skip``, ``dilation``, ``attention``,
         ``placement``, ``window``, ``kernels``, ``stages`` … where the family has them (``help`` of its function lists
         them); for torchvision's networks, their own arguments.
 
-    Raises ``ValueError`` for an unknown name and ``TypeError`` for an option that the family lacks.
+    Raises ``ValueError`` for an unknown name and ``TypeError`` for an option that the family lacks, and what
+    ``truncate`` raises.
     """
+    model = _whole(name, options)
+    return model if truncate_at is None else truncate(model, truncate_at)
+
+
+def _whole(name, options):
     if name in FAMILIES:
         accepted = inspect.signature(FAMILIES[name]).parameters
         if unknown := set(options) - set(accepted):

@@ -1,8 +1,8 @@
 """Residual networks as He et al. 2016 and torchvision have them, with the dissertation's variants.
 
 The dissertation's ResNet18, 34 and 50 (sections 8.3 to 11): ``stem="imagenet"`` is torchvision's architecture, whose
-weights load unchanged; ``stem="cifar"``, its "Cifar10 optimized" network, has one 3x3 convolution of stride 1 instead of
-the 7x7 convolution and the pooling (9.4.1); ``skip=False`` takes out every shortcut, projections included (9.3.1).
+weights load unchanged; ``stem="cifar"``, its "Cifar10 optimized" network, has one 3x3 convolution of stride 1 in place
+of the 7x7 convolution and the pooling (9.4.1); ``skip=False`` takes out every shortcut, projections too (9.3.1).
 """
 
 import re
@@ -55,7 +55,8 @@ class HeResNet(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         if attention is not None:
-            attach(self, attention, placement=placement, window=window, kernels=kernels, reduction=reduction, stages=stages)
+            attach(self, attention, placement=placement, window=window, kernels=kernels, reduction=reduction,
+                   stages=stages)
         if not skip:
             for owner in list(self.modules()):
                 for name, child in owner.named_children():
@@ -79,7 +80,8 @@ def _stage(block, inputs, channels, size, stride):
     projection = None
     if stride != 1 or inputs != outputs:
         projection = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
-    return nn.Sequential(block(inputs, channels, stride, projection), *(block(outputs, channels) for _ in range(size - 1)))
+    later = (block(outputs, channels) for _ in range(size - 1))
+    return nn.Sequential(block(inputs, channels, stride, projection), *later)
 
 
 def _without_shortcut(block):

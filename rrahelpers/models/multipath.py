@@ -1,4 +1,4 @@
-"""The dissertation's networks of several paths: MPNet (section 10.2, figure 58) and its two small DenseNets (appendix F.4)."""
+"""The dissertation's networks of several paths: MPNet (10.2, figure 58) and two small DenseNets (appendix F.4)."""
 
 from torch import nn
 
@@ -13,9 +13,8 @@ class MPBlock(nn.Module):
 
     def __init__(self, inputs, channels, layers, stride=1):
         super().__init__()
-        self.small, self.large = (
-            nn.Sequential(*(_layer(channels if i else inputs, channels, kernel, 1 if i else stride) for i in range(count)))
-            for kernel, count in zip((3, 7), layers))
+        self.small = _path(inputs, channels, 3, layers[0], stride)
+        self.large = _path(inputs, channels, 7, layers[1], stride)
 
     def forward(self, x):
         return self.small(x) + self.large(x)
@@ -34,8 +33,8 @@ class MPNet(nn.Module):
         self.stages = nn.ModuleList()
         for number in range(4):
             channels = scaled(width, 64 * 2**number)
-            self.stages.append(nn.Sequential(
-                MPBlock(inputs, channels, layers, 2), *(MPBlock(channels, channels, layers) for _ in range(blocks - 1))))
+            later = (MPBlock(channels, channels, layers) for _ in range(blocks - 1))
+            self.stages.append(nn.Sequential(MPBlock(inputs, channels, layers, 2), *later))
             inputs = channels
         self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
         self.fc = nn.Linear(inputs, num_classes)
@@ -45,12 +44,12 @@ class MPNet(nn.Module):
 
     @property
     def paths(self):
-        """The layers with the smallest and with the largest receptive field, p_min and p_max of figure 59: {"min", "max"}.
+        """The layers along the smallest and the largest receptive fields, p_min and p_max of figure 59: {"min", "max"}.
 
         Each goes through one kind of path all along; they share the first and the last layer.
         """
-        names = [name for name, module in self.named_modules() if isinstance(module, nn.Conv2d)]
-        return {bound: [n for n in names if f".{other}." not in n] + ["fc"] for bound, other in (("min", "large"), ("max", "small"))}
+        names = [name for name, module in self.named_modules() if isinstance(module, (nn.Conv2d, nn.Linear))]
+        return {"min": [n for n in names if ".large." not in n], "max": [n for n in names if ".small." not in n]}
 
     def forward(self, x):
         x = self.stem(x)
@@ -59,8 +58,14 @@ class MPNet(nn.Module):
         return self.fc(self.pool(x))
 
 
+def _path(inputs, channels, kernel, count, stride):
+    later = (_layer(channels, channels, kernel) for _ in range(count - 1))
+    return nn.Sequential(_layer(inputs, channels, kernel, stride), *later)
+
+
 def _layer(inputs, channels, kernel, stride=1):
-    return nn.Sequential(nn.Conv2d(inputs, channels, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(channels), nn.ReLU())
+    convolution = nn.Conv2d(inputs, channels, kernel, stride, kernel // 2, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(channels), nn.ReLU())
 
 
 @options_of(MPNet)
@@ -73,8 +78,8 @@ def mpnet18(**options):
 def mpnet36(**options):
     """MPNet36: four blocks in a stage, one 3x3 layer beside two 7x7 layers.
 
-    So in the dissertation's program (PHD-Lab, ``mpnet36_1_2_3_7``). That makes 34 layers in depth, not 36; no numbers of
-    layers are printed that would.
+    So in the dissertation's program (PHD-Lab, ``mpnet36_1_2_3_7``); the text prints twice MPNet18's blocks and paths of
+    different length. That makes 34 layers in depth, not 36.
     """
     return MPNet(4, (1, 2), **options)
 

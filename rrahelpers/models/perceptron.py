@@ -1,12 +1,14 @@
 """The dissertation's small networks: two perceptrons and an autoencoder."""
 
+from collections import OrderedDict
+
 from torch import nn
 
 from rrahelpers.models.families import scaled
 
 
 class SkipPerceptron(nn.Module):
-    """A perceptron whose first layer's output is added again after ``skipped`` further layers (section 4.3, figure 34a)."""
+    """A perceptron whose first layer's output is added again after ``skipped`` further layers (4.3, figure 34a)."""
 
     def __init__(self, inputs, units, skipped, after, num_classes, skip):
         super().__init__()
@@ -24,9 +26,9 @@ class SkipPerceptron(nn.Module):
 
 
 def skip_perceptron(*, num_classes=10, in_channels=1, image_size=28, width=1, depth=1, skip=True):
-    """The dissertation's form of Alain & Bengio's perceptron: 128 units and ReLU in every layer (section 4.3, figure 34).
+    """The dissertation's form of Alain & Bengio's perceptron: 128 units and ReLU in every layer (4.3, figure 34).
 
-    Layer 1, then 128 layers that the shortcut passes by, so that it joins layers 1 and 129, then 8 layers and the logits.
+    Layer 1, 128 layers that the shortcut passes by, so that it joins layers 1 and 129, then 8 layers and the logits.
 
     Parameters
     ----------
@@ -38,14 +40,15 @@ def skip_perceptron(*, num_classes=10, in_channels=1, image_size=28, width=1, de
 
 
 def perceptron(*, units=128, num_classes=10, in_channels=3, image_size=32):
-    """The three-layer perceptron of appendix B: 256 hidden units, then ``units`` (there 8, 16, 32, 64 or 128), then logits.
+    """The three-layer perceptron of appendix B: 256 units, then ``units`` (there 8, 16, 32, 64 or 128), then logits.
 
     ``in_channels``, ``image_size``: of the square images (the data set isn't printed).
     """
     if units < 1:
         raise ValueError(f"expected at least one unit, got {units}")
-    model = nn.Sequential(nn.Flatten(), *_dense(in_channels * image_size**2, 256), *_dense(256, units), nn.Linear(units, num_classes))
-    return _he_initialisation(model)
+    return _he_initialisation(nn.Sequential(OrderedDict(
+        flatten=nn.Flatten(), hidden1=nn.Linear(in_channels * image_size**2, 256), relu1=nn.ReLU(),
+        hidden2=nn.Linear(256, units), relu2=nn.ReLU(), fc=nn.Linear(units, num_classes))))
 
 
 class Autoencoder(nn.Module):

@@ -5,6 +5,8 @@ affine parameters; affine batch norm after each convolution of the blocks; and a
 no bias) as the shortcut of the first block of each later stage.
 """
 
+import inspect
+
 from torch import nn
 
 from rrahelpers.attention import attention_module, stage_windows
@@ -95,9 +97,12 @@ def resnet34(*, stem="cifar", paper=None, **options):
     paper = paper or ("stac" if stem == "cifar" else "he")
     if paper not in ("stac", "he"):
         raise ValueError(f"paper must be 'stac' or 'he', got {paper!r}")
-    if paper == "stac":
-        return ResNet([3, 4, 6, 3], [64, 128, 256, 512], stem=stem, **options)
-    return HeResNet("BasicBlock", [3, 4, 6, 3], stem=stem, **options)
+    network, arguments = {"stac": (ResNet, ([3, 4, 6, 3], [64, 128, 256, 512])),
+                          "he": (HeResNet, ("BasicBlock", [3, 4, 6, 3]))}[paper]
+    if lacking := set(options) - set(inspect.signature(network).parameters):
+        lacking = ", ".join(sorted(lacking))
+        raise TypeError(f"resnet34 with paper={paper!r} has no option {lacking}; the other paper's has")
+    return network(*arguments, stem=stem, **options)
 
 
 @options_of(HeResNet)

@@ -1,8 +1,8 @@
 """The dissertation's VGG networks (Simonyan & Zisserman 2015, configurations A, B, D, E), with batch norm.
 
 ``features`` is torchvision's ``vgg*_bn`` with its names, so that those weights load. The classifier is that of the
-dissertation's own program (PHD-Lab, ``phd_lab/models/vgg.py``; the text prints none): global average pooling, one hidden
-layer of half the last channels, batch norm and a dropout of 0.25 before each linear layer.
+dissertation's own program (PHD-Lab, ``phd_lab/models/vgg.py``; the text prints none): global average pooling, one
+hidden layer of half the last channels, batch norm and a dropout of 0.25 before each linear layer.
 """
 
 from torch import nn

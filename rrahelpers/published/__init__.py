@@ -1,7 +1,8 @@
 """Numbers printed in the sources, as data: tests, grids and notebooks hold theirs against these.
 
 ``stac_tables.csv`` has every row of tables 1 to 5 of the STAC paper (Hryniowski & Wong, "Systematic Architectural
-Design of Scale Transformed Attention Condenser DNNs").
+Design of Scale Transformed Attention Condenser DNNs"). The other files are the dissertation's (Richter, "Towards
+Efficient Convolutional Neural Architecture Design"); table 4, an extract of 15, is in none of them.
 """
 
 import json
@@ -11,6 +12,7 @@ from importlib.resources import files
 import pandas as pd
 
 TABLES = (1, 2, 3, 4, 5)
+DISSERTATION = ("autoencoder", "projection_tests", "receptive_fields", "resolution")
 UNITS = {"K": 1e3, "M": 1e6, "B": 1e9}
 
 
@@ -31,6 +33,22 @@ def table(number):
         rows = pd.read_csv(file, converters={"options": json.loads}, dtype={"flops": object, "params": object})
     rows = rows[rows["table"] == number].reset_index(drop=True)
     return rows.assign(params=[value if isinstance(value, str) else None for value in rows["params"]])
+
+
+def dissertation(name):
+    """One of the dissertation's tables, as printed, a row for each of its rows; NaN where a table has no such column.
+
+    ``name``: "autoencoder" (table 3): ``delta``, ``dimensions`` of the code, ``loss``. "projection_tests" (tables 5 and
+    14 to 16): ``table``, ``model``, ``networks`` (n), and the columns of :func:`rrahelpers.eigenspace.projection_tests`;
+    ``saturation`` in percent. "receptive_fields": ``network`` (as in ``grids.NETWORKS``), ``quantity`` (``b_max`` and ``b_min``:
+    numbers of convolutions, "last receptive field" in pixels, "GFLOPs" of an image, all at 32x32 pixels; "accuracy" on CIFAR-10
+    in percent), ``printed``, ``where``. "resolution" (table 10): ``model``, ``data``, top-1 accuracy in percent of that with
+    224 pixels: ``less_detail`` (32 pixels), ``enlarged`` (those made 224 again). Raises ``ValueError`` for another name.
+    """
+    if name not in DISSERTATION:
+        raise ValueError(f"expected one of the dissertation's tables {DISSERTATION}, got {name!r}")
+    with files(__name__).joinpath(f"{name}.csv").open(encoding="utf-8") as file:
+        return pd.read_csv(file)
 
 
 def number(printed):

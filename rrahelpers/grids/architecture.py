@@ -1,0 +1,117 @@
+"""The networks of the notebooks on receptive fields and architecture advice: the dissertation's chapters 9 to 11."""
+
+import re
+from itertools import product
+
+import pandas as pd
+import torch
+from torch import nn
+
+from rrahelpers import models
+from rrahelpers.grids.recipes import distinct, recipes, seed_by_seed, seeded
+from rrahelpers.models.multipath import MPBlock
+from rrahelpers.receptive_field import border_layer, receptive_fields
+
+ATTENTION = {"SE": "se", "spatial": "spatial", "CBAM": "cbam"}  # figure 57
+VGG = ("VGG11", "VGG13", "VGG16", "VGG19")
+NARROW = {f"{name}, 1/8 width": (name.lower(), {"width": 1 / 8}) for name in VGG}  # appendix F.1
+# model and options of each network, in the order in which they are worth training
+NETWORKS = {
+    **{name: (name.lower(), {}) for name in ("VGG16", "VGG11", "VGG13", "VGG19")},
+    "ResNet18, no shortcuts": ("resnet18", {"skip": False}),
+    "ResNet18": ("resnet18", {}),
+    "ResNet34": ("resnet34", {"stem": "imagenet"}),
+    "VGG19, dilation 3": ("vgg19", {"dilation": 3}),
+    "MPNet18": ("mpnet18", {}),
+    "MPNet36": ("mpnet36", {}),
+    "ResNet18, CIFAR stem": ("resnet18", {"stem": "cifar"}),
+    **{f"ResNet18{plain}, {name}": ("resnet18", {"attention": attention, **options})
+       for (plain, options), (name, attention) in product((("", {}), (", no shortcuts", {"skip": False})), ATTENTION.items())},
+    **NARROW,
+    "DenseNet18": ("densenet18", {}),
+    "DenseNet65": ("densenet65", {}),
+    "ResNet34, CIFAR stem": ("resnet34", {"stem": "cifar", "paper": "he"}),
+}
+ELSEWHERE = ("VGG11", "VGG16")  # the networks of figure 83, on another data set
+TRUNCATED = (*VGG, "ResNet18", "ResNet34", "MPNet18", "MPNet36")  # figure 64
+
+
+def receptive_field(data_set, image_size, other_data_set, other_image_size, learning_rate, epochs, seeds, widths, networks,
+                    train_limit):
+    """Every network of chapters 9 and 10 and of appendix F, seed by seed; see :func:`architecture_cells`."""
+    recipe_of, other = recipes([data_set, other_data_set], [image_size, other_image_size], [learning_rate] * 2, epochs,
+                               train_limit)
+    return distinct(seed_by_seed(pd.concat([architecture_cells(recipe_of, NETWORKS, seeds, widths, networks),
+                                            architecture_cells(other, ELSEWHERE, seeds, widths, networks)])))
+
+
+def advice(data_set, image_size, input_size, learning_rate, epochs, seeds, widths, networks, wide_data_set, wide_image_size,
+           wide_factors, tail_data_set, tail_image_size, tail_factors, train_limit):
+    """Networks whole and truncated (figures 64 and 65), without their stem, and of several widths (61 to 63)."""
+    main, wide, tail = recipes([data_set, wide_data_set, tail_data_set], [image_size, wide_image_size, tail_image_size],
+                               [learning_rate] * 3, epochs, train_limit)
+    cells = [truncation_cells(main, input_size, seeds, widths, networks),
+             width_cells(tail, "VGG16", tail_factors, seeds), width_cells(wide, "ResNet18", wide_factors, seeds),
+             architecture_cells(main, [name for name in NETWORKS if name.endswith("CIFAR stem")], seeds, widths, networks)]
+    return distinct(seed_by_seed(pd.concat(cells)))
+
+
+def architecture_cells(recipe_of, labels, seeds, widths, wanted=None):
+    """Networks of :data:`NETWORKS` by their labels, with their configurations: label, model, options, configs.
+
+    ``widths``: {family ("vgg", "resnet", "mpnet", "densenet"): factor of all channels}, for networks that have none of
+    their own. ``wanted``: labels of those that are trained, None for all; the others have no configurations.
+    """
+    if unknown := {*labels, *(wanted or ())} - set(NETWORKS):
+        raise ValueError(f"unknown networks {sorted(unknown)}; expected some of: {'; '.join(NETWORKS)}")
+    families = {re.match("[a-z]+", model)[0] for model, _ in NETWORKS.values()}
+    if unknown := set(widths) - families:
+        raise ValueError(f"widths for unknown families {sorted(unknown)}; expected some of {', '.join(sorted(families))}")
+    rows = []
+    for label in labels:
+        model, options = NETWORKS[label]
+        width = widths.get(re.match("[a-z]+", model)[0], 1)
+        options = ({"width": width} if width != 1 else {}) | options
+        count = seeds if wanted is None or label in wanted else 0
+        rows.append((label, model, options, seeded(recipe_of, model, options, count)))
+    return pd.DataFrame(rows, columns=["label", "model", "options", "configs"])
+
+
+def truncation_cells(recipe_of, input_size, seeds, widths, wanted=None):
+    """The networks of figure 64, each whole and, in the row after, cut before its tail: those columns and ``at``.
+
+    ``at``: the layer before which it is cut, see :func:`tail_begin`; "" where it is whole. Others as above.
+    """
+    rows = []
+    for row in architecture_cells(recipe_of, TRUNCATED, seeds, widths, wanted).itertuples(index=False):
+        at = tail_begin(untrained(row.label), input_size)
+        cut = row.options | {"truncate_at": at}
+        rows += [{**row._asdict(), "at": ""},
+                 {**row._asdict(), "at": at, "options": cut, "configs": seeded(recipe_of, row.model, cut, len(row.configs))}]
+    return pd.DataFrame(rows)
+
+
+def width_cells(recipe_of, label, factors, seeds):
+    """One network at several widths: label, factor, model, options, configs."""
+    cells = [architecture_cells(recipe_of, [label], seeds, {re.match("[a-z]+", NETWORKS[label][0])[0]: factor})
+             for factor in factors]
+    return pd.concat([table.assign(factor=factor) for table, factor in zip(cells, factors)], ignore_index=True)
+
+
+def untrained(label, **options):
+    """A network of :data:`NETWORKS` at the sources' width on the device "meta", without weights."""
+    model, own = NETWORKS[label]
+    with torch.device("meta"):
+        return models.build(model, **own, **options)
+
+
+def tail_begin(model, input_size):
+    """The layer before which to cut a network's tail off: its border layer b_min, or None where it has no tail.
+
+    In an MPNet it is the first layer of the block that b_min lies in, where the paths are still together.
+    """
+    border = border_layer(receptive_fields(model, input_size), input_size)
+    for name, block in model.named_modules():
+        if isinstance(block, MPBlock) and border is not None and border.startswith(f"{name}."):
+            return next(f"{name}.{inner}" for inner, layer in block.named_modules() if isinstance(layer, nn.Conv2d))
+    return border

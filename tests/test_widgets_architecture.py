@@ -1,0 +1,51 @@
+"""The explorers of receptive fields and of advice, as plain functions."""
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import pytest
+
+from rrahelpers import complexity, grids, widgets
+from rrahelpers.advisor import propose
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def borders(fig):
+    return {line.get_label(): line.get_xdata()[0] + 1 for line in fig.axes[0].lines if line.get_label().startswith("border layer")}
+
+
+@pytest.mark.parametrize("size, places", [(32, {"border layer b_max": 5, "border layer b_min": 11}), (40, {"border layer b_max": 6})])
+def test_the_border_layers_move_with_the_size_of_the_images(size, places):
+    found = borders(widgets.receptive_field_figure("ResNet18", size))
+    assert found.items() >= places.items() and (size == 32 or found["border layer b_min"] >= 11)
+
+
+def test_the_title_tells_the_share_of_the_idle_layers():
+    fig = widgets.receptive_field_figure("VGG16", 32)
+    total, kept = (complexity.count(model, (3, 32, 32)) for model in (grids.untrained("VGG16"), grids.untrained("VGG16", truncate_at="features.24")))
+    share = 1 - (kept.params - 2570) / total.params  # less the new linear layer
+    assert borders(fig) == {"border layer b_max, b_min": 8}
+    assert fig.axes[0].get_title().startswith("VGG16, 32x32 pixels: b_min is convolution 8 of 13; ")
+    assert f"{share:.0%} of the parameters" in fig.axes[0].get_title()
+    assert "no border layer b_min" in widgets.receptive_field_figure("VGG16", 256).axes[0].get_title()
+
+
+def test_the_proposals_follow_the_sliders():
+    fig = widgets.proposal_figure("VGG16", 32, 0.5)
+    expected = propose(grids.untrained("VGG16"), 32, {"features.0": 0.5})
+    assert [t.get_text().split("\n")[0] for t in fig.axes[0].get_yticklabels()] == expected.proposal.tolist()
+    assert "scale the width" in expected.proposal.tolist() and "50%" in fig.get_suptitle()
+    assert len(widgets.proposal_figure("VGG16", 32).axes[0].get_yticklabels()) == len(expected) - 1
+
+
+def test_the_explorers_offer_every_network():
+    for explorer in (widgets.receptive_field_explorer("VGG11"), widgets.proposal_explorer("VGG11")):
+        network, size, *_ = explorer.children
+        assert list(network.options) == list(grids.NETWORKS) and (size.min, size.max) == (32, 448)
