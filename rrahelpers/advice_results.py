@@ -1,4 +1,4 @@
-"""The advisor's table of a network with what its stored runs measured, as figures 52 to 65 of the dissertation show it."""
+"""The advisor's table of a network with what its stored runs measured: figures 52 to 65 of the dissertation."""
 
 import pandas as pd
 import torch

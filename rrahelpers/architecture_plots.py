@@ -142,7 +142,7 @@ def position_heatmaps(table, accuracy, titles, *, columns=7):
 
 
 def proposal_costs(proposals):
-    """Parameters and FLOPs of :func:`rrahelpers.advisor.propose`'s proposals in % of the network as it is, as a figure."""
+    """Parameters and FLOPs of :func:`rrahelpers.advisor.propose`'s rows, in % of the network as it is, as a figure."""
     names = [f"{row.proposal}\n{row.change}" if row.change else row.proposal for row in proposals.itertuples()]
     fig, axes = plt.subplots(1, 2, figsize=(9, 0.6 + 0.55 * len(names)), sharey=True)
     for ax, column, title in zip(axes, ("params", "flops"), ("parameters", "FLOPs")):

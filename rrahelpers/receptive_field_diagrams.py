@@ -36,7 +36,8 @@ def expansion(layers, ax, *, places=13):
             kernel, stride = layers[level - 1]
             edges = [[(where[place], level), (below + step * (place * stride + offset), level - 1)]
                      for place in range(count) for offset in range(kernel)]
-            ax.add_collection(LineCollection(edges, colors=[c for c in colours for _ in range(kernel)], lw=0.8, zorder=1))
+            shades = [colour for colour in colours for _ in range(kernel)]
+            ax.add_collection(LineCollection(edges, colors=shades, lw=0.8, zorder=1))
     ax.set(xlim=(-1, places), ylim=(-0.4, len(layers) + 0.4), xticks=[], yticks=range(len(maps)))
     ax.set_yticklabels(["input", *(f"layer {n}: kernel {k}, stride {s}" for n, (k, s) in enumerate(layers, start=1))])
     ax.grid(False)

@@ -9,8 +9,8 @@ def truncate(model, at, num_classes=None):
     """The network up to the input of the convolution ``at``, with global average pooling and a linear layer on top.
 
     This is what section 11.4 does at the border layer, which goes with everything after it (figure 64). The linear
-    layer gives logits: the softmax is in the loss. Layers keep their names and weights; the new ones are ``head``. Where
-    the model declares ``layer_names``, so does the new network: those that are left of them, and the linear layer.
+    layer gives logits: the softmax is in the loss. Layers keep their names and weights; the new ones are ``head``.
+    Where the model declares ``layer_names``, so does the new network: what is left of them, and the linear layer.
 
     Parameters
     ----------

@@ -15,7 +15,8 @@ from rrahelpers.training import train
 @pytest.fixture
 def trained():
     options = {"width": 0.0625, "attention": "spatial"}
-    return [train(RunConfig("resnet18", "digits", options=options, image_size=32, epochs=1, limit=64, seed=seed)) for seed in (0, 1)]
+    return [train(RunConfig("resnet18", "digits", options=options, image_size=32, epochs=1, limit=64, seed=seed))
+            for seed in (0, 1)]
 
 
 def test_measurements_of_narrow_networks_beside_the_receptive_fields_and_costs_of_the_wide(trained, monkeypatch):

@@ -26,25 +26,30 @@ def close_figures():
 @pytest.fixture
 def model():
     with torch.device("meta"):
-        return nn.Sequential(*(nn.Conv2d(1, 1, 5, stride=2, padding=2) for _ in range(5)), nn.Flatten(), nn.Linear(1, 2))
+        convolutions = (nn.Conv2d(1, 1, 5, stride=2, padding=2) for _ in range(5))
+        return nn.Sequential(*convolutions, nn.Flatten(), nn.Linear(1, 2))
 
 
 def test_panels_show_what_is_measured_and_say_what_is_not(model):
     measured = advise(model, 32, {"0": 0.5, "6": 0.2}, {"0": 0.3, "6": 0.6})
-    fig = architecture_plots.network_panels({"a": (measured, 0.55), "b": (advise(model, 32), None), "c": (measured, None)}, 32)
+    panels = {"a": (measured, 0.55), "b": (advise(model, 32), None), "c": (measured, None)}
+    fig = architecture_plots.network_panels(panels, 32)
     first, second = (next(ax for ax in fig.axes if ax.get_title() == title) for title in "ab")
     lines = {line.get_label(): line for line in first.lines}
-    assert lines["saturation"].get_ydata().tolist() == [0.5, 0.2] and lines["accuracy of the network"].get_ydata()[0] == 0.55
+    assert lines["saturation"].get_ydata().tolist() == [0.5, 0.2]
+    assert lines["accuracy of the network"].get_ydata()[0] == 0.55
     assert [text.get_text() for text in second.texts] == ["not trained"] and not first.texts
     assert [t.get_text() for t in second.get_xticklabels()][0] == "1"
     (legend,) = [ax.get_legend() for ax in fig.axes if ax.get_legend()]
     told = [text.get_text() for text in legend.texts]
-    assert len(told) == len(set(told)) and {"saturation", "probe accuracy", "receptive field", "image, 32 pixels"} <= set(told)
+    assert len(told) == len(set(told))
+    assert {"saturation", "probe accuracy", "receptive field", "image, 32 pixels"} <= set(told)
 
 
 def test_long_networks_have_fewer_labels_and_linear_layers_short_ones():
-    layers = pd.DataFrame({"layer": [f"l{i}" for i in range(65)], "conv": [*range(1, 65), None], "type": [*["Conv2d"] * 64, "Linear"],
-                           "r_min": 1, "r_max": 1, "border": ""}).astype({"conv": "Int64"})
+    layers = pd.DataFrame({"layer": [f"l{i}" for i in range(65)], "conv": [*range(1, 65), None],
+                           "type": [*["Conv2d"] * 64, "Linear"], "r_min": 1, "r_max": 1, "border": ""})
+    layers = layers.astype({"conv": "Int64"})
     _, ax = plt.subplots()
     architecture_plots.receptive_field_curve(layers, ax)
     assert [t.get_text() for t in ax.get_xticklabels()][:2] == ["1", "4"] and list(ax.get_xticks())[-1] == 63

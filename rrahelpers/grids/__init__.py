@@ -9,7 +9,8 @@ import inspect
 
 from rrahelpers import notebooks, profiles
 from rrahelpers.grids.architecture import (
-    ATTENTION, ELSEWHERE, NARROW, NETWORKS, VGG, advice, architecture_cells, receptive_field, truncation_cells, untrained, width_cells,
+    ATTENTION, ELSEWHERE, NARROW, NETWORKS, STEMLESS, VGG, advice, architecture_cells, receptive_field,
+    truncation_cells, untrained, width_cells,
 )
 from rrahelpers.grids.eigenspaces import family, projection, saturation
 from rrahelpers.grids.probes import probes, sizes_of, tails
@@ -18,10 +19,10 @@ from rrahelpers.grids.response import augmentation, separation
 from rrahelpers.grids.stac import MAIN, cells, own_greedy, own_maximum_cs, stac, stac_ablations, stac_options, stage_grid
 
 __all__ = [
-    "ATTENTION", "ELSEWHERE", "GRIDS", "MAIN", "NARROW", "NETWORKS", "VGG", "advice", "architecture_cells",
+    "ATTENTION", "ELSEWHERE", "GRIDS", "MAIN", "NARROW", "NETWORKS", "STEMLESS", "VGG", "advice", "architecture_cells",
     "augmentation", "cells", "classrepsim", "family", "grid", "own_greedy", "own_maximum_cs", "probes", "projection",
-    "receptive_field", "recipe", "recipes", "saturation", "separation", "sizes_of", "stac", "stac_ablations", "stac_options",
-    "stage_grid", "tails", "trained", "truncation_cells", "untrained", "width_cells", "with_runs",
+    "receptive_field", "recipe", "recipes", "saturation", "separation", "sizes_of", "stac", "stac_ablations",
+    "stac_options", "stage_grid", "tails", "trained", "truncation_cells", "untrained", "width_cells", "with_runs",
 ]
 
 

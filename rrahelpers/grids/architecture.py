@@ -1,6 +1,5 @@
 """The networks of the notebooks on receptive fields and architecture advice: the dissertation's chapters 9 to 11."""
 
-import re
 from itertools import product
 
 import pandas as pd
@@ -15,29 +14,31 @@ from rrahelpers.receptive_field import border_layer, receptive_fields
 ATTENTION = {"SE": "se", "spatial": "spatial", "CBAM": "cbam"}  # figure 57
 VGG = ("VGG11", "VGG13", "VGG16", "VGG19")
 NARROW = {f"{name}, 1/8 width": (name.lower(), {"width": 1 / 8}) for name in VGG}  # appendix F.1
-# model and options of each network, in the order in which they are worth training
+RESNET18 = {"ResNet18": {}, "ResNet18, no shortcuts": {"skip": False}}
+# model and options of each network, in the order in which they are worth training: the most telling, then by cost
 NETWORKS = {
-    **{name: (name.lower(), {}) for name in ("VGG16", "VGG11", "VGG13", "VGG19")},
-    "ResNet18, no shortcuts": ("resnet18", {"skip": False}),
-    "ResNet18": ("resnet18", {}),
+    "VGG16": ("vgg16", {}),
+    **{name: ("resnet18", options) for name, options in RESNET18.items()},
     "ResNet34": ("resnet34", {"stem": "imagenet"}),
-    "VGG19, dilation 3": ("vgg19", {"dilation": 3}),
-    "MPNet18": ("mpnet18", {}),
-    "MPNet36": ("mpnet36", {}),
-    "ResNet18, CIFAR stem": ("resnet18", {"stem": "cifar"}),
-    **{f"ResNet18{plain}, {name}": ("resnet18", {"attention": attention, **options})
-       for (plain, options), (name, attention) in product((("", {}), (", no shortcuts", {"skip": False})), ATTENTION.items())},
+    **{name: (name.lower(), {}) for name in ("VGG11", "VGG13", "VGG19")},
+    **{f"{name}, {kind}": ("resnet18", {"attention": attention, **options})
+       for (name, options), (kind, attention) in product(RESNET18.items(), ATTENTION.items())},
     **NARROW,
     "DenseNet18": ("densenet18", {}),
     "DenseNet65": ("densenet65", {}),
+    "MPNet18": ("mpnet18", {}),
+    "MPNet36": ("mpnet36", {}),
+    "VGG19, dilation 3": ("vgg19", {"dilation": 3}),
+    "ResNet18, CIFAR stem": ("resnet18", {"stem": "cifar"}),
     "ResNet34, CIFAR stem": ("resnet34", {"stem": "cifar", "paper": "he"}),
 }
+STEMLESS = ("ResNet18, CIFAR stem", "ResNet34, CIFAR stem")  # section 11.4
 ELSEWHERE = ("VGG11", "VGG16")  # the networks of figure 83, on another data set
 TRUNCATED = (*VGG, "ResNet18", "ResNet34", "MPNet18", "MPNet36")  # figure 64
 
 
-def receptive_field(data_set, image_size, other_data_set, other_image_size, learning_rate, epochs, seeds, widths, networks,
-                    train_limit):
+def receptive_field(data_set, image_size, other_data_set, other_image_size, learning_rate, epochs, seeds, widths,
+                    networks, train_limit):
     """Every network of chapters 9 and 10 and of appendix F, seed by seed; see :func:`architecture_cells`."""
     recipe_of, other = recipes([data_set, other_data_set], [image_size, other_image_size], [learning_rate] * 2, epochs,
                                train_limit)
@@ -45,15 +46,15 @@ def receptive_field(data_set, image_size, other_data_set, other_image_size, lear
                                             architecture_cells(other, ELSEWHERE, seeds, widths, networks)])))
 
 
-def advice(data_set, image_size, input_size, learning_rate, epochs, seeds, widths, networks, wide_data_set, wide_image_size,
-           wide_factors, tail_data_set, tail_image_size, tail_factors, train_limit):
+def advice(data_set, image_size, input_size, learning_rate, epochs, seeds, widths, networks, wide_data_set,
+           wide_image_size, wide_factors, tail_data_set, tail_image_size, tail_factors, train_limit):
     """Networks whole and truncated (figures 64 and 65), without their stem, and of several widths (61 to 63)."""
     main, wide, tail = recipes([data_set, wide_data_set, tail_data_set], [image_size, wide_image_size, tail_image_size],
                                [learning_rate] * 3, epochs, train_limit)
-    cells = [truncation_cells(main, input_size, seeds, widths, networks),
-             width_cells(tail, "VGG16", tail_factors, seeds), width_cells(wide, "ResNet18", wide_factors, seeds),
-             architecture_cells(main, [name for name in NETWORKS if name.endswith("CIFAR stem")], seeds, widths, networks)]
-    return distinct(seed_by_seed(pd.concat(cells)))
+    return distinct(seed_by_seed(pd.concat([
+        truncation_cells(main, input_size, seeds, widths, networks), width_cells(tail, "VGG16", tail_factors, seeds),
+        width_cells(wide, "ResNet18", wide_factors, seeds),
+        architecture_cells(main, STEMLESS, seeds, widths, networks)])))
 
 
 def architecture_cells(recipe_of, labels, seeds, widths, wanted=None):
@@ -64,13 +65,13 @@ def architecture_cells(recipe_of, labels, seeds, widths, wanted=None):
     """
     if unknown := {*labels, *(wanted or ())} - set(NETWORKS):
         raise ValueError(f"unknown networks {sorted(unknown)}; expected some of: {'; '.join(NETWORKS)}")
-    families = {re.match("[a-z]+", model)[0] for model, _ in NETWORKS.values()}
-    if unknown := set(widths) - families:
-        raise ValueError(f"widths for unknown families {sorted(unknown)}; expected some of {', '.join(sorted(families))}")
+    families = sorted({_family(label) for label in NETWORKS})
+    if unknown := set(widths) - set(families):
+        raise ValueError(f"widths for unknown families {sorted(unknown)}; expected some of {', '.join(families)}")
     rows = []
     for label in labels:
         model, options = NETWORKS[label]
-        width = widths.get(re.match("[a-z]+", model)[0], 1)
+        width = widths.get(_family(label), 1)
         options = ({"width": width} if width != 1 else {}) | options
         count = seeds if wanted is None or label in wanted else 0
         rows.append((label, model, options, seeded(recipe_of, model, options, count)))
@@ -87,15 +88,15 @@ def truncation_cells(recipe_of, input_size, seeds, widths, wanted=None):
         at = tail_begin(untrained(row.label), input_size)
         cut = row.options | {"truncate_at": at}
         rows += [{**row._asdict(), "at": ""},
-                 {**row._asdict(), "at": at, "options": cut, "configs": seeded(recipe_of, row.model, cut, len(row.configs))}]
+                 {**row._asdict(), "at": at, "options": cut,
+                  "configs": seeded(recipe_of, row.model, cut, len(row.configs))}]
     return pd.DataFrame(rows)
 
 
 def width_cells(recipe_of, label, factors, seeds):
     """One network at several widths: label, factor, model, options, configs."""
-    cells = [architecture_cells(recipe_of, [label], seeds, {re.match("[a-z]+", NETWORKS[label][0])[0]: factor})
-             for factor in factors]
-    return pd.concat([table.assign(factor=factor) for table, factor in zip(cells, factors)], ignore_index=True)
+    return pd.concat([architecture_cells(recipe_of, [label], seeds, {_family(label): factor}).assign(factor=factor)
+                      for factor in factors], ignore_index=True)
 
 
 def untrained(label, **options):
@@ -115,3 +116,7 @@ def tail_begin(model, input_size):
         if isinstance(block, MPBlock) and border is not None and border.startswith(f"{name}."):
             return next(f"{name}.{inner}" for inner, layer in block.named_modules() if isinstance(layer, nn.Conv2d))
     return border
+
+
+def _family(label):
+    return NETWORKS[label][0].rstrip("0123456789")
