@@ -84,9 +84,12 @@ def test_what_is_cut_off_is_the_tail(label):
 
 
 def test_a_network_without_a_tail_is_not_cut():
-    assert tail_begin(grids.untrained("ResNet18"), 512) is None
-    with torch.device("meta"):
-        assert tail_begin(models.build("vgg11"), 512) is None
+    assert tail_begin(grids.untrained("VGG11"), 224) is None
+    recipe_of, = grids.recipes(["cifar10"], [None], [0.1], 1, None)
+    left = grids.truncation_cells(recipe_of, 200, 1, {})
+    assert "VGG11" not in set(left.label) and {"VGG19", "MPNet36"} <= set(left.label)
+    with pytest.raises(ValueError, match="no network has a tail at 2000x2000 pixels"):
+        grids.truncation_cells(recipe_of, 2000, 1, {})
 
 
 # truncated networks by name -------------------------------------------------------------------------------------------

@@ -81,15 +81,18 @@ def architecture_cells(recipe_of, labels, seeds, widths, wanted=None):
 def truncation_cells(recipe_of, input_size, seeds, widths, wanted=None):
     """The networks of figure 64, each whole and, in the row after, cut before its tail: those columns and ``at``.
 
-    ``at``: the layer before which it is cut, see :func:`tail_begin`; "" where it is whole. Others as above.
+    ``at``: the layer before which it is cut, see :func:`tail_begin`; "" where it is whole. Others as above. Networks
+    without a tail at ``input_size`` are left out; raises ``ValueError`` where none has one.
     """
     rows = []
     for row in architecture_cells(recipe_of, TRUNCATED, seeds, widths, wanted).itertuples(index=False):
-        at = tail_begin(untrained(row.label), input_size)
-        cut = row.options | {"truncate_at": at}
-        rows += [{**row._asdict(), "at": ""},
-                 {**row._asdict(), "at": at, "options": cut,
-                  "configs": seeded(recipe_of, row.model, cut, len(row.configs))}]
+        if at := tail_begin(untrained(row.label), input_size):
+            cut = row.options | {"truncate_at": at}
+            configs = seeded(recipe_of, row.model, cut, len(row.configs))
+            rows += [{**row._asdict(), "at": ""}, {**row._asdict(), "at": at, "options": cut, "configs": configs}]
+    if not rows:
+        raise ValueError(f"no network has a tail at {input_size}x{input_size} pixels, so there is nothing to cut off; "
+                         "choose a smaller input_size")
     return pd.DataFrame(rows)
 
 
