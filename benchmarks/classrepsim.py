@@ -10,13 +10,12 @@ some samples of every layer and scale the neighbours are then held against float
 
 import argparse
 import json
-import multiprocessing
 import time
 from pathlib import Path
 from statistics import median
 
 import torch
-from neighbors import K, machine, one_graph, peak_memory, pooled, recall, truth
+from neighbors import K, apart, machine, one_graph, peak_memory, pooled, recall, truth
 
 from rrahelpers import data
 from rrahelpers.class_similarity import class_similarity, scale_graphs
@@ -75,17 +74,6 @@ def child(job, samples, sample, answer):
                 "values": values})
 
 
-def apart(*arguments):
-    """What a job answers in a process of its own."""
-    context = multiprocessing.get_context("spawn")
-    answer = context.Queue()
-    process = context.Process(target=child, args=(*arguments, answer))
-    process.start()
-    result = answer.get()
-    process.join()
-    return result
-
-
 def markdown(report):
     about = report["machine"]
     lines = ["# The whole of ClassRepSim side by side", "",
@@ -115,7 +103,7 @@ def main():
     results = {name: [] for name in ("rrahelpers", "FAISS flat")}
     for repetition in range(repetitions):
         for name, found in results.items():
-            found.append(apart(name, samples, checked))
+            found.append(apart(child, name, samples, checked))
             print(f"  {name}, run {repetition + 1}: {found[-1]['seconds']:.1f} s", flush=True)
     ours, theirs = (found[0]["values"] for found in results.values())
     report = {
@@ -124,7 +112,7 @@ def main():
                            "cpu_seconds": median(r["cpu_seconds"] for r in found), "peak_bytes": max(r["peak"] for r in found)}
                     for name, found in results.items()},
         "difference": max(abs(ours[key] - theirs[key]) for key in ours),
-        "recall": apart("exactness", samples, checked)["values"],
+        "recall": apart(child, "exactness", samples, checked)["values"],
     }
     (folder / "classrepsim.json").write_text(json.dumps(report, indent=1) + "\n")
     (folder / "classrepsim.md").write_text(markdown(report))

@@ -78,13 +78,12 @@ def peak_memory():
     return 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1])
 
 
-def child(method, path, n, scales, warm, answer):
-    """One timed run in a process of its own; ``warm`` compiles what compiles and starts the threads."""
+def child(method, path, n, scales, answer):
+    """One timed run, after a small one that compiles what compiles and starts the threads."""
     if method == FLOAT32:
         candidates.bfloat16_units = lambda device: False
     try:
-        if warm:
-            graphs(method, torch.randn(300, 4, 32, 32, generator=torch.Generator().manual_seed(0)), scales)
+        graphs(method, torch.randn(300, 4, 32, 32, generator=torch.Generator().manual_seed(0)), scales)
         x = torch.from_numpy(np.load(path)[:n])
         before = peak_memory()
         start = time.perf_counter()
@@ -94,13 +93,19 @@ def child(method, path, n, scales, warm, answer):
         answer.put({"error": f"{type(error).__name__}: {error}"})
 
 
-def timed(method, path, n, scales):
+def apart(function, *arguments):
+    """What ``function(*arguments, queue)`` puts into the queue, in a fresh process of its own."""
     context = multiprocessing.get_context("spawn")
     answer = context.Queue()
-    process = context.Process(target=child, args=(method, path, n, scales, True, answer))
+    process = context.Process(target=function, args=(*arguments, answer))
     process.start()
     result = answer.get()
     process.join()
+    return result
+
+
+def timed(method, path, n, scales):
+    result = apart(child, method, path, n, scales)
     if "error" in result:
         raise RuntimeError(f"{method}: {result['error']}")
     return result

@@ -11,7 +11,6 @@ and ``.md`` (``--quick``: fewer samples and places, one repetition, into ``resul
 
 import argparse
 import json
-import multiprocessing
 import os
 import tempfile
 import time
@@ -22,6 +21,7 @@ from statistics import median
 import numpy as np
 import torch
 import torch.nn.functional as F
+from neighbors import apart
 
 from rrahelpers import data, models
 from rrahelpers.features import extract
@@ -97,12 +97,7 @@ def child(task, method, path, answer):
 
 
 def timed(task, method, path):
-    context = multiprocessing.get_context("spawn")
-    answer = context.Queue()
-    process = context.Process(target=child, args=(task, method, path, answer))
-    process.start()
-    result = answer.get()
-    process.join()
+    result = apart(child, task, method, path)
     if "error" in result:
         raise RuntimeError(f"{method}: {result['error']}")
     print(f"  {task}, {method}: {result['seconds']:.2f} s", flush=True)

@@ -17,12 +17,6 @@ from rrahelpers.plots import OTHER, SAME
 from rrahelpers.receptive_field import receptive_fields
 
 
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
-
-
 @pytest.fixture
 def model():
     with torch.device("meta"):

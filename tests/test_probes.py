@@ -16,13 +16,7 @@ from rrahelpers.probes import fit_probe, probe_layers, probe_positions
 from rrahelpers.runs import Run, RunConfig, save_weights
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """The problems are small: on a busy machine threads would wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def normal(*shape, seed=0, dtype=torch.float64):

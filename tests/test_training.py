@@ -29,13 +29,7 @@ CONFIG = RunConfig("resnet20", "digits", options={"width": 0.25, "depth": 0.34},
                    augmentation=("crop", "rotation"), data_checksum=DIGITS)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Small networks are quicker on one thread, and the children of these tests use one too."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def history(run):

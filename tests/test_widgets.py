@@ -28,12 +28,6 @@ def image_set():
     return data.load("digits", "test", limit=40, image_size=32)
 
 
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
-
-
 def test_the_view_shows_what_classrepsim_measures(run, image_set):
     view = widgets.class_similarity_view(run, image_set, samples=30, k=8)
     table = classrepsim(run.model(), run.preprocess(image_set.images[:30]), image_set.labels[:30], k=5, progress=False)

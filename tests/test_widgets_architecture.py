@@ -4,17 +4,10 @@ import matplotlib
 
 matplotlib.use("Agg")
 
-import matplotlib.pyplot as plt
 import pytest
 
 from rrahelpers import complexity, grids, widgets
 from rrahelpers.advisor import propose
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
 
 
 def borders(fig):

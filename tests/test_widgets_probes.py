@@ -20,12 +20,6 @@ from rrahelpers.runs import RunConfig
 OPTIONS = {"width": 0.0625}
 
 
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
-
-
 def shown(ax):
     """The line with the most points: its values."""
     return max((line.get_ydata() for line in ax.lines), key=len)
