@@ -203,6 +203,30 @@ def test_too_few_candidates_are_found_out(monkeypatch):
     assert calls
 
 
+def test_rounding_only_where_it_leaves_few_rows_open(monkeypatch):
+    """Orthogonal rows of nearly one length have nearly one distance, clusters have not; both answers are exact."""
+    plans = []
+    settle = settling.Settling.run
+    monkeypatch.setattr(settling.Settling, "run", lambda self, kept: plans.append(self.plan) or settle(self, kept))
+    monkeypatch.setattr(candidates, "bfloat16_units", lambda device: True)
+    alike = torch.linalg.qr(normal(4096, 200))[0].T * (1 + 1e-3 * torch.rand(200, 1, generator=torch.Generator().manual_seed(0)))
+    clusters = 10 * normal(20, 4096, seed=1).repeat(10, 1) + normal(200, 4096)
+    for x in (alike, clusters):
+        check(knn_graph(x, 3), x, 3)
+    assert [plan.bfloat16 for plan in plans] == [False, True]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_any_number_of_cores_gives_one_answer_and_keeps_torch_s_setting(maps, threads):
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads)
+        check(pyramid_graphs(maps, (2,), 5)[2], F.avg_pool2d(maps.double(), 2), 5)
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_the_first_neighbours_are_the_graph_of_a_smaller_k():
     graph = knn_graph(normal(40, 5), 9)
     first, direct = graph.first(4), knn_graph(normal(40, 5), 4)

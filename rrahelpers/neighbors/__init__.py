@@ -18,6 +18,7 @@ import torch
 
 from rrahelpers.neighbors.bands import full_precision
 from rrahelpers.neighbors.candidates import Search
+from rrahelpers.neighbors.cores import on_cores
 from rrahelpers.neighbors.rows import Source, equal_rows, expand, scan
 from rrahelpers.neighbors.settling import Settling
 
@@ -179,10 +180,10 @@ def _graphs(x, windows, k, scanned, memory, executor=None):
 
 
 def _search(source, windows, k, scanned, memory, executor):
-    with full_precision():
-        search = Search(source, windows, k, scanned, memory=memory, executor=executor)
+    with full_precision(), on_cores(source.x.device) as each:
+        search = Search(source, windows, k, scanned, memory=memory, executor=executor, each=each)
         kept = search.run()
-        return Settling(source, search.plan, k, memory=memory, block=search.block).run(kept)
+        return Settling(source, search.plan, k, memory=memory, block=search.block, each=each).run(kept)
 
 
 def _distances(squared, scanned):

@@ -36,6 +36,7 @@ import torch
 
 UNIT = 2.0**-24  # of float32: the relative error of one rounding
 PANEL = 4096  # coordinates in one matrix product; the error bound grows with it
+SUMMED = 128  # squares of float32 added in float32
 WIDE = 1024  # coordinates from which a band is worth bfloat16
 
 
@@ -59,33 +60,39 @@ class Plan:
 
 
 class Block:
-    """Consecutive rows, encoded: the bands, and for each scale the squared norms c and error bounds e."""
+    """Consecutive rows, encoded: the bands, and for each scale the squared norms c and error bounds e.
 
-    def __init__(self, source, plan, chunk_bytes=2**22):
-        n, self.bands, rounding, norms, total = len(source), None, [], [], []
-        rows = max(1, chunk_bytes // (4 * source.x[0].numel()))
-        for start in range(0, n, rows):
+    ``each``: a ``map`` over the rows' parts (:func:`rrahelpers.neighbors.cores.on_cores`).
+    """
+
+    def __init__(self, source, plan, each=map, chunk_bytes=2**22):
+        n, values, device = len(source), source.x[0].numel(), source.x.device
+        sizes = [values // (h * w) for h, w in plan.windows]
+        widths = [fine - coarse for coarse, fine in zip([0, *sizes], sizes)]
+        low = [plan.bfloat16 and width >= WIDE for width in widths]
+        self.bands = [torch.empty(n, width, dtype=torch.bfloat16 if b else torch.float32, device=device)
+                      for width, b in zip(widths, low)]
+
+        def encode(start):
             z = plan.centred(source.rows(slice(start, start + rows))).float()
-            bands = decompose(z, plan.windows)[1]
-            if self.bands is None:
-                low = [plan.bfloat16 and band.shape[1] >= WIDE for band in bands]
-                self.bands = [torch.empty(n, band.shape[1], dtype=torch.bfloat16 if b else torch.float32, device=z.device)
-                              for band, b in zip(bands, low)]
-            kept = [out[start:start + len(z)].copy_(band) for out, band in zip(self.bands, bands)]
-            norms.append(torch.stack([squares(band.float()) for band in kept]))
-            rounding.append(torch.stack([squares(band - k) if b else torch.zeros_like(norms[-1][0])
-                                         for band, k, b in zip(bands, kept, low)]))
-            total.append(squares(z.flatten(1)))
-        norms, rounding, total = torch.cat(norms, 1), torch.cat(rounding, 1).cumsum(0), torch.cat(total)
-        delta = rounding.sqrt() * 1.001 + plan.transform_error() * total.sqrt() * 1.001  # [scales, n]
-        product = torch.tensor([2 * min(band.shape[1], PANEL) * UNIT + (2**-8 * 1.01 if returns_bfloat16(band) else 0)
-                                for band in self.bands], dtype=torch.float64, device=norms.device)
-        sums = [8 + i + sum(-(-band.shape[1] // PANEL) for band in self.bands[:i + 1]) for i in range(len(self.bands))]
-        sums = torch.tensor(sums, dtype=torch.float64, device=norms.device)[:, None] * 2 * UNIT
+            norms, rounding = [], []
+            for out, band, b in zip(self.bands, decompose(z, plan.windows)[1], low):
+                kept = out[start:start + len(z)].copy_(band).float()
+                norms.append(squares(kept))
+                rounding.append(squares(band.sub_(kept)) if b else torch.zeros_like(norms[0]))
+            return torch.stack(norms), torch.stack(rounding), squares(z.flatten(1))
+
+        rows = max(1, chunk_bytes // (4 * values))
+        norms, rounding, total = (torch.cat(parts, -1) for parts in zip(*each(encode, range(0, n, rows))))
+        delta = rounding.cumsum(0).sqrt() * 1.001 + plan.transform_error() * total.sqrt() * 1.001  # [scales, n]
+        product = torch.tensor([2 * min(width, PANEL) * UNIT + (2**-8 * 1.01 if returns_bfloat16(band) else 0)
+                                for width, band in zip(widths, self.bands)], dtype=torch.float64, device=device)
+        sums = [8 + i + sum(-(-width // PANEL) for width in widths[:i + 1]) for i in range(len(widths))]
+        sums = torch.tensor(sums, dtype=torch.float64, device=device)[:, None] * 2 * UNIT + (SUMMED + 4) * UNIT
         self.c = norms.cumsum(0)
-        rounded = torch.tensor(low, device=norms.device).cumsum(0)[:, None] > 0
+        rounded = torch.tensor(low, device=device).cumsum(0)[:, None] > 0
         rho = torch.where(rounded, 2.0**-10, plan.transform_error()).double()  # one for all blocks; near δ / ‖x‖
-        tiny = 2.0**-100 * self.bands[-1].shape[1]  # what denormal numbers flushed to zero can hide
+        tiny = 2.0**-100 * widths[-1]  # what denormal numbers flushed to zero can hide
         self.e = (product[:, None] * norms).cumsum(0) + delta**2 * (1 + 1 / rho) + (rho + sums) * self.c + tiny
         self.key = (self.c - self.e).float()
 
@@ -94,7 +101,9 @@ class Block:
 
 
 def squares(x):
-    return x.double().square_().sum(1)
+    """Squared norms of rows [n, w]: those of ``SUMMED`` coordinates at most in x's precision, added in float64."""
+    pieces = x.unflatten(1, (-1, math.gcd(x.shape[1], SUMMED)))
+    return torch.linalg.vector_norm(pieces, dim=2).double().square_().sum(1)
 
 
 def returns_bfloat16(band):

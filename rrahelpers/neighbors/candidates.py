@@ -11,43 +11,71 @@ from rrahelpers.devices import bfloat16_units
 from rrahelpers.neighbors.bands import Block, Plan, full_precision, subtract_twice_product
 from rrahelpers.neighbors.rows import Source
 
+TABLE = 2**27  # bytes of the products that a processor works on at a time: more gains nothing
+STRIP = 256  # rows and columns in which bounds are read: what is transposed on the way stays in the cache
 
-def pair_candidates(a, b, width):
+
+def pair_candidates(a, b, width, each=map, room=None):
     """For each scale, for a's rows and for b's: (lower bounds float64, columns int64), the ``width`` best of each row.
 
     Where a is b, half of the products are computed, the sample itself is left out, and the second part is missing.
+    ``each``: a ``map`` over the tiles of the products (:func:`rrahelpers.neighbors.cores.on_cores`). ``room``: float32
+    for len(a) len(b) values, which spares the system from finding fresh memory for every pair.
     """
-    t = torch.zeros(len(a), len(b), device=a.key.device)
-    step = 8192 if t.is_cuda else 1280  # a step's products stay in the processor's cache
-    of_a, of_b = ([slice(s, min(s + step, n)) for s in range(0, n, step)] for n in t.shape)
+    room = torch.empty(len(a) * len(b), device=a.key.device) if room is None else room
+    t = room[:len(a) * len(b)].view(len(a), len(b)).zero_()
+    of_a, of_b = (slices(n, 8192 if t.is_cuda else 1280) for n in t.shape)  # a tile's products stay in the processor's cache
+    tiles = [(rows, columns) for rows in of_a for columns in of_b if a is not b or columns.start <= rows.start]
+    sides = [(t, a, b)] if a is b else [(t, a, b), (t.T, b, a)]
     found = []
     for scale, (p, q) in enumerate(zip(a.bands, b.bands)):
-        for rows in of_a:
-            for columns in (c for c in of_b if a is not b or c.start <= rows.start):
-                subtract_twice_product(t[rows, columns], p[rows], q[columns])
-        sides = [(t, a, b, of_a)] if a is b else [(t, a, b, of_a), (t.T, b, a, of_b)]
-        found.append([tuple(map(torch.cat, zip(*(best(matrix, own, other, scale, rows, width) for rows in places))))
-                      for matrix, own, other, places in sides])
+        list(each(lambda tile: subtract_twice_product(t[tile], p[tile[0]], q[tile[1]]), tiles))
+        found.append([tuple(map(torch.cat, zip(*each(lambda rows: best(matrix, own, other, scale, rows, width),
+                                                     slices(len(own), STRIP)))))
+                      for matrix, own, other in sides])
     return found
+
+
+def slices(n, step):
+    return [slice(start, min(start + step, n)) for start in range(0, n, step)]
 
 
 def best(t, own, other, scale, rows, width):
     """The ``width`` smallest lower bounds of t[rows], and their columns; of a symmetric t only the lower half is read."""
     key = other.key[scale]
+    keys = torch.empty(rows.stop - rows.start, len(key), device=t.device)
+    for columns in slices(len(key), STRIP):
+        part = t[columns, rows].T if own is other and columns.start >= rows.stop else t[rows, columns]
+        torch.add(part, key[columns], out=keys[:, columns])
     if own is other:
-        keys = torch.empty(rows.stop - rows.start, len(key), device=t.device)
-        torch.add(t[rows, :rows.stop], key[:rows.stop], out=keys[:, :rows.stop])
-        torch.add(t[rows.stop:, rows].T, key[rows.stop:], out=keys[:, rows.stop:])
         keys.diagonal(rows.start).fill_(torch.inf)
-    else:
-        keys = t[rows] + key
     values, columns = keys.topk(min(width, len(key) - (own is other)), largest=False, sorted=False)
     return values.double() + (own.c - own.e)[scale, rows, None], columns
 
 
+def rounding_pays(source, plan, k, sample=1024, judged=128):
+    """Whether bfloat16 would leave few rows open: looking at many again costs more than the rounding saves.
+
+    Judged by the first rows among a ``sample``: is the last candidate's lower bound above the k-th distance?
+    """
+    block = Block(source.part(0, sample), replace(plan, bfloat16=True))
+    if len(block) - 1 <= plan.width:
+        return True
+    t = torch.zeros(min(judged, len(block)), len(block), device=block.key.device)
+    for scale, band in enumerate(block.bands):
+        subtract_twice_product(t, band[:len(t)], band)
+        keys = t + block.key[scale]
+        keys.diagonal().fill_(torch.inf)
+        low, columns = keys.topk(plan.width, largest=False, sorted=True)
+        wrong = block.e[scale, :len(t)] + block.e[scale, columns[:, k - 1]]
+        if (low[:, -1] <= low[:, k - 1] + wrong).float().mean() > 0.25:
+            return False
+    return True
+
+
 def encoded_pair(rows_a, rows_b, plan, mean):
     """One independent job for another process, numpy in and out: ``pair_candidates`` of raw rows (None: a with itself)."""
-    plan = replace(plan, mean=torch.from_numpy(mean), bfloat16=bfloat16_units(torch.device("cpu")))
+    plan = replace(plan, mean=torch.from_numpy(mean), bfloat16=plan.bfloat16 and bfloat16_units(torch.device("cpu")))
     with full_precision():
         a, b = (rows if rows is None else Block(Source(torch.from_numpy(rows)), plan) for rows in (rows_a, rows_b))
         return [[(low.numpy(), columns.numpy()) for low, columns in sides] for sides in pair_candidates(a, b or a, plan.width)]
@@ -56,20 +84,23 @@ def encoded_pair(rows_a, rows_b, plan, mean):
 class Search:
     """The candidates of all rows of ``source`` at each of ``windows`` (coarsest first, each a multiple of the next)."""
 
-    def __init__(self, source, windows, k, scan, *, memory, executor=None):
-        self.source, self.memory, self.executor = source, memory, executor
+    def __init__(self, source, windows, k, scan, *, memory, executor=None, each=map):
+        self.source, self.memory, self.executor, self.each = source, memory, executor, each
         n, values = len(source), source.x[0].numel()
-        fast = bfloat16_units(source.x.device)
-        self.plan = Plan(windows, scan.mean, scan.unit, fast, min(n - 1, max(2 * k, k + 22)))
+        self.plan = Plan(windows, scan.mean, scan.unit, False, min(n - 1, max(2 * k, k + 22)))
+        fast = (executor is not None or bfloat16_units(source.x.device)) and rounding_pays(source, self.plan, k)
+        self.plan = replace(self.plan, bfloat16=fast)
         encoded = values * (2 if fast else 4) + 40 * len(windows)  # bytes for a row
         self.resident = n * encoded <= memory // 2
         tile = memory // 4 if self.resident else memory // 6
+        tile = tile if source.x.is_cuda else min(tile, TABLE)
         rows = math.isqrt(tile // 4)
         if not self.resident:
             rows = min(rows, memory // 3 // (2 * encoded))
         if executor is not None:
             rows = min(rows, -(-n // 6))
-        self.block = min(n, max(rows, 64))
+        self.block = -(-n // -(-n // max(rows, 64)))
+        self.room = torch.empty(self.block**2, device=source.x.device) if executor is None else None
 
     def run(self):
         """For each scale: lower bounds and indices [n, width], ascending."""
@@ -93,7 +124,7 @@ class Search:
             for pair in pairs:
                 for start in pair:
                     blocks[start] = blocks.get(start) or self.encode(start)
-                yield pair, pair_candidates(blocks[pair[0]], blocks[pair[1]], self.plan.width)
+                yield pair, pair_candidates(blocks[pair[0]], blocks[pair[1]], self.plan.width, self.each, self.room)
                 if not self.resident:
                     blocks = {pair[0]: blocks[pair[0]]} if pair[0] != pair[1] else {}
             return
@@ -114,4 +145,4 @@ class Search:
         return torch.from_numpy(np.array(array)).to(self.source.x.device)
 
     def encode(self, start):
-        return Block(self.source.part(start, start + self.block), self.plan)
+        return Block(self.source.part(start, start + self.block), self.plan, self.each)

@@ -16,8 +16,8 @@ class Settling:
     ``block``: rows that are encoded at a time where everybody must be looked at again.
     """
 
-    def __init__(self, source, plan, k, *, memory, block):
-        self.source, self.plan, self.k, self.memory, self.block = source, plan, k, memory, block
+    def __init__(self, source, plan, k, *, memory, block, each=map):
+        self.source, self.plan, self.k, self.memory, self.block, self.each = source, plan, k, memory, block, each
         self.coarse = self.pooled()
         self.reach = {i: UNIT * 1.01 * squares(maps).sqrt() for i, maps in self.coarse.items()}  # their rounding
 
@@ -37,21 +37,20 @@ class Settling:
         if not wanted:
             return {}
         chunk = max(1, 2**22 // (4 * values))
-        maps = {}
-        for start in range(0, n, chunk):
+        maps = {i: torch.empty(n, values // (h * w), device=self.source.x.device) for i, (h, w) in enumerate(wanted)}
+
+        def pool(start):
             z = self.plan.centred(self.source.rows(slice(start, start + chunk)).double())
             for i, part in enumerate(decompose(z, wanted, details=False)[0]):
-                if start == 0:
-                    maps[i] = torch.empty(n, part.shape[1], device=z.device)
                 maps[i][start:start + chunk] = part
+
+        list(self.each(pool, range(0, n, chunk)))
         return maps
 
     def settle_all(self, scale, low, index):
-        indices, squared, bound = [], [], []
-        for rows in torch.arange(len(low), device=low.device).split(2048):
-            i, d, tau = self.settle(scale, rows, low[rows], index[rows])
-            indices.append(i), squared.append(d), bound.append(tau)
-        indices, squared, bound = torch.cat(indices), torch.cat(squared), torch.cat(bound)
+        parts = self.each(lambda rows: self.settle(scale, rows, low[rows], index[rows]),
+                          torch.arange(len(low), device=low.device).split(1024))
+        indices, squared, bound = map(torch.cat, zip(*parts))
         if low.shape[1] < len(low) - 1:
             is_open = (low[:, -1] <= bound).nonzero()[:, 0]
             if len(is_open):
@@ -127,7 +126,7 @@ class Settling:
         for a, b in zip(*(index.split(max(1, 2**18 // self.source.x[0].numel())) for index in (i, j))):
             difference = (self.source.rows(a).double() - self.source.rows(b).double()) * self.plan.unit
             difference = F.avg_pool2d(difference, window) if window != (1, 1) else difference
-            d.append(squares(difference.flatten(1)) * (window[0] * window[1]))
+            d.append(difference.square_().flatten(1).sum(1) * (window[0] * window[1]))
         return torch.cat(d)
 
     def look_again(self, scale, rows, bound):
@@ -136,10 +135,10 @@ class Settling:
         n, indices, squared = len(self.source), [], []
         step = max(1, self.memory // 8 // (8 * n))
         for part, tau in zip(rows.split(step), bound.split(step)):
-            own = Block(Source(self.source.rows(part)), plan)
+            own = Block(Source(self.source.rows(part)), plan, self.each)
             low = torch.empty(len(part), n, dtype=torch.float64, device=rows.device)
             for start in range(0, n, self.block):
-                other = Block(self.source.part(start, start + self.block), plan)
+                other = Block(self.source.part(start, start + self.block), plan, self.each)
                 t = torch.zeros(len(part), len(other), device=rows.device)
                 for p, q in zip(own.bands, other.bands):
                     subtract_twice_product(t, p, q)

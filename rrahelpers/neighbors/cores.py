@@ -1,0 +1,24 @@
+"""Many short independent pieces of work on the processor's cores."""
+
+import contextlib
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+
+
+@contextlib.contextmanager
+def on_cores(device):
+    """A ``map`` that works on all of torch's threads at once, one core for each piece.
+
+    Each of torch's operations splits itself over all cores anyway, but for short ones that gains little: two cores
+    side by side, each with a piece of its own, are nearly twice as fast. Elsewhere (CUDA, one thread) plain ``map``.
+    """
+    threads = torch.get_num_threads()
+    if torch.device(device).type != "cpu" or threads == 1:
+        yield map
+        return
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            yield pool.map
+    finally:
+        torch.set_num_threads(threads)
