@@ -9,6 +9,8 @@ from rrahelpers.files import atomic, project_root, write_json
 from rrahelpers.provenance import commit, environment, libraries
 
 TITLES = {"digits": "digits", "cifar10": "CIFAR-10", "mnist": "MNIST", "tiny-imagenet-50": "Tiny-ImageNet-50"}
+FAMILIES = {"resnet": "ResNet", "vgg": "VGG", "densenet": "DenseNet", "mpnet": "MPNet",
+            "efficientnet_b": "EfficientNet-B"}
 
 _context = {}
 
@@ -48,9 +50,10 @@ def save_figure(fig, name, *, data, runs=(), source=None):
     profile = _context["parameters"]["profile"]
     folder = project_root() / "figures" / profile
     text = caption(runs, source)
+    lowest = min(0, fig.get_tightbbox().y0 / fig.get_size_inches()[1])  # a legend may reach below the figure
     for ending in ("png", "svg"):
         with atomic(folder / f"{name}.{ending}") as temporary, plt.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
-            note = fig.text(0.01, -0.01, text, fontsize=7, color="0.45", va="top")
+            note = fig.text(0.01, lowest - 0.01, text, fontsize=7, color="0.45", va="top")
             metadata = {"Date": None} if ending == "svg" else None
             fig.savefig(temporary, format=ending, bbox_inches="tight", dpi=160, metadata=metadata)
             note.remove()
@@ -69,7 +72,8 @@ def save_figure(fig, name, *, data, runs=(), source=None):
 def network_title(model, options):
     """What a network is called in figures and tables: "VGG16, width 1/4". Of the options it tells the width alone."""
     width = options.get("width", 1)
-    name = model.upper().replace("RESNET", "ResNet")
+    family = model.rstrip("0123456789")
+    name = FAMILIES.get(family, family.replace("_", " ")) + model[len(family):]
     return name if width == 1 else f"{name}, width 1/{1 / width:g}" if width < 1 else f"{name}, width {width:g}"
 
 
