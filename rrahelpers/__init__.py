@@ -15,10 +15,10 @@ import torch  # noqa: F401
 __version__ = "0.1.0"
 
 MODULES = (
-    "advice_results", "advisor", "architecture_plots", "arrays", "attention", "augmentation", "batch",
+    "advisor", "architecture_plots", "arrays", "attention", "augmentation", "batch",
     "class_similarity", "comparison", "complexity", "data", "eigenspace", "features", "figures", "grids",
     "intrinsic_dimension", "models", "neighbors", "notebooks", "plots", "pooled_features", "probe_plots",
-    "probe_results", "probes", "profiles", "published", "receptive_field", "receptive_field_diagrams",
+    "probes", "profiles", "published", "receptive_field", "receptive_field_diagrams",
     "representational_response", "response_plots", "results", "runs", "separation", "strategies", "surgery", "tails",
     "topology", "training", "widgets",
 )

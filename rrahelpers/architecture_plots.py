@@ -123,7 +123,7 @@ def network_panels(panels, input_size, *, columns=2):
 def position_heatmaps(table, accuracy, titles, *, columns=7):
     """Probes on single places, as a share of the network's accuracy (figures 54 and 86 to 88). Returns the figure.
 
-    ``table``: those of :func:`rrahelpers.probe_results.position_table` of some layers; ``titles``: {layer: title}, in
+    ``table``: those of :func:`rrahelpers.results.position_table` of some layers; ``titles``: {layer: title}, in
     their order. Below each title stand the map's lowest and its highest share.
     """
     columns = min(columns, len(titles))

@@ -4,10 +4,8 @@ import pandas as pd
 import pytest
 
 from rrahelpers import grids, runs
-from rrahelpers.advice_results import measured_advice
 from rrahelpers.advisor import advise
-from rrahelpers.eigenspace.results import saturation_table
-from rrahelpers.probe_results import probe_table
+from rrahelpers.results import measured_advice, probe_table, saturation_table
 from rrahelpers.runs import RunConfig
 from rrahelpers.training import train
 

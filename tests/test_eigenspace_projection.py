@@ -8,9 +8,9 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
-from rrahelpers import files, models, runs
+from rrahelpers import files, models, results, runs
 from rrahelpers.eigenspace import (
-    Covariance, PCAProjection, covariances, eigenvalues, n_components, plots, project, projected_accuracies, results,
+    Covariance, PCAProjection, covariances, eigenvalues, n_components, plots, project, projected_accuracies,
 )
 
 
@@ -294,7 +294,7 @@ def test_a_stored_runs_saturation_is_computed_once(run, monkeypatch):
     table = results.saturation_table(run, 60)
     assert table["index"].tolist() == list(range(22)) and table.layer.iloc[-1] == "fc"
     assert (table.observations.iloc[-1], table.seed.iloc[0]) == (60, run.config.seed)
-    monkeypatch.setattr(results, "covariances", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr(results.eigenspaces, "covariances", lambda *_: pytest.fail("computed again"))
     again = results.saturation_table(run, 60)
     assert again.saturation.tolist() == table.saturation.tolist()
 
@@ -303,7 +303,7 @@ def test_a_stored_runs_projected_accuracy_is_computed_once(run, monkeypatch):
     table = results.projected_accuracy_table(run, 50, [0.9, 1], test_samples=40)
     assert table.relative[table.delta == 1].tolist() == [1, 1]
     assert table.dimensions[0] < table.dimensions.max()
-    monkeypatch.setattr(results, "covariances", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr(results.eigenspaces, "covariances", lambda *_: pytest.fail("computed again"))
     assert results.projected_accuracy_table(run, 50, [0.9, 1], test_samples=40).equals(table)
 
 

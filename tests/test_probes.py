@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
-from rrahelpers import _logistic, models, probe_results
+from rrahelpers import _logistic, models, results
 from rrahelpers.files import write_json
 from rrahelpers.pooled_features import each_pooled_layer, pool
 from rrahelpers.probes import fit_probe, probe_layers, probe_positions
@@ -354,20 +354,20 @@ def run(data_folder):
 
 
 def test_a_runs_probes_are_fitted_once_and_layer_by_layer(run, monkeypatch):
-    assert probe_results.probe_table(run, 150, compute=False) is None
-    first = probe_results.probe_table(run, 150, layers=["fc", "hidden1"])
+    assert results.probe_table(run, 150, compute=False) is None
+    first = results.probe_table(run, 150, layers=["fc", "hidden1"])
     assert first.layer.tolist() == ["fc", "hidden1"] and first["index"].tolist() == [0, 1]
-    every = probe_results.probe_table(run, 150)
+    every = results.probe_table(run, 150)
     assert every.layer.tolist() == ["input", "hidden1", "hidden2", "fc"] and every["index"].tolist() == [0, 1, 2, 3]
     assert every.features.tolist() == [16, 256, 8, 10] and set(every.seed) == {3}
     assert every.value.tolist()[1] == first.value.tolist()[1] > 0.3
-    monkeypatch.setattr(probe_results, "each_probe", lambda *_, **__: pytest.fail("fitted again"))
-    again = probe_results.probe_table(run, 150, compute=False)
-    assert again.equals(every) and probe_results.probe_table(run, 140, compute=False) is None
+    monkeypatch.setattr(results.probes, "each_probe", lambda *_, **__: pytest.fail("fitted again"))
+    again = results.probe_table(run, 150, compute=False)
+    assert again.equals(every) and results.probe_table(run, 140, compute=False) is None
 
 
 def test_a_runs_places(run):
-    assert probe_results.position_table(run, "input", 120, compute=False) is None
-    table = probe_results.position_table(run, "input", 120)
+    assert results.position_table(run, "input", 120, compute=False) is None
+    table = results.position_table(run, "input", 120)
     assert len(table) == 64 and set(table.layer) == {"input"} and table.value.between(0, 1).all()
-    assert table.equals(probe_results.position_table(run, "input", 120, compute=False))
+    assert table.equals(results.position_table(run, "input", 120, compute=False))

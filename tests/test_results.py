@@ -7,8 +7,8 @@ from rrahelpers import data, grids, results
 from rrahelpers.class_similarity import scale_graphs
 from rrahelpers.features import each_layer
 from rrahelpers.neighbors import knn_graph
-from rrahelpers.probe_results import probe_table
 from rrahelpers.representational_response import representational_response
+from rrahelpers.results import probe_table
 from rrahelpers.separation import center_separation_index, separation_orders
 from rrahelpers.training import train
 
@@ -25,7 +25,7 @@ def test_the_response_of_a_run_is_that_of_its_network_and_stored(run, monkeypatc
     assert first.layers.value.to_numpy() == pytest.approx(expected.layers.value.to_numpy(), nan_ok=True)
     assert set(first.pairs.measure) == {"NNTS", "NNTP", "CKA"}
     assert all((getattr(first, name).seed == 3).all() for name in ("layers", "pairs", "flow", "scales"))
-    monkeypatch.setattr(results, "scale_graphs", lambda *a, **k: pytest.fail("computed again"))
+    monkeypatch.setattr(results.responses, "scale_graphs", lambda *a, **k: pytest.fail("computed again"))
     again = results.response(run, 40, 4, kernel_samples=20)
     for name in ("layers", "pairs", "flow", "scales"):
         pd.testing.assert_frame_equal(getattr(first, name), getattr(again, name))

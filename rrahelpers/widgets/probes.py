@@ -10,10 +10,10 @@ import pandas as pd
 import torch
 
 from rrahelpers import architecture_plots, data, probe_plots
-from rrahelpers.advice_results import measured_advice
 from rrahelpers.features import layer_names
 from rrahelpers.pooled_features import POOLING, each_pooled_layer
 from rrahelpers.probes import fit_probe
+from rrahelpers.results import measured_advice
 from rrahelpers.tails import find_tails
 from rrahelpers.widgets.sliders import explorer
 

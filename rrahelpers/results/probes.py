@@ -1,4 +1,4 @@
-"""Probes of stored runs, fitted once: each layer's table lies beside its run."""
+"""Probes of stored runs: each layer's table is stored by itself."""
 
 import pandas as pd
 import torch

@@ -5,9 +5,9 @@ import torch
 
 from rrahelpers import models
 from rrahelpers.advisor import advise
-from rrahelpers.eigenspace.results import saturation_table
 from rrahelpers.features import layer_names
-from rrahelpers.probe_results import probe_table
+from rrahelpers.results.eigenspaces import saturation_table
+from rrahelpers.results.probes import probe_table
 
 
 def measured_advice(model, options, input_size, runs, samples, *, probes=True):

@@ -1,4 +1,4 @@
-"""Saturation and projected accuracy of stored runs, computed once: each table lies beside its run."""
+"""Saturation and projected accuracy of stored runs."""
 
 import pandas as pd
 

@@ -1,4 +1,4 @@
-"""Measures of stored runs, computed once: each table lies beside its run, keyed by the measure and its parameters."""
+"""Neighbour measures of stored runs: class similarity, representational responses, separation."""
 
 from dataclasses import fields
 from functools import cache
@@ -9,8 +9,8 @@ from rrahelpers import data
 from rrahelpers.class_similarity import SCALES, classrepsim, scale_graphs
 from rrahelpers.features import each_layer, layer_names
 from rrahelpers.neighbors import knn_graph
-from rrahelpers.probe_results import probe_table
 from rrahelpers.representational_response import Response, representational_response
+from rrahelpers.results.probes import probe_table
 from rrahelpers.separation import center_separation_index, separation_orders
 
 

@@ -1,0 +1,66 @@
+"""The configuration of a training run, and the name that it gives the run."""
+
+import json
+import math
+from dataclasses import MISSING, asdict, dataclass, field, fields
+
+from rrahelpers.augmentation import AUGMENTATIONS
+from rrahelpers.files import digest
+from rrahelpers.image_set import size_steps
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that decides a trained network; its hash names the run.
+
+    Fields at their default don't enter the hash, so a field added later leaves the names of stored runs alone.
+    For the same reason a default is never changed.
+    """
+
+    model: str
+    data: str
+    options: dict = field(default_factory=dict)  # of models.build, beyond num_classes and in_channels
+    image_size: int | list | dict | None = None  # pixels, or steps as for data.load; None: the data's own
+    limit: int | None = None  # training samples; None: all
+    epochs: int = 100
+    batch_size: int = 128
+    learning_rate: float = 0.1  # at the peak
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    warmup: float = 0.1  # linear, share of all steps (the paper's 10 of 100 epochs)
+    final: float = 0.01  # the cosine ends at this share of the peak
+    augmentation: tuple = AUGMENTATIONS
+    seed: int = 0
+    data_checksum: str | None = None  # None: of the data found now; see training.train
+
+    def __post_init__(self):
+        positive = {name: getattr(self, name) for name in ("epochs", "batch_size", "learning_rate")}
+        if bad := {name: value for name, value in positive.items() if not 0 < value < math.inf}:
+            raise ValueError(f"expected positive values, got {bad}")
+        if bad := {name: positive[name] for name in ("epochs", "batch_size") if not isinstance(positive[name], int)}:
+            raise ValueError(f"expected whole numbers, got {bad}")
+        if not 0 <= self.warmup < 1 or not 0 <= self.final <= 1:
+            raise ValueError(f"expected warmup in [0, 1) and final in [0, 1], got {self.warmup} and {self.final}")
+        if unknown := set(self.augmentation) - set(AUGMENTATIONS):
+            raise ValueError(f"unknown augmentation {sorted(unknown)}; expected some of {AUGMENTATIONS}")
+        # one spelling for one configuration: 1 is 1.0, JSON has no tuples, the order of augmentations means nothing
+        for name in ("learning_rate", "momentum", "weight_decay", "warmup", "final"):
+            object.__setattr__(self, name, float(getattr(self, name)))
+        object.__setattr__(self, "augmentation", tuple(a for a in AUGMENTATIONS if a in self.augmentation))
+        object.__setattr__(self, "options", json.loads(json.dumps(self.options)))
+        if self.image_size is not None:
+            steps = json.loads(json.dumps(size_steps(self.image_size)))
+            object.__setattr__(self, "image_size", steps if len(steps) > 1 else steps[0])
+
+    def as_dict(self):
+        """The fields that differ from their default, as JSON knows them."""
+        defaults = {f.name: f.default_factory() if f.default is MISSING and f.default_factory is not MISSING else f.default
+                    for f in fields(self)}
+        return json.loads(json.dumps({name: value for name, value in asdict(self).items() if value != defaults[name]}))
+
+    @property
+    def name(self):
+        """The run's folder name. Raises ``ValueError`` before the data's checksum is known."""
+        if self.data_checksum is None:
+            raise ValueError("the run's name needs the data's checksum; use training.resolve(config)")
+        return f"{self.model.replace('/', '-')}-{self.data}-{digest(self.as_dict())}"
