@@ -1,9 +1,27 @@
 """Features and targets as the measures want them, and exact distances a block of rows at a time."""
 
+import warnings
+
 import numpy as np
 import torch
 
 BLOCK = 2**22  # distances held at a time: 32 MiB
+
+
+def as_tensor(x):
+    """``x``, a tensor or a numpy array (a memory map stays one), as a tensor without gradient; it is only to be read.
+
+    Raises ``TypeError`` for anything else, and for complex numbers and booleans.
+    """
+    if isinstance(x, np.ndarray):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of a read-only array: nobody writes to it
+            x = torch.from_numpy(np.asarray(x))
+    if not isinstance(x, torch.Tensor):
+        raise TypeError(f"expected a tensor or a numpy array, got {type(x).__name__}")
+    if x.is_complex() or x.dtype == torch.bool:
+        raise TypeError(f"expected real numbers, got {x.dtype}")
+    return x.detach()
 
 
 def as_features(x):
@@ -12,18 +30,13 @@ def as_features(x):
     Raises ``TypeError`` for what is no array of real numbers, ``ValueError`` for no sample or feature, or for NaN and
     infinite values.
     """
-    if isinstance(x, np.ndarray):
-        x = torch.from_numpy(x if x.flags.writeable else x.copy())
-    if not isinstance(x, torch.Tensor):
-        raise TypeError(f"expected a tensor or a numpy array, got {type(x).__name__}")
-    if x.is_complex() or x.dtype == torch.bool:
-        raise TypeError(f"expected real numbers, got {x.dtype}")
+    x = as_tensor(x)
     if x.ndim < 2 or x.numel() == 0:
         raise ValueError(f"expected features [N, D] of at least one sample and one feature, got shape {tuple(x.shape)}")
-    x = x.detach().flatten(1)
+    x = x.flatten(1)
     x = x.to(torch.float64 if x.dtype in (torch.float64, torch.int32, torch.int64) else torch.float32)
-    if bad := int((~x.isfinite()).sum()):
-        raise ValueError(f"expected finite features, got {bad} NaN or infinite values of {x.numel()}")
+    if not torch.stack(x.aminmax()).isfinite().all():
+        raise ValueError(f"expected finite features, got {int((~x.isfinite()).sum())} NaN or infinite values of {x.numel()}")
     return x
 
 

@@ -10,12 +10,12 @@ A Dask cluster runs it unchanged: ``knn_graph(x, 10, executor=Client(address).ge
 b times as much arithmetic as transfer, so give a cluster more ``memory`` (larger blocks) than a single machine needs.
 """
 
-import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
+from rrahelpers.arrays import as_tensor
 from rrahelpers.neighbors.bands import full_precision
 from rrahelpers.neighbors.candidates import Search
 from rrahelpers.neighbors.cores import on_cores
@@ -74,7 +74,7 @@ def knn_graph(x, k, *, metric="euclidean", method="exact", memory=MEMORY, execut
         raise ValueError(f"unknown metric {metric!r}; expected 'euclidean' or 'cosine'")
     if method not in ("exact", "pynndescent"):
         raise ValueError(f"unknown method {method!r}; expected 'exact' or 'pynndescent'")
-    x = _tensor(x)
+    x = as_tensor(x)
     if x.ndim < 2:
         raise ValueError(f"expected features [N, D] or [N, ...], got shape {tuple(x.shape)}")
     _check(x, k, memory)
@@ -100,7 +100,7 @@ def pyramid_graphs(feature_map, scales=SCALES, k=10, *, memory=MEMORY):
     Returns {scale: :class:`KNNGraph`} in the order of ``scales``; distances are Euclidean, between the pooled maps.
     Raises as :func:`knn_graph`, and ``ValueError`` for a window that doesn't divide the map.
     """
-    x = _tensor(feature_map)
+    x = as_tensor(feature_map)
     x = x[:, :, None, None] if x.ndim == 2 else x
     if x.ndim != 4:
         raise ValueError(f"expected a feature map [N, C, H, W] or features [N, D], got shape {tuple(x.shape)}")
@@ -112,18 +112,6 @@ def pyramid_graphs(feature_map, scales=SCALES, k=10, *, memory=MEMORY):
     for chain in _chains(set(windows.values())):
         found |= _graphs(x, chain, k, scanned, memory)
     return {scale: found[window] for scale, window in windows.items()}
-
-
-def _tensor(x):
-    if isinstance(x, np.ndarray):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of a read-only map: nothing here writes to it
-            x = torch.from_numpy(np.asarray(x))
-    if not isinstance(x, torch.Tensor):
-        raise TypeError(f"expected a tensor or a numpy array, got {type(x).__name__}")
-    if x.is_complex() or x.dtype == torch.bool:
-        raise TypeError(f"expected real numbers, got {x.dtype}")
-    return x.detach()
 
 
 def _check(x, k, memory):
