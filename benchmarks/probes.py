@@ -11,7 +11,6 @@ and ``.md`` (``--quick``: fewer samples and places, one repetition, into ``resul
 
 import argparse
 import json
-import os
 import tempfile
 import time
 import warnings
@@ -21,13 +20,12 @@ from statistics import median
 import numpy as np
 import torch
 import torch.nn.functional as F
-from neighbors import apart
+from neighbors import apart, machine
 
 from rrahelpers import data, models
 from rrahelpers.features import extract
 from rrahelpers.pooled_features import pool
 from rrahelpers.probes import fit_probe, probe_positions
-from rrahelpers.provenance import environment
 from rrahelpers.runs import normalise, stored_runs
 
 LAYER = "stages.2.0"
@@ -133,11 +131,9 @@ def compare(task, path, repetitions, train):
 
 
 def markdown(report):
-    machine = report["machine"]
     lines = ["# Logistic regression probes side by side", "",
-             f"{machine['processor']}, {machine['cores']} cores, torch {machine['torch']}. {report['features']}; "
-             "C = 1. Medians of interleaved runs, each in a process of its own, warmed up. "
-             f"Load average at the start: {report['load_before']:.1f}.", ""]
+             f"{report['machine']['text']}. {report['features']}; C = 1. "
+             "Medians of interleaved runs, each in a process of its own, warmed up.", ""]
     for task, rows in report["tables"].items():
         lines += [f"## {task}", "",
                   "| method | seconds | times rrahelpers' | test accuracy, % | objective above the least, share |",
@@ -160,7 +156,7 @@ def main():
     folder.mkdir(parents=True, exist_ok=True)
     samples = options.samples or (1000 if options.quick else 10000)
 
-    load = os.getloadavg()[0]
+    about = machine()
     found, origin = features(samples)
     with tempfile.TemporaryDirectory() as scratch:
         tables = {}
@@ -169,7 +165,7 @@ def main():
             path = Path(scratch) / "features.npz"
             np.savez(path, *(a for maps, labels in found.values() for a in (maps[:, :, :side, :side], labels)))
             tables[task] = compare(task, path, options.repetitions or (1 if options.quick else 3), found["train"])
-    report = {"machine": environment(), "load_before": load, "tables": tables,
+    report = {"machine": about, "tables": tables,
               "features": f"ResNet20's {LAYER}, {origin}, on {samples:,} + {samples:,} CIFAR-10 images"}
     (folder / "probes.json").write_text(json.dumps(report, indent=1) + "\n")
     (folder / "probes.md").write_text(markdown(report))

@@ -13,7 +13,6 @@ import argparse
 import copy
 import importlib.metadata
 import json
-import os
 import tempfile
 import time
 from pathlib import Path
@@ -22,11 +21,11 @@ from statistics import median
 import numpy as np
 import torch
 import torch.nn.functional as F
+from neighbors import machine
 
 from rrahelpers import data
 from rrahelpers._torchvision import torchvision
 from rrahelpers.eigenspace import Covariance, SaturationTracker, eigenvalues
-from rrahelpers.provenance import environment
 from rrahelpers.runs import normalise
 
 METHODS = ("plain", "rrahelpers", "Delve")
@@ -134,11 +133,9 @@ def exactness(methods, features=64, observations=20000):
 
 
 def markdown(report):
-    machine = report["machine"]
     lines = ["# Saturation while training", "",
-             f"{machine['processor']}, {machine['threads']} threads, torch {machine['torch']}; batches of "
-             f"{report['batch']} images ({report['images']}) of 32x32 pixels, float32, channels last, SGD. Medians of "
-             f"{report['steps']} interleaved steps. Load average at the start: {report['load_before']:.1f}. "
+             f"{report['machine']['text']}. Batches of {report['batch']} images ({report['images']}) of 32x32 pixels, "
+             f"float32, channels last, SGD. Medians of {report['steps']} interleaved steps. "
              f"Delve: {report['delve'] or 'not installed'}.", "",
              "| network | method | step, s | of plain | of plain, processor time | end of epoch, s |",
              "| --- | --- | --- | --- | --- | --- |"]
@@ -161,12 +158,12 @@ def main():
     steps, batch = options.steps or (3 if options.quick else 40), 32 if options.quick else 128
     methods = [method for method in METHODS if method != "Delve" or delve_version()]
 
-    load = os.getloadavg()[0]
+    about = machine()
     x, y, source = images(20 * batch)
     rows = []
     for name in options.networks or (["resnet18"] if options.quick else ["vgg16_bn", "resnet18"]):
         rows += compare(name, methods, x, y, steps, batch)
-    report = {"machine": environment(), "load_before": load, "batch": batch, "images": source, "steps": steps,
+    report = {"machine": about, "batch": batch, "images": source, "steps": steps,
               "delve": delve_version(), "rows": rows, "exactness": exactness(methods)}
     (folder / "saturation.json").write_text(json.dumps(report, indent=1) + "\n")
     (folder / "saturation.md").write_text(markdown(report))
