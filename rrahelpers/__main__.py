@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import json
 import multiprocessing
+import os
 import re
 import sys
 import tarfile
@@ -41,7 +42,8 @@ def main(arguments=None):
     figures.add_argument("--profile", default="quick")
     figures.add_argument("--only", nargs="+", default=[], metavar="01", help="beginnings of notebook names")
     figures.add_argument("--force", action="store_true", help="also run notebooks whose figures are up to date")
-    figures.add_argument("--jobs", type=int, default=1, help="notebooks side by side; the cores are shared out")
+    figures.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1),
+                         help="notebooks side by side, the cores being shared out (default: 2 where there are two cores)")
     figures.set_defaults(run=run_figures)
 
     listing = commands.add_parser("list", help="the stored runs")

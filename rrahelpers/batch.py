@@ -46,7 +46,7 @@ def run_notebooks(profile, only=(), *, force=False, jobs=1):
     anything runs.
     """
     chosen = select(only)
-    cores = cores_each(jobs)
+    cores = cores_each(min(jobs, len(chosen)))
     given = {name: profiles.parameters(name, profile) for name in chosen}
     os.environ |= {variable: str(cores) for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")}
     with ThreadPoolExecutor(jobs) as pool, tqdm(total=len(chosen), desc=f"{profile} figures", unit="notebook") as bar:
