@@ -51,7 +51,7 @@ def exactness(model, images, labels, sample):
         found.setdefault(g.layer, {})[g.scale] = g.graph.indices.numpy()
     values = {}
     for layer, features in each_layer(model, images, layer_names(model)):
-        maps = {scale: map_of(features, scale) for scale in SCALES}
+        maps = {scale: map_of(features.double(), scale) for scale in SCALES}
         values[layer] = recall(found[layer], {scale: truth(x, (1,), sample)[1] for scale, x in maps.items()})
     return values
 

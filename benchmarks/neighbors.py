@@ -115,10 +115,9 @@ def truth(x, scales, sample=200):
     """{scale: (rows, bool [sample, n])}: for some samples, who is among the k nearest (ties included), by float64 products."""
     rows, found = torch.linspace(0, len(x) - 1, min(sample, len(x))).long(), {}
     for scale in scales:
-        z = pooled(x, scale)
-        centre = z.mean(0).double()
-        own = z[rows].double() - centre
-        parts = (part.double() - centre for part in z.split(1000))
+        z = pooled(x.double(), scale)  # pooled in float32, near ties may turn round
+        z -= z.mean(0)
+        own, parts = z[rows], z.split(1000)
         squared = torch.cat([own.square().sum(1)[:, None] + part.square().sum(1) - 2 * own @ part.T for part in parts], 1)
         squared[torch.arange(len(rows)), rows] = torch.inf
         found[scale] = rows, squared <= squared.kthvalue(K, dim=1, keepdim=True).values * (1 + 1e-9)

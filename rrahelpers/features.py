@@ -21,15 +21,19 @@ def layer_names(model):
     return ["input", *(name for name, module in model.named_modules() if isinstance(module, WEIGHTED))]
 
 
-def extract(model, images, layers, *, batch_size=500, progress=None):
-    """The outputs of several layers from one forward pass.
+class _Enough(Exception):
+    """Every layer that was asked for has answered: the rest of the forward pass is of no use."""
+
+
+def extract(model, images, layers, *, batch_size=100, progress=None):
+    """The outputs of several layers from one forward pass, which after the first batch ends with the last of them.
 
     Parameters
     ----------
     model: any ``nn.Module``; runs in evaluation mode on the device of its parameters.
     images: float [N, C, H, W], as the model takes them.
     layers: names of modules (``model.named_modules()``), or "input" for the images themselves.
-    batch_size: images for each forward pass.
+    batch_size: images for each forward pass; on a CPU, many hundreds take twice as long, for they leave the cache.
     progress: called with the number of images after each batch.
 
     Returns {layer: float tensor [N, ...]} on the images' device. Raises ``ValueError`` for an unknown layer and for
@@ -41,7 +45,7 @@ def extract(model, images, layers, *, batch_size=500, progress=None):
     if len(images) == 0:
         raise ValueError("expected at least one image, got none")
     found = {"input": images} if "input" in layers else {}
-    calls = dict.fromkeys(layers, 0)
+    calls = dict.fromkeys((name for name in layers if name != "input"), 0)
     place = 0  # of the running batch's first image
 
     def keep(name, output):
@@ -51,17 +55,20 @@ def extract(model, images, layers, *, batch_size=500, progress=None):
         if name not in found:
             found[name] = torch.empty(len(images), *output.shape[1:], dtype=output.dtype, device=images.device)
         found[name][place:place + len(output)] = output  # a copy: later layers may work in place
+        if place and all(calls.values()):
+            raise _Enough
 
     device = next((p.device for p in model.parameters()), images.device)
     with evaluation_mode(model), torch.no_grad(), contextlib.ExitStack() as hooks:
-        for name in layers:
-            if name != "input":
-                handle = modules[name].register_forward_hook(lambda _module, _input, output, name=name: keep(name, output))
-                hooks.callback(handle.remove)
+        for name in calls:
+            handle = modules[name].register_forward_hook(lambda _module, _input, output, name=name: keep(name, output))
+            hooks.callback(handle.remove)
         for batch in images.split(batch_size):
             calls.update(dict.fromkeys(calls, 0))
-            model(batch.to(device))
-            if wrong := {name: n for name, n in calls.items() if n != 1 and name != "input"}:
+            with contextlib.suppress(_Enough):
+                if calls:
+                    model(batch.to(device))
+            if wrong := {name: n for name, n in calls.items() if n != 1}:
                 raise ValueError(f"expected each layer to run once for an image, got {wrong} times; name an enclosing or another layer")
             place += len(batch)
             if progress:
@@ -69,7 +76,7 @@ def extract(model, images, layers, *, batch_size=500, progress=None):
     return {name: found[name] for name in layers}
 
 
-def each_layer(model, images, layers, *, memory=MEMORY, batch_size=500):
+def each_layer(model, images, layers, *, memory=MEMORY, batch_size=100):
     """Yield (layer, features) one after the other, with as few forward passes as ``memory`` bytes of features allow.
 
     At least one layer is held at a time, so the bound is passed where a single layer exceeds it. A caller that

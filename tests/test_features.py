@@ -78,6 +78,16 @@ def test_each_layer_runs_as_few_passes_as_the_memory_allows(network, images):
     assert (many, len(passes)) == (2, 4)  # one image to learn the sizes, then one pass against three
 
 
+def test_a_pass_ends_with_the_last_layer_that_was_asked_for(network, images):
+    calls = []
+    network[4].register_forward_hook(lambda *_: calls.append(1))
+    kept = extract(network, images, ["0"], batch_size=3)["0"]
+    assert len(calls) == 1  # the first batch goes through, so that a layer's second call is found
+    torch.testing.assert_close(kept, extract(network, images, ["0"])["0"])
+    extract(network, images, ["input"])
+    assert len(calls) == 2
+
+
 def test_bad_input_is_named(network, images):
     with pytest.raises(ValueError, match="unknown layers.*nowhere.*expected"):
         extract(network, images, ["nowhere"])

@@ -17,7 +17,7 @@ def weighted_layers(model):
     return [name for name, module in _modules(model).items() if isinstance(module, (*WEIGHTED, *RECURRENT))]
 
 
-def covariances(model, images, layers=None, *, batch_size=500):
+def covariances(model, images, layers=None, *, batch_size=100):
     """The covariance of each layer's output, from one pass in evaluation mode.
 
     Parameters

@@ -102,7 +102,7 @@ def project(model, delta=DELTA, covariances=None, *, layers=None, random=None):
     return Projections(model, delta, covariances, layers, random)
 
 
-def projected_accuracies(model, images, labels, covariances, deltas, *, draws=1, batch_size=500, progress=True):
+def projected_accuracies(model, images, labels, covariances, deltas, *, draws=1, batch_size=100, progress=True):
     """Top-1 accuracy of a projected network for many thresholds (dissertation 7.3, figure 43).
 
     Parameters
