@@ -219,6 +219,7 @@ def plot(rows, path):
     import matplotlib
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import LogLocator
 
     figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
     by_n, by_dimension = ([r for r in rows if r["kind"] == kind] for kind in ("n", "dimension"))
@@ -231,9 +232,16 @@ def plot(rows, path):
     axes[1].plot(n, [r["extra_bytes"] / 2**30 for r in by_n], "o-", label="measured")
     axes[1].axhline(2, color="k", linestyle=":", label="the memory argument")
     axes[1].set(xlabel="samples (1,024 features)", ylabel="memory beside the features, GiB")
+    axes[1].xaxis.set_major_formatter("{x:,.0f}")
     axes[1].legend()
-    axes[2].loglog([r["dimension"] for r in by_dimension], [r["seconds"] for r in by_dimension], "o-")
-    axes[2].set(xlabel=f"features ({by_dimension[0]['n']:,} samples)", ylabel="seconds")
+    dimensions = [r["dimension"] for r in by_dimension]
+    axes[2].loglog(dimensions, [r["seconds"] for r in by_dimension], "o-")
+    axes[2].set(xlabel=f"features ({by_dimension[0]['n']:,} samples)", ylabel="seconds", xticks=dimensions,
+                xticklabels=[f"{d:,}" for d in dimensions])
+    axes[2].minorticks_off()
+    for ax in (axes[0], axes[2]):
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_major_formatter("{x:g}")
     figure.savefig(path, dpi=150)
 
 
