@@ -93,7 +93,8 @@ class Search:
         encoded = values * (2 if fast else 4) + 40 * len(windows)  # bytes for a row
         self.resident = n * encoded <= memory // 2
         tile = memory // 4 if self.resident else memory // 6
-        tile = tile if source.x.is_cuda else min(tile, TABLE)
+        if executor is None and not source.x.is_cuda:
+            tile = min(tile, TABLE)
         rows = math.isqrt(tile // 4)
         if not self.resident:
             rows = min(rows, memory // 3 // (2 * encoded))
