@@ -101,7 +101,6 @@ class Search:
         if executor is not None:
             rows = min(rows, -(-n // 6))
         self.block = -(-n // -(-n // max(rows, 64)))
-        self.room = torch.empty(self.block**2, device=source.x.device) if executor is None else None
 
     def run(self):
         """For each scale: lower bounds and indices [n, width], ascending."""
@@ -121,11 +120,11 @@ class Search:
     def jobs(self, pairs):
         """Yield (pair, what ``pair_candidates`` found), here or on the executor's workers."""
         if self.executor is None:
-            blocks = {}
+            blocks, room = {}, torch.empty(self.block**2, device=self.source.x.device)
             for pair in pairs:
                 for start in pair:
                     blocks[start] = blocks.get(start) or self.encode(start)
-                yield pair, pair_candidates(blocks[pair[0]], blocks[pair[1]], self.plan.width, self.each, self.room)
+                yield pair, pair_candidates(blocks[pair[0]], blocks[pair[1]], self.plan.width, self.each, room)
                 if not self.resident:
                     blocks = {pair[0]: blocks[pair[0]]} if pair[0] != pair[1] else {}
             return
