@@ -11,6 +11,7 @@ import torch
 
 BLOCK = 2**18  # numbers of a block: the products' operands stay in the cache
 PANEL = 128  # features; the covariance is symmetric, and only the panels right of its diagonal are computed
+PARTS = 2  # of a block with a single panel: a product of few rows and columns keeps but one core busy
 
 
 class Covariance:
@@ -87,9 +88,15 @@ class Covariance:
             deviations = self._deviations()
             return deviations.T @ deviations / (self.observations - correction)
         self._check()
-        centred = torch.addr(self._products, self._sum, self._sum, alpha=-1 / self.observations)
-        upper = centred.triu_().div_(self.observations - correction)
-        return upper + upper.triu(1).T
+        matrix = torch.addr(self._products, self._sum, self._sum, alpha=-1 / self.observations)
+        matrix.div_(self.observations - correction)
+        for start in range(0, self.dim, PANEL):
+            right = slice(start + PANEL, None)
+            panel = matrix[start:start + PANEL]
+            matrix[right, start:start + PANEL] = panel[:, right].T
+            square = panel[:, start:start + PANEL]
+            square.copy_(square.triu() + square.triu(1).T)
+        return matrix
 
     def compact(self):
         """A matrix with the covariance's eigenvalues, zeros left out: itself, or [n, n] for n < dim observations."""
@@ -126,6 +133,10 @@ class Covariance:
         work = torch.promote_types(self._shift.dtype, torch.float64 if exact else torch.float32)
         y = torch.sub(block, self._shift.to(work))  # float64 activations stay float64
         self._sum += y.sum(0, dtype=torch.float64)
+        if self.dim <= PANEL and len(y) % PARTS == 0:
+            parts = y.view(PARTS, -1, self.dim)
+            self._products += (parts.mT @ parts).sum(0, dtype=torch.float64)
+            return
         for start in range(0, self.dim, PANEL):
             left, right = y[:, start:start + PANEL].T, y[:, start:]
             target = self._products[start:start + PANEL, start:]
