@@ -10,6 +10,8 @@ def explorer(draw, controls):
     for name, control in controls.items():
         control.description = control.description or name
         control.continuous_update = False  # a figure takes longer than a mouse's move
+        if not isinstance(control, ipywidgets.ToggleButtons):
+            control.layout.width = "32rem"  # for the names of networks and layers
 
     def show(**values):
         for figure in draw(**values):
