@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 ATTENTION = ("stac", "se", "bam", "spatial", "cbam")
+WINDOW = 8  # STAC's default (section 5)
 PLACEMENTS = ("standard", "post")  # STAC paper, figure 6: before the addition of a residual block, or after the block
 
 
@@ -32,7 +33,7 @@ class STAC(nn.Module):
     larger than the map raises ``ValueError``.
     """
 
-    def __init__(self, channels, window=8, kernels=None):
+    def __init__(self, channels, window=WINDOW, kernels=None):
         super().__init__()
         if window != "global" and (not isinstance(window, int) or isinstance(window, bool) or window < 1):
             raise ValueError(f"STAC: window must be a positive integer or 'global', got {window!r}")
@@ -141,20 +142,28 @@ class CBAM(nn.Module):
         return self.spatial(x * channel)
 
 
-def attention_module(name, channels, window=8, kernels=None):
-    """The attention module called ``name`` for a map of ``channels`` channels, or None for None."""
+def attention_module(name, channels, window=WINDOW, kernels=None, reduction=None):
+    """The attention module called ``name`` for a map of ``channels`` channels, or None for None.
+
+    ``window``, ``kernels``: STAC's. ``reduction``: of those with hidden channels, None for their own default. Raises
+    ``ValueError`` for an unknown name, and for a window or kernels where the module has none.
+    """
     if name is None:
         return None
     if name not in ATTENTION:
         raise ValueError(f"unknown attention {name!r}; expected one of {ATTENTION} or None")
     if name == "stac":
         return STAC(channels, window, kernels)
+    if window != WINDOW or kernels is not None:
+        raise ValueError(f"window and kernels are for attention 'stac' alone, got window {window!r} and kernels {kernels!r} "
+                         f"for {name!r}")
     if name == "spatial":
         return SpatialAttention()
-    return {"se": SqueezeExcitation, "bam": BAM, "cbam": CBAM}[name](channels)
+    module = {"se": SqueezeExcitation, "bam": BAM, "cbam": CBAM}[name]
+    return module(channels) if reduction is None else module(channels, reduction)
 
 
-def stage_windows(count, placement="standard", window=8, stages=None):
+def stage_windows(count, placement="standard", window=WINDOW, stages=None):
     """Which stages of a network get attention, and the window of each: {stage: window}.
 
     ``stages`` are some of 1 to ``count``, None for all; ``window`` is one value, or a list of ``count`` values.

@@ -184,6 +184,8 @@ def test_option_that_a_family_lacks(name, option):
     ({"attention": "stac", "window": "gap"}, "positive integer or 'global', got 'gap'"),
     ({"attention": "stac", "window": [8, 8, 0]}, "positive integer or 'global', got 0"),
     ({"attention": "stac", "kernels": (3, 2)}, "odd sides"),
+    ({"attention": "se", "window": 4}, "'stac' alone, got window 4 .* for 'se'"),
+    ({"attention": "bam", "kernels": (1, 1)}, r"'stac' alone, .*kernels \(1, 1\) for 'bam'"),
     ({"stem": "imagenet"}, "stem 'cifar' alone, got 'imagenet'"),
 ])
 def test_options_out_of_range(options, message):
@@ -226,7 +228,8 @@ def test_attached_standard_gates_the_branch_and_post_gates_the_block(name, place
 @pytest.mark.parametrize("attention", KINDS)
 @pytest.mark.parametrize("placement, place", [("standard", "bn3.attention"), ("post", "attention")])
 def test_attached_to_every_block(attention, placement, place):
-    model = attach(build_on_meta("torchvision/resnet50"), attention, placement=placement, window=1)
+    window = {"window": 1} if attention == "stac" else {}  # its default is larger than the last map
+    model = attach(build_on_meta("torchvision/resnet50"), attention, placement=placement, **window)
     found = gates(model)
     assert list(found) == [f"layer{i}.{j}.{place}" for i, depth in enumerate((3, 4, 6, 3), 1) for j in range(depth)]
     assert {type(module) for module in found.values()} == {KINDS[attention]}
@@ -280,6 +283,7 @@ def test_attention_is_attached_once(first, second):
     ({"attention": "se", "placement": "pre"}, "placement must be one of"),
     ({"attention": "se", "stages": [0]}, "from 1 to 4"), ({"attention": "stac", "window": [8] * 3}, "each of 4 stages"),
     ({"attention": "stac", "window": [8, 8, 8, -1]}, "got -1"), ({"attention": "stac", "kernels": (2, 2)}, "odd sides"),
+    ({"attention": "cbam", "window": "global", "reduction": 4}, "'stac' alone, got window 'global'"),
 ])
 def test_attach_refuses_options_and_leaves_the_model_unchanged(arguments, message):
     model = build_on_meta("torchvision/resnet18")

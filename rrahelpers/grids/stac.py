@@ -6,6 +6,7 @@ A cell is a row of :func:`rrahelpers.published.table` with the configurations of
 import pandas as pd
 
 from rrahelpers import published, results, strategies
+from rrahelpers.attention import WINDOW
 from rrahelpers.grids.recipes import distinct, recipes, seed_by_seed, seeded, with_runs
 from rrahelpers.runs import finished
 
@@ -113,10 +114,10 @@ def stac_options(windows, kernels=None, placement="standard"):
     if not stages:
         return {}
     chosen = {windows[number - 1] for number in stages}
-    window = chosen.pop() if len(chosen) == 1 else [8 if w is None else w for w in windows]
+    window = chosen.pop() if len(chosen) == 1 else [WINDOW if w is None else w for w in windows]
     options = {"attention": "stac", "placement": placement, "window": window, "kernels": list(kernels or (3, 3)),
                "stages": stages}
-    defaults = {"placement": "standard", "window": 8, "kernels": [3, 3], "stages": list(range(1, len(windows) + 1))}
+    defaults = {"placement": "standard", "window": WINDOW, "kernels": [3, 3], "stages": list(range(1, len(windows) + 1))}
     return {name: value for name, value in options.items() if value != defaults.get(name)}
 
 

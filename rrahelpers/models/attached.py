@@ -5,14 +5,13 @@ from collections import OrderedDict
 from torch import nn
 
 from rrahelpers.attention import (
-    ATTENTION, BAM, CBAM, STAC, SpatialAttention, SqueezeExcitation, attention_module, stage_windows,
+    ATTENTION, BAM, CBAM, STAC, WINDOW, SpatialAttention, SqueezeExcitation, attention_module, stage_windows,
 )
 
 MODULES = (STAC, SqueezeExcitation, BAM, SpatialAttention, CBAM)
-REDUCED = {"se": SqueezeExcitation, "bam": BAM, "cbam": CBAM}  # those with hidden channels
 
 
-def attach(model, attention, *, placement="standard", window=8, kernels=None, reduction=None, stages=None):
+def attach(model, attention, *, placement="standard", window=WINDOW, kernels=None, reduction=None, stages=None):
     """Insert an untrained attention module into each residual block of ``model``, in place, and return ``model``.
 
     torchvision's forward code stays as it is: "standard" turns the last norm of the residual branch into norm and
@@ -47,10 +46,7 @@ def attach(model, attention, *, placement="standard", window=8, kernels=None, re
             raise ValueError(f"layer{number} has attention already; start without it, or choose other stages")
         for index, block in stage.named_children():
             convolution, norm = _last_of_branch(block, f"layer{number}.{index}")
-            if reduction is not None and attention in REDUCED:
-                gate = REDUCED[attention](convolution.out_channels, reduction)
-            else:
-                gate = attention_module(attention, convolution.out_channels, size, kernels)
+            gate = attention_module(attention, convolution.out_channels, size, kernels, reduction)
             gate.to(convolution.weight).train(block.training)
             if placement == "standard":
                 inner = OrderedDict(norm=block.get_submodule(norm), attention=gate)

@@ -10,6 +10,7 @@ from collections import OrderedDict
 
 from torch import nn
 
+from rrahelpers.attention import WINDOW
 from rrahelpers.models.attached import attach
 from rrahelpers.models.families import scaled
 
@@ -32,7 +33,7 @@ class HeResNet(nn.Module):
     """
 
     def __init__(self, block, depths, *, num_classes=10, in_channels=3, width=1, stem="imagenet", skip=True,
-                 attention=None, placement="standard", window=8, kernels=None, reduction=16, stages=None):
+                 attention=None, placement="standard", window=WINDOW, kernels=None, reduction=16, stages=None):
         super().__init__()
         from rrahelpers._torchvision import torchvision
 

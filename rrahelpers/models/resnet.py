@@ -9,7 +9,7 @@ import inspect
 
 from torch import nn
 
-from rrahelpers.attention import attention_module, stage_windows
+from rrahelpers.attention import WINDOW, attention_module, stage_windows
 from rrahelpers.models.families import options_of
 from rrahelpers.models.he_resnet import HeResNet
 
@@ -36,7 +36,7 @@ class ResNet(nn.Module):
     """Stem, stages of blocks, global average pooling, linear classifier. [N, in_channels, H, W] to [N, num_classes]."""
 
     def __init__(self, blocks, widths, *, num_classes=10, in_channels=3, width=1, depth=1, stem="cifar", attention=None,
-                 placement="standard", window=8, kernels=None, stages=None):
+                 placement="standard", window=WINDOW, kernels=None, stages=None):
         super().__init__()
         if stem != "cifar":
             raise ValueError(f"these residual networks have the stem 'cifar' alone, got {stem!r}; "
