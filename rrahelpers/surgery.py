@@ -40,7 +40,7 @@ def truncate(model, at, num_classes=None):
     if _course(training) != _course(evaluation):
         raise ValueError(f"{type(model).__name__} takes another course before {at!r} in training than in evaluation; a "
                          "truncated network could take only one. Put what differs (functional dropout?) into modules")
-    stump = fx.GraphModule(root, evaluation, class_name=f"{type(model).__name__}UpTo")
+    stump = _Truncated(root, evaluation, class_name=f"{type(model).__name__}UpTo")
     for name, module in stump.named_modules():
         module.training = layers[name].training if name in layers else model.training
     called = {node.target for node in evaluation.nodes if node.op == "call_module"}
@@ -73,10 +73,20 @@ def without_downsampling(model, layers):
     return model
 
 
+class _Truncated(fx.GraphModule):
+    """A traced network whose copies keep the layers' names, which those of torch.fx lose."""
+
+    def __deepcopy__(self, memo):
+        copied = super().__deepcopy__(memo)
+        if "layer_names" in self.__dict__:
+            copied.layer_names = list(self.layer_names)
+        return copied
+
+
 class _Tracer(fx.Tracer):
     """Keeps modules without submodules, and ``whole`` ones, as they are; ``inside`` names where a trace broke off."""
 
-    def __init__(self, whole):
+    def __init__(self, whole=()):  # the default is for unpickling, which traces once more
         super().__init__()
         self.whole, self.inside = whole, None
 

@@ -1,5 +1,8 @@
 """The networks of chapters 9 to 11: how they are called, built, cut, and trained."""
 
+import copy
+import pickle
+
 import pytest
 import torch
 
@@ -117,6 +120,14 @@ def test_a_truncated_network_names_its_own_layers():
         assert found["layer3.0.conv1"].shape == (2, 64, 2, 2) and found["head.2"].shape == (2, 10)
     blocks = truncate(models.build("resnet20", width=0.5), "stages.1.1.main.0")  # whose blocks are taken apart
     assert layer_names(blocks)[:3] == ["input", "stem.0", "stages.0.0.main.0"] and layer_names(blocks)[-1] == "head.2"
+
+
+def test_a_truncated_network_can_be_copied_and_pickled():
+    cut = truncate(models.build("resnet18", width=1 / 8), "layer3.0.conv2").eval()
+    images = torch.randn(2, 3, 32, 32)
+    for copied in (copy.deepcopy(cut), copy.deepcopy(copy.deepcopy(cut)), pickle.loads(pickle.dumps(cut))):
+        assert layer_names(copied) == layer_names(cut) and layer_names(cut)[-1] == "head.2"
+        assert torch.equal(copied(images), cut(images))
 
 
 def test_a_truncated_network_is_trained_stored_and_found_again():
