@@ -50,6 +50,7 @@ def save_figure(fig, name, *, data, runs=(), source=None):
     profile = _context["parameters"]["profile"]
     folder = project_root() / "figures" / profile
     text = caption(runs, source)
+    fig.draw_without_rendering()  # lays it out
     lowest = min(0, fig.get_tightbbox().y0 / fig.get_size_inches()[1])  # a legend may reach below the figure
     for ending in ("png", "svg"):
         with atomic(folder / f"{name}.{ending}") as temporary, plt.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):

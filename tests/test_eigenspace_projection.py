@@ -350,7 +350,7 @@ def test_the_logarithmic_fit_is_found(ax):
     table = pd.DataFrame({"model": ["vgg11", "vgg11", "vgg16", "vgg16"], "saturation": saturation,
                           "accuracy": 0.6 - 0.1 * np.log(saturation)})
     plots.average_saturation(table, ax)
-    assert [line.get_label() for line in ax.lines] == ["vgg11", "vgg16", "0.60 -0.10 ln s"]
+    assert [line.get_label() for line in ax.lines] == ["vgg11", "vgg16", "0.60 − 0.10 ln s"]
 
 
 def test_reconstructions_are_shown_row_by_row():

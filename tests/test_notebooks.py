@@ -60,6 +60,7 @@ def test_the_map_of_the_sources_names_existing_notebooks_and_figures():
         rows = list(csv.DictReader(file))
     assert rows
     for row in rows:
+        assert None not in row, f"a comma without quotes: {row}"
         assert row["status"] in ("reproduced", "partial", "differs", "not possible here"), row
         assert row["why"] or row["status"] == "reproduced", row
         if row["notebook"]:
