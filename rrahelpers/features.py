@@ -25,55 +25,65 @@ class _Enough(Exception):
     """Every layer that was asked for has answered: the rest of the forward pass is of no use."""
 
 
-def extract(model, images, layers, *, batch_size=100, progress=None):
-    """The outputs of several layers from one forward pass, which after the first batch ends with the last of them.
+def extract(model, images, layers, *, batch_size=100):
+    """The outputs of several layers from one forward pass: {layer: float tensor [N, ...]}, on the images' device.
+
+    ``layers``: names of modules (``model.named_modules()``), or "input" for the images themselves; everything else as
+    for :func:`visit`.
+    """
+    found = {"input": images} if "input" in layers else {}
+
+    def keep(name, output, place):
+        if name not in found:
+            found[name] = torch.empty(len(images), *output.shape[1:], dtype=output.dtype, device=images.device)
+        found[name][place:place + len(output)] = output
+
+    visit(model, images, [name for name in layers if name != "input"], keep, batch_size=batch_size)
+    return {name: found[name] for name in layers}
+
+
+def visit(model, images, layers, take, *, batch_size=100):
+    """One forward pass over all images, which after the first batch ends with the last of the layers asked for.
 
     Parameters
     ----------
     model: any ``nn.Module``; runs in evaluation mode on the device of its parameters.
     images: float [N, C, H, W], as the model takes them.
-    layers: names of modules (``model.named_modules()``), or "input" for the images themselves.
+    layers: names of modules.
+    take: called with a layer's name, its output for a batch, and the place of the batch's first image. What it keeps
+        has to be a copy: later layers may work in place.
     batch_size: images for each forward pass; on a CPU, many hundreds take twice as long, for they leave the cache.
-    progress: called with the number of images after each batch.
 
-    Returns {layer: float tensor [N, ...]} on the images' device. Raises ``ValueError`` for an unknown layer and for
-    one that runs not at all or several times for an image, ``TypeError`` for one whose output is no tensor.
+    Raises ``ValueError`` for an unknown layer and for one that runs not at all or several times for an image,
+    ``TypeError`` for one whose output is no tensor.
     """
     modules = dict(model.named_modules())
-    if unknown := [name for name in layers if name != "input" and (name == "" or name not in modules)]:
+    if unknown := [name for name in layers if name == "" or name not in modules]:
         raise ValueError(f"unknown layers {unknown}; expected 'input' or some of: {', '.join(n for n in modules if n)}")
     if len(images) == 0:
         raise ValueError("expected at least one image, got none")
-    found = {"input": images} if "input" in layers else {}
-    calls = dict.fromkeys((name for name in layers if name != "input"), 0)
-    place = 0  # of the running batch's first image
+    calls, place = dict.fromkeys(layers, 0), 0
 
-    def keep(name, output):
+    def answer(name, output):
         if not isinstance(output, torch.Tensor):
             raise TypeError(f"layer {name!r} answers with {type(output).__name__}; expected a tensor")
         calls[name] += 1
-        if name not in found:
-            found[name] = torch.empty(len(images), *output.shape[1:], dtype=output.dtype, device=images.device)
-        found[name][place:place + len(output)] = output  # a copy: later layers may work in place
+        take(name, output, place)
         if place and all(calls.values()):
             raise _Enough
 
     device = next((p.device for p in model.parameters()), images.device)
     with evaluation_mode(model), torch.no_grad(), contextlib.ExitStack() as hooks:
         for name in calls:
-            handle = modules[name].register_forward_hook(lambda _module, _input, output, name=name: keep(name, output))
+            handle = modules[name].register_forward_hook(lambda _module, _input, output, name=name: answer(name, output))
             hooks.callback(handle.remove)
-        for batch in images.split(batch_size):
+        for batch in images.split(batch_size) if calls else ():
             calls.update(dict.fromkeys(calls, 0))
             with contextlib.suppress(_Enough):
-                if calls:
-                    model(batch.to(device))
+                model(batch.to(device))
             if wrong := {name: n for name, n in calls.items() if n != 1}:
                 raise ValueError(f"expected each layer to run once for an image, got {wrong} times; name an enclosing or another layer")
             place += len(batch)
-            if progress:
-                progress(len(batch))
-    return {name: found[name] for name in layers}
 
 
 def each_layer(model, images, layers, *, memory=MEMORY, batch_size=100):

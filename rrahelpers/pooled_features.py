@@ -5,7 +5,7 @@ import math
 import torch
 import torch.nn.functional as F
 
-from rrahelpers.features import extract
+from rrahelpers.features import extract, visit
 
 POOLING = ("average", "nearest")
 
@@ -32,9 +32,8 @@ def each_pooled_layer(model, image_sets, layers, sizes, pooling="average", *, me
     """Yield (layer, {sizes: [pooled features of each image set]}), one layer after the other.
 
     Sizes that pool a layer alike share an entry: (4, 5, 6) for a map with a side of 4. There are as few forward passes
-    as ``memory`` allows, bytes of pooled features held at a time; at least one layer's are, and beside them the maps of
-    one batch at full size. Other parameters as for :func:`pool` and :func:`rrahelpers.features.extract`; raises as they
-    do.
+    as ``memory`` allows, bytes of pooled features held at a time; at least one layer's are. Other parameters as for
+    :func:`pool` and :func:`rrahelpers.features.extract`; raises as they do.
     """
     images = sum(map(len, image_sets))
     alike, needed = {}, {}
@@ -46,10 +45,13 @@ def each_pooled_layer(model, image_sets, layers, sizes, pooling="average", *, me
     for group in _groups(layers, needed, memory):
         found = {layer: {sizes: [[] for _ in image_sets] for sizes in alike[layer]} for layer in group}
         for number, images in enumerate(image_sets):
-            for batch in images.split(batch_size):
-                for layer, features in extract(model, batch, group, batch_size=batch_size).items():
-                    for sizes, parts in found[layer].items():
-                        parts[number].append(pool(features, sizes[0], pooling))
+            def keep(layer, output, _place):
+                for sizes, parts in found[layer].items():
+                    parts[number].append(pool(output, sizes[0], pooling).to(images.device, copy=True))
+
+            if "input" in group:
+                keep("input", images, 0)
+            visit(model, images, [layer for layer in group if layer != "input"], keep, batch_size=batch_size)
         for layer in group:
             yield layer, {sizes: [torch.cat(parts) for parts in sets] for sizes, sets in found.pop(layer).items()}
 
