@@ -70,6 +70,18 @@ class Run:
                            "restore it with git checkout, or move the folder away and train again") from error
         return network.to(memory_format=torch.channels_last).eval()
 
+    def images(self, split, limit=None):
+        """The first ``limit`` images (None: all) of a split of what the network was trained on: an ``ImageSet``, as bytes.
+
+        Raises ``DataError`` where the data of this name that are found here are others: no measure of this network.
+        """
+        config = self.config
+        if (here := data.checksum(config.data)) != config.data_checksum:
+            raise data.DataError(f"{self.name} was trained on {config.data} with the checksum {config.data_checksum}, found here "
+                                 f"is {here}. Stored results can be read all the same; to compute new ones bring those data, "
+                                 f"or train on these")
+        return data.load(config.data, split, limit=limit, image_size=config.image_size)
+
     def preprocess(self, images):
         """Turn uint8 images [N, C, H, W] into what the network was trained on: float32, normalised by channel."""
         return normalise(images, self.record["mean"], self.record["std"])

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
-from rrahelpers import files, models, results, runs
+from rrahelpers import data, files, models, results, runs
 from rrahelpers.eigenspace import (
     Covariance, PCAProjection, covariances, eigenvalues, n_components, plots, project, projected_accuracies,
 )
@@ -281,7 +281,7 @@ def test_accuracies_over_thresholds(network, images):
 
 @pytest.fixture
 def run():
-    config = runs.RunConfig("resnet20", "digits", options={"width": 0.25}, data_checksum="0123456789ab")
+    config = runs.RunConfig("resnet20", "digits", options={"width": 0.25}, data_checksum=data.checksum("digits"))
     folder, build = runs.store_root() / config.name, {"width": 0.25, "num_classes": 10, "in_channels": 1}
     runs.save_weights(folder, models.build("resnet20", **build).state_dict())
     files.write_json(folder / "record.json", {"format": runs.FORMAT, "status": "complete", "config": config.as_dict(),

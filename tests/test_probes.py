@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
-from rrahelpers import _logistic, models, results
+from rrahelpers import _logistic, data, models, results
 from rrahelpers.files import write_json
 from rrahelpers.pooled_features import each_pooled_layer, pool
 from rrahelpers.probes import fit_probe, probe_layers, probe_positions
@@ -343,7 +343,7 @@ def test_on_cuda():
 def run(data_folder):
     """A stored, untrained perceptron for the bundled digits."""
     options = {"units": 8, "image_size": 8}
-    config = RunConfig("perceptron", "digits", options=options, epochs=1, seed=3, data_checksum="0" * 12)
+    config = RunConfig("perceptron", "digits", options=options, epochs=1, seed=3, data_checksum=data.checksum("digits"))
     build = {**config.options, "num_classes": 10, "in_channels": 1}
     folder = data_folder / "runs" / config.name
     folder.mkdir(parents=True)

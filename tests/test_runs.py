@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
-from rrahelpers import files, grids, models, runs
+from rrahelpers import data, files, grids, models, runs
 from rrahelpers.augmentation import AUGMENTATIONS
 from rrahelpers.runs import FORMAT, Run, RunConfig, RunError
 
@@ -129,6 +129,13 @@ def test_preprocessing_normalises_bytes_and_fractions_alike():
     expected = (torch.arange(256).view(1, 1, 16, 16) / 255 - 0.3) / 0.4
     torch.testing.assert_close(run.preprocess(images), expected)
     torch.testing.assert_close(run.preprocess(images / 255), expected)
+
+
+def test_a_runs_images_are_those_that_it_was_trained_on():
+    run = Run(store(replace(CONFIG, data_checksum=data.checksum("digits"), image_size=16)))
+    assert torch.equal(run.images("test", 7).images, data.load("digits", "test", limit=7, image_size=16).images)
+    with pytest.raises(data.DataError, match="trained on digits with the checksum 0123456789ab, found here is .*Stored results can"):
+        Run(store()).images("test")
 
 
 def test_a_diverged_run_has_no_accuracy():

@@ -20,7 +20,7 @@ def run():
     torch.manual_seed(0)
     model = models.build("vgg11", in_channels=1, width=0.0625).eval()
     return SimpleNamespace(model=lambda: model, preprocess=lambda images: runs.normalise(images, [0.3], [0.4]),
-                           config=SimpleNamespace(data="digits", image_size=32))
+                           images=lambda split, limit=None: data.load("digits", split, limit=limit, image_size=32))
 
 
 def test_dimensions_accuracy_and_reconstruction_at_a_threshold(run):

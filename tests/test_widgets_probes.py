@@ -64,7 +64,7 @@ def run():
     torch.manual_seed(0)
     model = models.build("vgg11", in_channels=1, **OPTIONS).eval()
     return SimpleNamespace(model=lambda: model, preprocess=lambda images: runs.normalise(images, [0.3], [0.4]),
-                           config=RunConfig("vgg11", "digits", options=OPTIONS, image_size=32))
+                           images=lambda split, limit=None: data.load("digits", split, limit=limit, image_size=32))
 
 
 def test_the_probe_view_draws_what_fit_probe_finds(run):

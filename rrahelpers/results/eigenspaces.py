@@ -2,7 +2,6 @@
 
 import pandas as pd
 
-from rrahelpers import data
 from rrahelpers.eigenspace.layers import covariances
 from rrahelpers.eigenspace.network import projected_accuracies
 from rrahelpers.eigenspace.spectrum import DELTA, describe
@@ -52,5 +51,5 @@ def projected_accuracy_table(run, samples, deltas, *, test_samples=None, layers=
 
 
 def _images(run, split, samples):
-    images = data.load(run.config.data, split, limit=samples, image_size=run.config.image_size)
+    images = run.images(split, samples)
     return run.preprocess(images.images), images.labels

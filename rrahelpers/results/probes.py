@@ -3,7 +3,7 @@
 import pandas as pd
 import torch
 
-from rrahelpers import data, models
+from rrahelpers import models
 from rrahelpers.features import extract, layer_names
 from rrahelpers.probes import each_probe, probe_positions
 
@@ -56,6 +56,5 @@ def position_table(run, layer, samples, *, C=1.0, compute=True):
 
 
 def _images(run, samples):
-    config = run.config
-    sets = (data.load(config.data, s, limit=samples, image_size=config.image_size) for s in ("train", "test"))
+    sets = (run.images(split, samples) for split in ("train", "test"))
     return [(run.preprocess(s.images), s.labels) for s in sets]

@@ -21,7 +21,7 @@ def class_similarity_table(run, samples, k, *, compute=True):
     is computed and stored, or, without ``compute``, None is returned.
     """
     def measure():
-        test = data.load(run.config.data, "test", limit=samples, image_size=run.config.image_size)
+        test = run.images("test", samples)
         return classrepsim(run.model(), run.preprocess(test.images), test.labels, k=k)
 
     parameters = {"split": "test", "samples": samples, "k": k, "scales": [str(scale) for scale in SCALES]}
@@ -37,7 +37,7 @@ def response(run, samples, k, *, kernel_samples=2000):
     """
     @cache
     def measure():
-        test = data.load(run.config.data, "test", limit=samples, image_size=run.config.image_size)
+        test = run.images("test", samples)
         model, images = run.model(), run.preprocess(test.images)
         features = each_layer(model, images[:kernel_samples], layer_names(model))
         return representational_response(scale_graphs(model, images, k=k), test.labels, features=features)
@@ -60,7 +60,7 @@ def separation_table(run, samples, orders):
     def measure():
         model, rows = run.model(), []
         for split in data.SPLITS:
-            part = data.load(run.config.data, split, limit=samples, image_size=run.config.image_size)
+            part = run.images(split, samples)
             for index, (layer, x) in enumerate(each_layer(model, run.preprocess(part.images), layer_names(model))):
                 found = [("separation index", order, value)
                          for order, value in enumerate(separation_orders(knn_graph(x, orders), part.labels), 1)]

@@ -51,8 +51,7 @@ class ProjectionView:
 
 def projection_view(run, autoencoder, codes, pictures, samples=1000):
     """Compute the covariances on a run's first ``samples`` training images; accuracy is that of as many test images."""
-    model, config = run.model(), run.config
-    train, test = (data.load(config.data, split, limit=samples, image_size=config.image_size) for split in data.SPLITS)
+    model, (train, test) = run.model(), (run.images(split, samples) for split in data.SPLITS)
     found = covariances(model, run.preprocess(train.images))
     return ProjectionView(model, found, run.preprocess(test.images), test.labels, autoencoder, codes, pictures)
 
@@ -92,7 +91,7 @@ def saturation_view(runs, samples=1000):
     """Compute the spectra of the networks of ``runs``, {name: run}, on their first ``samples`` test images."""
     spectra = {}
     for name, run in runs.items():
-        test = data.load(run.config.data, "test", limit=samples, image_size=run.config.image_size)
+        test = run.images("test", samples)
         found = covariances(run.model(), run.preprocess(test.images))
         spectra[name] = {layer: eigenvalues(covariance.matrix()).clip(min=0) for layer, covariance in found.items()}
     return SaturationView(spectra)

@@ -52,7 +52,7 @@ class ProbeView:
 
 def probe_view(run, samples=400, sizes=range(1, 8)):
     """Compute the explorer's features for the first ``samples`` images of either split."""
-    sets = [data.load(run.config.data, split, limit=samples, image_size=run.config.image_size) for split in data.SPLITS]
+    sets = [run.images(split, samples) for split in data.SPLITS]
     model, images = run.model(), [run.preprocess(s.images) for s in sets]
     features = {(layer, size, pooling): pooled for pooling in POOLING
                 for layer, found in each_pooled_layer(model, images, layer_names(model), list(sizes), pooling)

@@ -42,7 +42,7 @@ def separation_view(run, samples=300, orders=10):
     """Compute the explorer's graphs and margins for the first ``samples`` images of either split."""
     model, parts = run.model(), {}
     for split in data.SPLITS:
-        images = data.load(run.config.data, split, limit=samples, image_size=run.config.image_size)
+        images = run.images(split, samples)
         parts[split] = extract(model, run.preprocess(images.images), layer_names(model)), images
     (train, images), (test, _) = parts["train"], parts["test"]
     graphs = {layer: knn_graph(x, min(orders, len(x) - 1)) for layer, x in train.items()}
