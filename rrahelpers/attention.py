@@ -163,6 +163,17 @@ def attention_module(name, channels, window=WINDOW, kernels=None, reduction=None
     return module(channels) if reduction is None else module(channels, reduction)
 
 
+def refuse_without_attention(**options):
+    """Raise ``ValueError`` for options of attention modules where there are none: they would be ignored.
+
+    ``options``: placement, window, kernels, stages, or reduction, with None for its default.
+    """
+    defaults = {"placement": "standard", "window": WINDOW}
+    if given := {name: value for name, value in options.items() if value != defaults.get(name)}:
+        told = " and ".join(f"{name}={value!r}" for name, value in given.items())
+        raise ValueError(f"without attention there is nothing for {told}; expected attention to be one of {ATTENTION} too")
+
+
 def stage_windows(count, placement="standard", window=WINDOW, stages=None):
     """Which stages of a network get attention, and the window of each: {stage: window}.
 

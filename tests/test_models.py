@@ -94,6 +94,24 @@ def test_widths_and_depths(name, options, expected):
     assert model(torch.zeros(2, 3, 32, 32, device="meta")).shape == (2, 10)
 
 
+@pytest.mark.parametrize("options, message", [
+    ({"depth": 0.3}, "depth 0.3 leaves no block of 3; expected at least 0.333"), ({"width": 0.05}, "leaves none of 16 channels"),
+    ({"window": 4}, "without attention there is nothing for window=4; expected attention to be one of"),
+    ({"kernels": [1, 1], "stages": [1]}, r"nothing for kernels=\[1, 1\] and stages=\[1\]"), ({"placement": "post"}, "placement='post'"),
+])
+def test_options_that_leave_nothing_or_would_be_ignored(options, message):
+    with pytest.raises(ValueError, match=message):
+        build_on_meta("resnet20", **options)
+    if "width" not in options and "depth" not in options:
+        with pytest.raises(ValueError, match=message):
+            build_on_meta("resnet18", **options)
+
+
+def test_a_reduction_needs_attention():
+    with pytest.raises(ValueError, match="nothing for reduction=4"):
+        build_on_meta("resnet18", reduction=4)
+
+
 def test_channels_and_classes():
     model = build_on_meta("resnet20", in_channels=1, num_classes=50)
     assert model(torch.zeros(2, 1, 28, 28, device="meta")).shape == (2, 50)

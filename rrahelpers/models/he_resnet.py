@@ -10,10 +10,11 @@ from collections import OrderedDict
 
 from torch import nn
 
-from rrahelpers.attention import WINDOW
+from rrahelpers.attention import WINDOW, refuse_without_attention
 from rrahelpers.models.attached import attach
 from rrahelpers.models.families import scaled
 
+REDUCTION = 16  # of hidden channels, in the papers of SE and CBAM
 STEMS = {"imagenet": (7, 2, 3), "cifar": (3, 1, 1)}  # kernel, stride and padding of the first convolution
 
 
@@ -29,11 +30,11 @@ class HeResNet(nn.Module):
     skip: False turns each block into a plain sequence of its layers, of the same names.
     attention, placement, window, kernels, reduction, stages: as for :func:`rrahelpers.models.attach`. The defaults are
         the dissertation's (3.3.6, 10.1): in every block, after its last layer and before the addition; hidden channels
-        reduced by the 16 of the modules' own papers (the number isn't printed).
+        reduced by the :data:`REDUCTION` of the modules' own papers (the number isn't printed).
     """
 
     def __init__(self, block, depths, *, num_classes=10, in_channels=3, width=1, stem="imagenet", skip=True,
-                 attention=None, placement="standard", window=WINDOW, kernels=None, reduction=16, stages=None):
+                 attention=None, placement="standard", window=WINDOW, kernels=None, reduction=REDUCTION, stages=None):
         super().__init__()
         from rrahelpers._torchvision import torchvision
 
@@ -55,7 +56,10 @@ class HeResNet(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        if attention is not None:
+        if attention is None:
+            refuse_without_attention(placement=placement, window=window, kernels=kernels, stages=stages,
+                                     reduction=None if reduction == REDUCTION else reduction)
+        else:
             attach(self, attention, placement=placement, window=window, kernels=kernels, reduction=reduction,
                    stages=stages)
         if not skip:

@@ -9,8 +9,8 @@ import inspect
 
 from torch import nn
 
-from rrahelpers.attention import WINDOW, attention_module, stage_windows
-from rrahelpers.models.families import options_of
+from rrahelpers.attention import WINDOW, attention_module, refuse_without_attention, stage_windows
+from rrahelpers.models.families import options_of, scaled
 from rrahelpers.models.he_resnet import HeResNet
 
 
@@ -41,8 +41,12 @@ class ResNet(nn.Module):
         if stem != "cifar":
             raise ValueError(f"these residual networks have the stem 'cifar' alone, got {stem!r}; "
                              "torchvision's (for instance 'torchvision/resnet18') have the ImageNet stem")
+        if attention is None:
+            refuse_without_attention(placement=placement, window=window, kernels=kernels, stages=stages)
+        if int(min(blocks) * depth) < 1:
+            raise ValueError(f"depth {depth!r} leaves no block of {min(blocks)}; expected at least {1 / min(blocks):.3g}")
         windows = stage_windows(len(blocks), placement, window, stages)
-        widths = [int(width * channels) for channels in widths]
+        widths = [scaled(width, channels) for channels in widths]
         channels = widths[0]
         self.stem = nn.Sequential(
             nn.Conv2d(in_channels, channels, 3, padding=1, bias=False),
