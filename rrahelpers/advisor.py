@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from rrahelpers import complexity
-from rrahelpers.receptive_field import border_layer, image_shape, receptive_fields
+from rrahelpers.receptive_field import beyond_border, border_layer, image_shape, receptive_fields
 from rrahelpers.surgery import truncate, without_downsampling
 from rrahelpers.tails import find_tails, layer_values
 
@@ -31,7 +31,8 @@ def advise(model, input_size, saturations=None, probes=None, *, convention="publ
     convention: of :func:`rrahelpers.complexity.count`.
 
     Returns ``layer``, ``index``, ``conv``, ``type``, ``path``, ``r_min``, ``r_max``, ``r_min_in``, ``r_max_in`` of
-    :func:`receptive_fields`; ``border`` ("b_max", "b_min", "b_max, b_min" or ""); ``productive`` (before b_min);
+    :func:`receptive_fields`; ``border`` ("b_max", "b_min", "b_max, b_min" or ""); ``productive`` (no convolution of
+    :func:`rrahelpers.receptive_field.beyond_border`; other layers: as the one called before them);
     ``saturation``, ``in_tail`` (within one of :func:`find_tails`), ``probe``, ``probe_gain`` (over the measured layer
     before), missing where nothing was measured; ``params`` and ``flops``, which add up to the network's. Layers that
     aren't called, and modules with parameters beside submodules, come last, without receptive fields.
@@ -49,7 +50,8 @@ def advise(model, input_size, saturations=None, probes=None, *, convention="publ
     borders = {bound: border_layer(table, input_size, bound) for bound in ("max", "min")}
     result["border"] = [", ".join(f"b_{bound}" for bound, border in borders.items() if border == layer)
                         for layer in result["layer"]]
-    result["productive"] = result["index"] < (_first(table, borders["min"]) if borders["min"] else len(table))
+    idle = beyond_border(table, input_size).reindex(table.index).astype("boolean").ffill().fillna(False)
+    result["productive"] = ~result["index"].map(idle).astype("boolean")
     saturation = _measured(saturations, "saturations", table).drop("input", errors="ignore")
     probe = _measured(probes, "probes", table)
     for name, values in (("saturation", saturation), ("in_tail", _in_tail(saturation)), ("probe", probe),
@@ -65,8 +67,8 @@ def propose(model, input_size, saturations=None, *, convention="published"):
     - "truncate": the border layer b_min and all after it replaced by pooling and a linear layer (:func:`truncate`).
     - "drop the stem": the first two down-sampling layers no longer down-sample (:func:`without_downsampling`). Only
       layers before the first branch count as stem.
-    - "enlarge the images", to the smallest size at which the last convolution is productive; "shrink" them, to the
-      last convolution's largest receptive field, where they are larger (9.4.2: both should be close).
+    - "enlarge the images", to the smallest size at which every convolution is productive; "shrink" them, to the
+      largest receptive field of a convolution, where they are larger (9.4.2: both should be close).
     - "scale the width", for an average saturation of 25 % where it is outside 20 to 30 % (11.3). The source gives no
       formula: here the number of principal components is taken to stay as it is, so that saturation is inverse to
       width. FLOPs and parameters are those of the layers at that width, without rounding to whole channels.
@@ -81,21 +83,21 @@ def propose(model, input_size, saturations=None, *, convention="published"):
     table, shape = receptive_fields(model, input_size), image_shape(model, input_size)
     model = copy.deepcopy(model).to("meta")
     border, convolutions = border_layer(table, shape), table[table["conv"].notna()]
-    last, side = convolutions.iloc[-1], min(shape[1:])
+    productive, side = convolutions[~beyond_border(table, shape)], min(shape[1:])
     rows = [_row("as it is", "", "", lambda: model, shape, convention)]
     if border:
-        idle = convolutions[convolutions["index"] >= _first(table, border)]
-        reason = f"{len(idle)} of {len(convolutions)} convolutions get more than {shape[1]}x{shape[2]} pixels already"
+        reason = (f"{len(convolutions) - len(productive)} of {len(convolutions)} convolutions get more than "
+                  f"{shape[1]}x{shape[2]} pixels already")
         rows.append(_row("truncate", f"end before {border}", reason, lambda: truncate(model, border), shape, convention,
-                         lambda stump: _lost(convolutions[convolutions["index"] < _first(table, border)], stump)))
+                         lambda stump: _lost(productive, stump)))
         if stem := _stem(table):
             rows.append(_row("drop the stem", f"no down-sampling in {', '.join(stem)}", reason,
                              lambda: without_downsampling(model, stem), shape, convention))
-        larger = int(max(last["r_border_in_h"], last["r_border_in_w"]))
+        larger = int(convolutions[["r_border_in_h", "r_border_in_w"]].max(axis=None))
         rows.append(_row("enlarge the images", f"to {larger} pixels", reason, lambda: model,
                          (shape[0], larger, larger), convention))
-    elif (smaller := int(last["r_max"])) < side:
-        reason = f"the last convolution sees {smaller} of {side} pixels"
+    elif (smaller := int(convolutions["r_max"].max())) < side:
+        reason = f"no convolution sees more than {smaller} of {side} pixels"
         rows.append(_row("shrink the images", f"to {smaller} pixels", reason, lambda: model,
                          (shape[0], smaller, smaller), convention))
     if saturations is not None:
@@ -140,14 +142,12 @@ def _width_row(model, shape, factor, average, convention):
 
 
 def _stem(table):
-    """The first layers that down-sample, before any branch: what reaches them has come by paths of one size."""
-    single = table[(table["r_min_in"] == table["r_max_in"]) & (table["path"] == "main")]
+    """The first layers that down-sample, before any branch: all that was seen before, they see, and all later ones too."""
+    earlier = table["r_max"].cummax().shift(fill_value=1)
+    later = table["r_min_in"][::-1].cummin()[::-1].shift(-1, fill_value=table["r_max"].max())
+    single = table[(earlier <= table["r_min_in"]) & (table["r_max"] <= later) & (table["path"] == "main")]
     strided = single[single["stride"].str.contains(r"(?:^|x)(?:[2-9]|\d\d)") & ~single["layer"].str.endswith("()")]
     return list(strided["layer"].drop_duplicates()[:STEM])
-
-
-def _first(table, layer):
-    return table["index"][table["layer"] == layer].min()
 
 
 def _numbered(table):

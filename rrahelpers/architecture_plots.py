@@ -46,7 +46,7 @@ def saturation_and_probes(advice, ax, *, accuracy=None, input_size=None, labels=
     ``accuracy``: the network's own, in [0, 1], a dotted line. ``input_size``: with it, r_min and r_max are drawn too,
     on an axis of their own at the right. Layers of a tail have a grey ground.
     """
-    rows = advice[advice["saturation"].notna() | advice["probe"].notna()]
+    rows = _kept(advice, advice["saturation"].notna() | advice["probe"].notna())
     if rows.empty:
         raise ValueError("no layer of the table has a saturation or a probe; give them to advise")
     places = pd.Series(range(len(rows)), index=rows.index)
@@ -80,7 +80,7 @@ def variants(tables, ax, column, *, labels=None):
 
     ``tables``: {name: table of advise}. Layers are drawn place by place, with the names and borders of the first table.
     """
-    rows = {name: table[table[column].notna()] for name, table in tables.items()}
+    rows = {name: _kept(table, table[column].notna()) for name, table in tables.items()}
     if lengths := {name: len(part) for name, part in rows.items() if not len(part)}:
         raise ValueError(f"no {column} for {', '.join(lengths)}")
     for name, part in rows.items():
@@ -161,6 +161,15 @@ def proposal_costs(proposals):
         ax.xaxis.set_minor_locator(NullLocator())
         ax.set_yticks(range(len(names)), names)
     return fig
+
+
+def _kept(advice, measured):
+    """The measured rows; a border layer that is none of them is marked at the next that is."""
+    rows = advice[measured].copy()
+    for place, border in advice.loc[~measured & (advice["border"] != ""), "border"].items():
+        if len(later := rows.index[rows.index > place]):
+            rows.loc[later[0], "border"] = ", ".join(sorted({border, rows["border"][later[0]]} - {""}))
+    return rows
 
 
 def _borders(rows, ax):

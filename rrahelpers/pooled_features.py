@@ -35,7 +35,7 @@ def each_pooled_layer(model, image_sets, layers, sizes, pooling="average", *, me
     as ``memory`` allows, bytes of pooled features held at a time; at least one layer's are. Other parameters as for
     :func:`pool` and :func:`rrahelpers.features.extract`; raises as they do.
     """
-    images = sum(map(len, image_sets))
+    layers, images = list(dict.fromkeys(layers)), sum(map(len, image_sets))
     alike, needed = {}, {}
     for layer, features in extract(model, image_sets[0][:1], layers).items():
         pooled = {size: pool(features, size, pooling) for size in sizes}

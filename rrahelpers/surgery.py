@@ -23,7 +23,7 @@ def truncate(model, at, num_classes=None):
     paths together, cut where they begin or after they end.
 
     Returns a new module with weights of its own; ``model`` is left as it was. Raises ``ValueError`` where ``at`` is no
-    ``Conv2d``, where it can't be reached, and where training and evaluation differ before it in more than the modes of
+    ``Conv2d``, where it can't be reached, where something before it is called ``head`` too, and where training and evaluation differ before it in more than the modes of
     modules (functional dropout), which the new network could not follow.
     """
     layers = dict(model.named_modules())
@@ -126,6 +126,8 @@ def _cut(graph, at):
     for node in reversed(graph.nodes):
         if not node.users and node.op not in ("placeholder", "output"):
             graph.erase_node(node)
+    if own := [node.target for node in graph.nodes if str(node.target).split(".")[0] == "head"][:-1]:
+        raise ValueError(f"the new layers are called 'head', and so is what comes before {at!r}: {', '.join(own)}; rename that")
 
 
 def _course(graph):

@@ -166,10 +166,26 @@ def test_a_proposal_that_cannot_be_made_says_why():
     assert rows.loc["truncate", "params"] == 4 * 26 + 4 and pd.isna(rows.loc["enlarge the images", "flops_saved"])
 
 
+def test_a_head_of_ones_own_before_the_cut_is_named():
+    class Network(nn.Module):
+        def __init__(self, name):
+            super().__init__()
+            self.add_module(name, nn.Conv2d(1, 2, 3))
+            self.body, self.fc, self.name = nn.Conv2d(2, 3, 3), nn.Linear(3, 2), name
+
+        def forward(self, x):
+            return self.fc(self.body(getattr(self, self.name)(x)).mean((2, 3)))
+
+    assert truncate(Network("stem"), "body")(torch.zeros(1, 1, 8, 8)).shape == (1, 2)
+    with pytest.raises(ValueError, match="called 'head', and so is what comes before 'body': head; rename that"):
+        truncate(Network("head"), "body")
+
+
 def test_cutting_into_parallel_paths_is_said():
     row = propose(meta("mpnet18"), 32).set_index("proposal").loc["truncate"]
-    assert row.change == "end before stages.1.1.large.1.0"
-    assert row.reason.endswith("2 productive on paths beside it are cut off too")
+    assert row.change == "end before stages.1.1.small.1.0"
+    assert row.reason.endswith("1 productive on paths beside it are cut off too")
+    assert "drop the stem" not in propose(meta("mpnet18"), 32).proposal.values  # both paths down-sample: neither is a stem
 
 
 def test_advice_adds_up_and_joins_measurements(resnet18):

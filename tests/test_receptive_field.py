@@ -10,7 +10,7 @@ from torch import nn
 
 from rrahelpers import models
 from rrahelpers._torchvision import torchvision
-from rrahelpers.receptive_field import border_layer, receptive_fields
+from rrahelpers.receptive_field import beyond_border, border_layer, receptive_fields
 
 LENGTH = 448  # pixels; a strip this long and narrow costs little and holds most receptive fields
 PIXELWISE = (nn.ReLU, nn.ReLU6, nn.SiLU, nn.Hardswish, nn.GELU, nn.LayerNorm, nn.BatchNorm2d, nn.Dropout,
@@ -226,6 +226,22 @@ def test_attention_does_not_count_unless_asked_for(attention):
     assert counted.set_index("layer").loc[main[0].layer.iloc[-1], "r_max"] > main[0].r_max.iloc[-1]
 
 
+@pytest.mark.parametrize("gate", [F.hardsigmoid, lambda x: F.relu6(x + 3) / 6, lambda x: torch.clamp(x + 3, 0, 6) / 6,
+                                  lambda x: (x + 3).clamp(min=0, max=6).div_(6)])
+def test_a_hard_sigmoid_in_any_spelling_is_a_gate(gate):
+    class Network(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.squeeze, self.b = nn.Conv2d(1, 2, 3), nn.Conv2d(2, 2, 1), nn.Conv2d(2, 1, 3)
+
+        def forward(self, x):
+            x = self.a(x)
+            return self.b(x * gate(self.squeeze(x.mean((2, 3), keepdim=True))))
+
+    table = receptive_fields(Network(), 32).set_index("layer")
+    assert table.r_max["b"] == 5 and table.path["squeeze"] == "gate"
+
+
 def test_a_gate_is_a_factor_not_a_layer_with_a_sigmoid():
     lenet = nn.Sequential(nn.Conv2d(1, 2, 5), nn.Sigmoid(), nn.AvgPool2d(2), nn.Conv2d(2, 2, 5), nn.Sigmoid())
     table = receptive_fields(lenet, 28)
@@ -268,7 +284,8 @@ def test_without_raised_shortcuts_the_last_convolution_is_left_at_most():
     table = receptive_fields(torchvision.models.resnet18(), 32)
     rows = table[table.conv.notna()]
     assert (rows[rows.layer.str.endswith(".0.conv1")].r_min_in == 11).all()  # the stem's, through every shortcut
-    literal = table.assign(r_border_in_h=table.r_min_in_h, r_border_in_w=table.r_min_in_w)
+    later = {f"r_border_in_{axis}": rows[f"r_min_in_{axis}"][::-1].cummin() for axis in "hw"}
+    literal = table.assign(**later)
     assert border_layer(literal, 32) == rows.layer.iloc[-1]  # 75 pixels, inside the last block; 11 before it
 
 
@@ -288,6 +305,32 @@ def test_branches_that_widen_are_no_shortcuts():
     assert rows.r_border_in.tolist() == rows.r_min_in.tolist()
     path = [(3, 1), *[(3, 2), (3, 1), (3, 1), (3, 1)] * 4]
     assert rows[rows.conv.notna()].r_min.tolist() == [equation_9(path[:n]) for n in range(1, 18)]
+
+
+class Parallel(nn.Module):
+    """Three convolutions of 7x7 beside three of 3x3, their sum, and one more; the branches in either order."""
+
+    def __init__(self, order):
+        super().__init__()
+        self.stem, self.head = nn.Conv2d(1, 1, 9), nn.Conv2d(1, 1, 3)
+        self.order = order
+        self.small, self.large = (nn.Sequential(*(nn.Conv2d(1, 1, k, padding=k // 2) for _ in range(3))) for k in (3, 7))
+
+    def forward(self, x):
+        x = self.stem(x)
+        return self.head(sum(getattr(self, name)(x) for name in self.order))
+
+
+@pytest.mark.parametrize("order", [("small", "large"), ("large", "small")])
+def test_what_is_behind_a_layer_is_what_sees_it_in_whichever_order_branches_are_called(order):
+    """Inputs of 9, 11, 13 pixels in the one branch, 9, 15, 21 in the other, and 15 at least behind them."""
+    table = receptive_fields(Parallel(order), 32).set_index("layer", drop=False)
+    assert table.r_border_in[["stem", "small.1", "small.2", "large.1", "large.2", "head"]].tolist() == [1, 11, 13, 15, 15, 15]
+    for size, idle in ((15, []), (14, ["head", "large.1", "large.2"]), (12, ["head", "large.1", "large.2", "small.2"]),
+                       (8, ["head", *(f"{branch}.{i}" for branch in ("large", "small") for i in range(3))])):
+        beyond = beyond_border(table, size)
+        assert sorted(beyond.index[beyond]) == idle
+        assert border_layer(table, size) == next((layer for layer in table.layer if layer in idle), None)
 
 
 def test_both_sides_have_to_be_larger_and_the_side_itself_is_not():

@@ -112,9 +112,12 @@ def untrained(label, **options):
 def tail_begin(model, input_size):
     """The layer before which to cut a network's tail off: its border layer b_min, or None where it has no tail.
 
-    In an MPNet it is the first layer of the block that b_min lies in, where the paths are still together.
+    In an MPNet, whose paths come together between its blocks alone, it is the first layer of the block in which b_min of
+    the path of smallest receptive fields lies.
     """
-    border = border_layer(receptive_fields(model, input_size), input_size)
+    table = receptive_fields(model, input_size)
+    paths = getattr(model, "paths", {"min": table.layer})
+    border = border_layer(table[table.layer.isin(paths["min"])], input_size)
     for name, block in model.named_modules():
         if isinstance(block, MPBlock) and border is not None and border.startswith(f"{name}."):
             return next(f"{name}.{inner}" for inner, layer in block.named_modules() if isinstance(layer, nn.Conv2d))

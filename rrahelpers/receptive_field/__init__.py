@@ -9,13 +9,14 @@ different sizes, up-sampling), r_min takes the least and r_max the most. What se
 than the largest of them where they are not concentric (an even kernel beside an odd one).
 """
 
+from functools import reduce
 from numbers import Integral
 
 import pandas as pd
 import torch
 from torch import nn
 
-from rrahelpers.receptive_field.paths import reached, reaches, shortcuts
+from rrahelpers.receptive_field.paths import ancestry, reached, reaches, shortcuts
 from rrahelpers.receptive_field.trace import record
 
 SIZES = ("r_min", "r_max", "r_min_in", "r_max_in", "r_border_in")
@@ -46,9 +47,10 @@ def receptive_fields(model, input_size, *, gates=False, layers=None):
     - ``kernel``, ``stride``, ``dilation`` (height x width, as text); ``sides`` of the output map; ``jump``: pixels
       between neighbouring places of it (the larger axis and path; 0 where all places see the same).
     - ``r_min``, ``r_max``: the smallest and largest receptive field of the layer's output over all paths, ``r_min_in``
-      and ``r_max_in`` of its input; ``r_border_in`` is ``r_min_in`` with each down-sampling shortcut counted like the
-      strided convolution that it stands beside, for :func:`border_layer`. Of height and width the smaller for
-      minima, the larger for maxima; each apart in ``r_min_h``, ``r_min_w`` and so on.
+      and ``r_max_in`` of its input; ``r_border_in``, by which b_min is found: the least ``r_min_in`` of the layer and,
+      for a convolution of the main path, of all those behind it, each down-sampling shortcut counted like the strided
+      convolution that it stands beside (see :func:`border_layer`). Of height and width the smaller for minima, the
+      larger for maxima; each apart in ``r_min_h``, ``r_min_w`` and so on.
 
     Raises ``NotImplementedError`` that names layer and operation where the reach is unknown, ``ValueError`` for an
     image that the network refuses, unknown layers, and a network whose output doesn't depend on the image.
@@ -63,14 +65,16 @@ def receptive_fields(model, input_size, *, gates=False, layers=None):
     going_on = reached(graph, gates)
     aside, raised = shortcuts(graph.nodes, going_on, gates)
     found = reaches(graph.nodes, gates, raised)
-    rows, convolutions = [], 0
-    for call in graph.calls:
-        path = "gate" if call.output not in going_on else "shortcut" if call.output in aside else "main"
-        is_convolution = path == "main" and any("convolution" in name for name, *_ in call.windows)
-        convolutions += is_convolution
+    paths = ["gate" if call.output not in going_on else "shortcut" if call.output in aside else "main"
+             for call in graph.calls]
+    convolutions = [call for call, path in zip(graph.calls, paths)
+                    if path == "main" and any("convolution" in name for name, *_ in call.windows)]
+    numbers, behind = _behind(convolutions, ancestry(graph.nodes, gates))
+    rows = []
+    for call, path in zip(graph.calls, paths):
         if call.leaf if layers is None else call.layer in layers:
-            rows.append({"layer": call.layer, "index": len(rows), "conv": convolutions if is_convolution else None,
-                         "type": call.kind, "path": path, **_geometry(call), **_sizes(call, found)})
+            rows.append({"layer": call.layer, "index": len(rows), "conv": numbers.get(id(call)), "type": call.kind,
+                         "path": path, **_geometry(call), **_sizes(call, found, behind.get(id(call), ()))})
     if idle := set(layers or ()) - {row["layer"] for row in rows}:
         raise ValueError(f"layers {sorted(idle)} answer with no tensor that depends on the image; leave them out")
     return pd.DataFrame(rows, columns=COLUMNS).astype({"conv": "Int64"})
@@ -84,12 +88,22 @@ def border_layer(table, input_size, bound="min"):
     table: of :func:`receptive_fields`, with all convolutions in it.
     input_size: as there; I is the side of the image.
     bound: "max" for b_max (section 9.3): the first layer whose input has r_max > I. "min" for b_min (10.2): the first
-        whose input has r_min > I, with all later ones too, where a down-sampling shortcut counts like the strided
-        convolution that it stands beside. Over all paths literally, each block of a ResNet would see the stem's
-        receptive field through the shortcuts, and at most its last convolution would be left; the published border
-        layers (11 in ResNet18, 17 in ResNet34) follow with this reading. In sequential networks b_min is b_max.
+        whose input has r_min > I, and that of all behind it too, where a down-sampling shortcut counts like the strided
+        convolution that it stands beside; of parallel branches the one called first. Over all paths literally, each
+        block of a ResNet would see the stem's receptive field through the shortcuts, and at most its last convolution
+        would be left; the published border layers (11 in ResNet18, 17 in ResNet34) follow with this reading. In
+        sequential networks b_min is b_max.
 
     Where height and width differ, of the image or of the receptive field, both have to be larger.
+    """
+    beyond = beyond_border(table, input_size, bound)
+    return table["layer"][beyond.index[beyond.argmax()]] if beyond.any() else None
+
+
+def beyond_border(table, input_size, bound="min"):
+    """Which convolutions of the main path satisfy the condition of :func:`border_layer`: booleans, by the table's index.
+
+    For ``bound="min"`` these are the unproductive ones: b_min, all behind it, and their like on parallel branches.
     """
     if bound not in ("min", "max"):
         raise ValueError(f"bound must be 'min' or 'max', got {bound!r}")
@@ -100,10 +114,7 @@ def border_layer(table, input_size, bound="min"):
     if rows.empty:
         raise ValueError("the table has no convolution of the main path; make it without the argument layers")
     size = "r_border_in" if bound == "min" else "r_max_in"
-    beyond = ((rows[f"{size}_h"] > height) & (rows[f"{size}_w"] > width)).to_numpy()
-    if bound == "min":
-        beyond = beyond[::-1].cumprod()[::-1]  # and all later ones
-    return rows["layer"].iloc[beyond.argmax()] if beyond.any() else None
+    return (rows[f"{size}_h"] > height) & (rows[f"{size}_w"] > width)
 
 
 def image_shape(model, input_size):
@@ -118,14 +129,22 @@ def image_shape(model, input_size):
     return *channels, height, width
 
 
-def _sizes(call, found):
-    """The columns of receptive fields for one call of a layer, axis by axis and of both."""
+def _behind(calls, ancestors):
+    """Of some calls, by their id: {call: its number, from 1}, and {call: those that see its output}."""
+    seen = [reduce(int.__or__, (ancestors[node] for node in call.inputs)) for call in calls]
+    behind = {id(call): [other for other, mask in zip(calls, seen) if mask >> call.output & 1] for call in calls}
+    return {id(call): number for number, call in enumerate(calls, start=1)}, behind
+
+
+def _sizes(call, found, later):
+    """The columns of receptive fields for one call of a layer, axis by axis and of both; ``later``: those behind it."""
     sizes = {}
     for axis, letter in enumerate("hw"):
         came = [reach for node in call.inputs for reach in found[node][axis].values()]
         gave = found[call.output][axis].values()
         values = (min(r.low for r in gave), max(r.high for r in gave), min(r.low for r in came),
-                  max(r.high for r in came), min(r.border for r in came))
+                  max(r.high for r in came),
+                  min(r.border for one in (call, *later) for node in one.inputs for r in found[node][axis].values()))
         sizes |= {f"{size}_{letter}": value for size, value in zip(SIZES, values)}
     both = {size: (max if "max" in size else min)(sizes[f"{size}_h"], sizes[f"{size}_w"]) for size in SIZES}
     jump = max(float(grid * ratio) for axis in (0, 1) for grid, ratio in found[call.output][axis])

@@ -66,16 +66,21 @@ def reached(graph, gates):
     return found
 
 
+def ancestry(nodes, gates):
+    """What each node sees, itself included, as bits: node i is bit i."""
+    found = []
+    for place, node in enumerate(nodes):
+        found.append(reduce(int.__or__, (found[edge.parent] for _, edge in counted(node, gates)), 1 << place))
+    return found
+
+
 def shortcuts(nodes, places, gates):
     """Nodes on the shortcut branches of the additions at ``places``, and {(node, edge): (h, w)} for down-sampling ones.
 
     A branch is what one summand has for itself. It is a shortcut where no window is larger than its stride, beside
     another summand that has a larger one. (h, w) is what its strided edge sees less than the one beside it.
     """
-    edges = [counted(node, gates) for node in nodes]
-    ancestors = []  # of each node and itself, as bits
-    for place, own in enumerate(edges):
-        ancestors.append(reduce(int.__or__, (ancestors[edge.parent] for _, edge in own), 1 << place))
+    edges, ancestors = [counted(node, gates) for node in nodes], ancestry(nodes, gates)
     found, raised = set(), {}
     for place in places:
         if nodes[place].name != "add" or len(edges[place]) < 2:

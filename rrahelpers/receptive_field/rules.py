@@ -23,6 +23,12 @@ def squash(call):
     return elementwise(call)._replace(gate=True)
 
 
+def clamp(call):
+    """Between two bounds it squashes, as in the hard sigmoid relu6(x + 3) / 6."""
+    bounds = [call.args[name] for name in ("min", "max", "min_val", "max_val") if name in call.args]
+    return elementwise(call) if None in bounds else squash(call)
+
+
 def product(call):
     result, gates = elementwise(call), [t.gate for t in call.traced]
     if all(gates):
@@ -196,6 +202,7 @@ RULES = {
                      "_scaled_dot_product_fused_attention_overrideable"], attention),
     **dict.fromkeys(["mul", "mul_"], product),
     **dict.fromkeys(["sigmoid", "sigmoid_", "hardsigmoid", "hardsigmoid_"], squash),
+    **dict.fromkeys(["hardtanh", "hardtanh_", "clamp", "clamp_"], clamp),
     **dict.fromkeys(["hardswish", "hardswish_", "_prelu_kernel", "native_dropout"], elementwise),  # no pointwise tag
     **dict.fromkeys(["alias", "detach", "_to_copy", "roll", "flip"], same),
     **dict.fromkeys(["view", "_unsafe_view", "_reshape_alias", "squeeze", "unsqueeze"], reshape),
