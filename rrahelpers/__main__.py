@@ -52,7 +52,7 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     try:
         return options.run(options)
-    except (ValueError, TypeError) as error:  # what the user asked for does not exist
+    except (ValueError, TypeError, FileNotFoundError) as error:  # what the user asked for does not exist
         parser.error(str(error))
     except RunError as error:  # what is stored cannot be used
         print(error, file=sys.stderr)
@@ -75,6 +75,8 @@ def run_train(options):
         raise ValueError("train takes a model's name or --grid, one of the two")
     if options.grid and (options.set or options.data):
         raise ValueError("--grid takes its data and settings from the profile; --data and --set go with a model's name")
+    if options.device and torch.device(options.device).type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"--device {options.device}: this torch ({torch.__version__}) finds no CUDA device")
     configs = grids.grid(options.grid, options.profile) if options.grid else [single(options)]
     deadline = None if options.budget is None else time.monotonic() + options.budget
     finished, open_, failed = [], [], []

@@ -4,13 +4,14 @@ How many of a sample's nearest neighbours in a layer's feature space share its c
 average-pooled to different spatial resolutions.
 """
 
+import warnings
 from dataclasses import dataclass
 
 import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
-from rrahelpers.features import MEMORY, each_layer, layer_names
+from rrahelpers.features import MEMORY, analysed_layers, check_images, each_layer, extract
 from rrahelpers.neighbors import SCALES, KNNGraph, pyramid_graphs
 
 
@@ -40,7 +41,10 @@ def class_similarity(graph, labels):
 
 def check_labels(labels, n):
     """``labels`` as an int64 tensor of length ``n``, or a clear error."""
-    labels = torch.as_tensor(labels)
+    try:
+        labels = torch.as_tensor(labels)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"labels must be integers, got {labels!r:.60}") from error
     if labels.is_floating_point() or labels.is_complex():
         raise TypeError(f"labels must be integers, got {labels.dtype}")
     if labels.shape != (n,):
@@ -48,29 +52,34 @@ def check_labels(labels, n):
     return labels.long()
 
 
-def scale_graphs(model, images, *, layers=None, scales=SCALES, k=10, memory=MEMORY, progress=True):
+def scale_graphs(model, images, *, layers=None, scales=None, k=10, memory=MEMORY, progress=True):
     """Yield a :class:`LayerGraph` for every layer and scale (algorithm 1, lines 1 to 5), one layer in memory at a time.
 
     Parameters
     ----------
     model, images: as for :func:`rrahelpers.features.extract`.
-    layers: names; default :func:`rrahelpers.features.layer_names`.
+    layers: names; default as for :func:`rrahelpers.features.analysed_layers`.
     scales: sides of the pooling window in places of the map, or "global". A window larger than a layer's map is the
-        whole map, so that every curve goes on through the pooled layer and the logits, as in figure 4.
+        whole map, so that every curve goes on through the pooled layer and the logits, as in figure 4. Default
+        :data:`SCALES`, of which each layer's map leaves out those that don't divide it, with a warning.
     k: neighbours for each sample.
     memory: bytes of features held at a time.
+
+    Raises as ``extract``, and ``ValueError`` for an impossible k, no scales, and scales that don't divide a layer's map:
+    all before the first layer is done.
     """
-    layers = layer_names(model) if layers is None else list(layers)
+    images = check_images(images)
+    layers = analysed_layers(model, images, layers)
     if k < 1 or k >= len(images):
         raise ValueError(f"k must be between 1 and the number of images less one ({len(images) - 1}), got {k}")
+    windows = _windows(extract(model, images[:1], layers), scales)
     bar = tqdm(total=len(layers), desc="class similarity", unit="layer", disable=not progress)
     with bar:
         for index, (layer, features) in enumerate(each_layer(model, images, layers, memory=memory)):
             bar.set_postfix_str(layer)
             features = features if features.ndim == 4 else features.flatten(1)
-            windows = {scale: _window(scale, features) for scale in scales}
-            graphs = pyramid_graphs(features, tuple(dict.fromkeys(windows.values())), k)
-            for scale, window in windows.items():
+            graphs = pyramid_graphs(features, tuple(dict.fromkeys(windows[layer].values())), k)
+            for scale, window in windows[layer].items():
                 height = features.shape[2] if features.ndim == 4 else 1
                 side = 1 if window == "global" else height // window
                 yield LayerGraph(layer, index, scale, side, graphs[window])
@@ -78,7 +87,7 @@ def scale_graphs(model, images, *, layers=None, scales=SCALES, k=10, memory=MEMO
             bar.update()
 
 
-def classrepsim(model, images, labels, *, layers=None, scales=SCALES, k=10, memory=MEMORY, progress=True):
+def classrepsim(model, images, labels, *, layers=None, scales=None, k=10, memory=MEMORY, progress=True):
     """Class similarity of every layer at every scale (algorithm 1).
 
     Parameters as for :func:`scale_graphs`, and ``labels``: integers [N].
@@ -86,14 +95,29 @@ def classrepsim(model, images, labels, *, layers=None, scales=SCALES, k=10, memo
     Returns a tidy table with one row for each layer and scale: ``layer``, ``index``, ``scale`` (text), ``side`` (of
     the pooled map), ``value`` (in [0, 1]).
     """
+    images = check_images(images)
     labels = check_labels(labels, len(images))
     graphs = scale_graphs(model, images, layers=layers, scales=scales, k=k, memory=memory, progress=progress)
     return pd.DataFrame([{"layer": g.layer, "index": g.index, "scale": str(g.scale), "side": g.side,
                           "value": class_similarity(g.graph, labels)} for g in graphs])
 
 
-def _window(scale, features):
-    if features.ndim != 4:
-        return "global"
-    height, width = features.shape[2:]
-    return "global" if scale == "global" or scale >= max(height, width) else scale
+def _windows(features, scales):
+    """{layer: {scale: pooling window}} for the map of each layer, or what :func:`scale_graphs` says of it."""
+    chosen = SCALES if scales is None else tuple(dict.fromkeys(scales))
+    if bad := [scale for scale in chosen if scale != "global" and (isinstance(scale, (bool, str)) or scale < 1 or scale % 1)]:
+        raise ValueError(f"expected scales that are whole numbers from 1 on, or 'global', got {bad}")
+    if not chosen:
+        raise ValueError("expected at least one scale, got none")
+    found, unfit = {}, []
+    for layer, x in features.items():
+        height, width = x.shape[2:] if x.ndim == 4 else (1, 1)
+        wide = [scale for scale in chosen if scale == "global" or scale >= max(height, width)]
+        misfits = [scale for scale in chosen if scale not in wide and (height % scale or width % scale)]
+        unfit += [f"{layer} ({height} x {width}): {', '.join(map(str, misfits))}"] if misfits else []
+        found[layer] = {scale: "global" if scale in wide else scale for scale in chosen if scale not in misfits}
+    if unfit and scales is not None:
+        raise ValueError(f"pooling windows that don't divide the map, by layer: {'; '.join(unfit)}")
+    if unfit:
+        warnings.warn(f"left out pooling windows that don't divide the map, by layer: {'; '.join(unfit)}", stacklevel=3)
+    return found

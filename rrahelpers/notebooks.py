@@ -8,7 +8,12 @@ from rrahelpers.files import project_root
 
 
 def folder():
-    return project_root() / "notebooks"
+    """Where the notebooks are. Raises ``FileNotFoundError`` where the package is installed without them."""
+    path = project_root() / "notebooks"
+    if not path.is_dir():
+        raise FileNotFoundError(f"no folder {path}: the notebooks and their profiles are in the project's repository; "
+                                "call this within a clone of it")
+    return path
 
 
 def names():

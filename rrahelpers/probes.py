@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 from rrahelpers import _logistic
 from rrahelpers.arrays import as_features
 from rrahelpers.class_similarity import check_labels
-from rrahelpers.features import layer_names
+from rrahelpers.features import analysed_layers, check_images
 from rrahelpers.pooled_features import each_pooled_layer
 
 TOLERANCE, ITERATIONS = 1e-6, 1000
@@ -105,9 +105,9 @@ def probe_positions(maps, y, test_maps, y_test, *, C=1.0, tol=TOLERANCE, max_ite
 def probe_layers(model, images, labels, test_images, test_labels, layers=None, *, progress=True, **options):
     """A probe on each layer of a network (8.3.1): the tables of :func:`each_probe` in one.
 
-    ``layers``: names, default :func:`rrahelpers.features.layer_names`; everything else as there.
+    ``layers``: names, default as for :func:`rrahelpers.features.analysed_layers`; everything else as there.
     """
-    layers = layer_names(model) if layers is None else list(layers)
+    layers = analysed_layers(model, images, layers)
     tables = each_probe(model, images, labels, test_images, test_labels, layers, **options)
     bar = tqdm(tables, total=len(layers), desc="probes", unit="layer", disable=not progress)
     return pd.concat(bar, ignore_index=True)
@@ -130,6 +130,7 @@ def each_probe(model, images, labels, test_images, test_labels, layers, *, sizes
     ``value`` (test accuracy, a fraction), ``train`` (training accuracy), ``iterations``, ``gap``, ``converged``. Raises
     and warns as :func:`fit_probe`, ``extract`` and ``pool``; the labels are looked at first.
     """
+    images, test_images = check_images(images), check_images(test_images)
     _check(check_labels(labels, len(images)), C, tol, max_iter)
     check_labels(test_labels, len(test_images))
     image_sets = images, test_images

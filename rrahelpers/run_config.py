@@ -35,7 +35,7 @@ class RunConfig:
 
     def __post_init__(self):
         positive = {name: getattr(self, name) for name in ("epochs", "batch_size", "learning_rate")}
-        if bad := {name: value for name, value in positive.items() if not 0 < value < math.inf}:
+        if bad := {name: value for name, value in positive.items() if isinstance(value, (bool, str)) or not 0 < value < math.inf}:
             raise ValueError(f"expected positive values, got {bad}")
         if bad := {name: positive[name] for name in ("epochs", "batch_size") if not isinstance(positive[name], int)}:
             raise ValueError(f"expected whole numbers, got {bad}")

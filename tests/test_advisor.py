@@ -181,6 +181,18 @@ def test_a_head_of_ones_own_before_the_cut_is_named():
         truncate(Network("head"), "body")
 
 
+def test_a_network_for_one_size_alone_still_gets_its_other_proposals():
+    class Fixed(nn.Sequential):
+        def forward(self, x):
+            assert x.shape[-1] == 32, f"expected 32 pixels, got {x.shape[-1]}"
+            return super().forward(x)
+
+    model = Fixed(*(nn.Conv2d(1, 1, 9, padding=4) for _ in range(6)), nn.Flatten(), nn.Linear(1024, 2))
+    rows = propose(model, 32).set_index("proposal")
+    assert "expected 32 pixels, got 41" in rows.reason["enlarge the images"]
+    assert {"as it is", "truncate"} <= set(rows.index) and rows.params["as it is"] == 6 * 82 + 2050
+
+
 def test_cutting_into_parallel_paths_is_said():
     row = propose(meta("mpnet18"), 32).set_index("proposal").loc["truncate"]
     assert row.change == "end before stages.1.1.small.1.0"

@@ -85,3 +85,25 @@ def test_bad_input_is_refused_before_the_forward_pass():
         classrepsim(model, images, labels, k=5)
     with pytest.raises(ValueError, match="5 samples"):
         classrepsim(model, images, labels[:3], k=2)
+
+
+def test_windows_that_do_not_divide_a_map_are_found_before_the_first_layer_is_done():
+    torch.manual_seed(0)
+    network, images = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Conv2d(2, 2, 3, stride=2), nn.Flatten()), torch.randn(6, 1, 14, 14)
+    with pytest.raises(ValueError, match=r"don't divide the map, by layer: 0 \(12 x 12\): 8; 1 \(5 x 5\): 4"):
+        next(scale_graphs(network, images, layers=["0", "1"], scales=(1, 4, 8), k=2))
+    with pytest.warns(UserWarning, match=r"left out pooling windows .* 0 \(12 x 12\): 8; 1 \(5 x 5\): 2, 4"):
+        table = classrepsim(network, images, [0, 1] * 3, layers=["0", "1"], k=2, progress=False)
+    assert table.groupby("layer").scale.agg(list).tolist() == [["1", "2", "4", "global"], ["1", "8", "global"]]
+
+
+@pytest.mark.parametrize("scales, message", [(("gloabl",), "got .'gloabl'."), ((0,), "got .0."), ((1.5,), "got .1.5."), ((), "one scale")])
+def test_impossible_scales(scales, message):
+    with pytest.raises(ValueError, match=message):
+        next(scale_graphs(nn.Sequential(nn.Conv2d(1, 2, 3)), torch.randn(6, 1, 9, 9), scales=scales, k=2))
+
+
+@pytest.mark.parametrize("labels", [["cat", "dog"], None])
+def test_labels_that_are_no_numbers(labels):
+    with pytest.raises(TypeError, match="labels must be integers, got"):
+        classrepsim(nn.Conv2d(1, 2, 3), torch.randn(2, 1, 9, 9), labels, k=1)

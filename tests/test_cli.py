@@ -4,8 +4,9 @@ import argparse
 import tarfile
 
 import pytest
+import torch
 
-from rrahelpers import grids, runs
+from rrahelpers import grids, notebooks, runs
 from rrahelpers.__main__ import duration, main
 
 TINY = ["--data", "digits", "--set", "width=0.25", "--set", "depth=0.34", "--set", "limit=64", "--set", "epochs=1"]
@@ -37,6 +38,8 @@ def test_what_is_no_duration(text):
     (["train", "resnet20", "--data", "digits", "--set", "epochs=0"], ["expected positive values", "'epochs': 0"]),
     (["train", "resnet20", "--data", "digits", "--set", 'augmentation=["mixup"]'], ["mixup", "greyscale"]),
     (["train", "resnet20", "--data", "a/b"], ["data set's name", "'a/b'"]),
+    (["train", "resnet20", "--data", "digits", "--set", "epochs=true"], ["expected positive values", "'epochs': True"]),
+    (["train", "resnet20", "--data", "digits", "--set", "width=abc"], ["width, a factor of all channels", "'abc'"]),
     (["train", "--grid", "nonsense"], ["unknown grid 'nonsense'", "classrepsim"]),
     (["train", "--grid", "classrepsim", "--profile", "huge"], ["unknown profile 'huge'", "quick", "smoke"]),
     (["train"], ["a model's name or --grid"]),
@@ -49,6 +52,17 @@ def test_what_is_no_duration(text):
 def test_what_does_not_exist_is_refused_with_what_does(capsys, arguments, words):
     said = refused(capsys, *arguments)
     assert all(word in said for word in words), said
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_device_that_is_not_there(capsys):
+    assert "finds no CUDA device" in refused(capsys, "train", "resnet20", *TINY, "--device", "cuda")
+
+
+@pytest.mark.parametrize("arguments", [["figures"], ["train", "--grid", "classrepsim"]])
+def test_without_a_clone_there_are_no_notebooks(capsys, monkeypatch, tmp_path, arguments):
+    monkeypatch.setattr(notebooks, "project_root", lambda: tmp_path)
+    assert "call this within a clone of it" in refused(capsys, *arguments)
 
 
 def test_settings_go_to_the_recipe_or_to_the_model(capsys):

@@ -5,7 +5,9 @@ import torch
 from torch import nn
 
 from rrahelpers import models
-from rrahelpers.features import each_layer, extract, layer_names
+from rrahelpers._torchvision import torchvision
+from rrahelpers.eigenspace import covariances
+from rrahelpers.features import analysed_layers, each_layer, extract, layer_names
 
 
 @pytest.fixture
@@ -110,3 +112,62 @@ def test_a_layer_that_runs_twice_or_answers_with_a_tuple_is_refused(images):
         extract(Odd(), images, ["unused"])
     with pytest.raises(TypeError, match="'recurrent' answers with tuple"):
         extract(Odd(), images, ["recurrent"])
+
+
+def test_maps_with_their_features_last_come_out_with_channels_first():
+    """ConvNeXt's blocks norm and multiply [N, H, W, C]; torchvision's LayerNorm2d, a LayerNorm, has maps as usual."""
+    torch.manual_seed(0)
+    convnext = torchvision.models.convnext
+    model, x = nn.Sequential(convnext.LayerNorm2d(6), convnext.CNBlock(6, 1e-6, 0)), torch.randn(2, 6, 5, 4)
+    found = extract(model, x, ["0", "1.block.0", "1.block.2", "1.block.3"])
+    assert [tuple(t.shape[1:]) for t in found.values()] == [(6, 5, 4), (6, 5, 4), (6, 5, 4), (24, 5, 4)]
+    torch.testing.assert_close(found["1.block.3"], model[1].block[:4](found["0"]).permute(0, 3, 1, 2))
+    assert covariances(model, x)["1.block.3"].dim == 24 and covariances(model, x, ["1.block.2"])["1.block.2"].dim == 6
+
+
+class Auxiliary(nn.Module):
+    """A second classifier for training alone, a layer that runs twice, and one that sees every other image."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.auxiliary, self.twice, self.every_other = (nn.Conv2d(3, 3, 1) for _ in range(4))
+
+    def forward(self, x):
+        x = self.stem(x)
+        if self.training:
+            self.auxiliary(x)
+        self.every_other(x[::2])
+        return self.twice(self.twice(x))
+
+
+def test_layers_that_do_not_run_once_are_left_out_unless_they_are_asked_for(images):
+    with pytest.warns(UserWarning, match=r"left out, .*: auxiliary \(0 times\), twice \(2 times\)"):
+        assert analysed_layers(Auxiliary(), images) == ["input", "stem", "every_other"]
+    with pytest.raises(ValueError, match="auxiliary"):
+        extract(Auxiliary(), images, analysed_layers(Auxiliary(), images, ["stem", "auxiliary"]))
+    assert analysed_layers(Auxiliary(), images, ["stem", "stem"]) == ["stem"]
+    with pytest.raises(ValueError, match="at least one layer"):
+        analysed_layers(Auxiliary(), images, [])
+
+
+def test_a_layer_without_an_answer_for_each_image_is_refused(images):
+    with pytest.raises(ValueError, match=r"'every_other' answers with shape \(4, 3, 8, 8\) for 7 images; expected one row for each"):
+        extract(Auxiliary(), images, ["every_other"])
+
+
+@pytest.mark.parametrize("images, message", [
+    (torch.zeros(2, 3, 8, 8, dtype=torch.uint8), "got bytes .uint8.: normalise them"), ([[1.0]], "a numpy array, got list"),
+    (torch.utils.data.DataLoader(torch.zeros(4, 3, 8, 8)), "got DataLoader. Of a DataLoader, put batches together with torch.cat"),
+    ({"x": torch.zeros(2, 3, 8, 8)}, "got dict"),
+])
+def test_images_that_are_none(network, images, message):
+    with pytest.raises(TypeError, match=message):
+        extract(network, images, ["0"])
+
+
+def test_arrays_and_other_precisions_are_images_too(network, images):
+    expected = extract(network, images, ["4"])["4"]
+    torch.testing.assert_close(extract(network, images.double().numpy(), ["4"])["4"], expected)
+    found = extract(network.bfloat16(), images, ["4"])["4"]
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.float(), expected, atol=0.05, rtol=0.05)

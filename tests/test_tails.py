@@ -59,7 +59,10 @@ def test_a_table_of_several_seeds_is_averaged_in_the_order_of_its_layers():
     ([20, 30, 40, 5], "fractions in .*divide percent by 100"),
     ([-0.1, 0.2], "got -0.1 to 0.2"),
     ([], "got none"),
-    (pd.DataFrame({"layer": ["a"], "saturation": [0.1]}), "lacks .'value'"),
+    (pd.DataFrame({"layer": ["a"], "share": [0.1]}), "lacks .'value'"),
+    (pd.DataFrame({"layer": ["a", "a"], "epoch": [1, 2], "split": "train", "saturation": [0.1, 0.2]}),
+     r"a table of several epoch; choose, for instance with table.query\('epoch == 2'\)"),
+    (pd.DataFrame({"layer": ["a", "a"], "size": 4, "pooling": ["average", "nearest"], "value": [0.1, 0.2]}), "several pooling"),
 ])
 def test_bad_input_is_named(saturations, message):
     with pytest.raises(ValueError, match=message):

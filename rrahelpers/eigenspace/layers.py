@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from rrahelpers.eigenspace.covariance import Covariance, feature_axis
-from rrahelpers.features import WEIGHTED, evaluation_mode
+from rrahelpers.features import WEIGHTED, evaluation_mode, features_last
 
 RECURRENT = (nn.RNNBase, nn.RNNCellBase)
 
@@ -39,7 +39,7 @@ def covariances(model, images, layers=None, *, batch_size=100):
     with attach(model, layers, record), evaluation_mode(model), torch.no_grad():
         for batch in images.split(batch_size) if isinstance(images, torch.Tensor) else images:
             model((batch[0] if isinstance(batch, (tuple, list)) else batch).to(device))
-    if not found:
+    if not any(covariance.observations for covariance in found.values()):
         raise ValueError("no layer ran: expected at least one image, and a model that calls its layers as modules")
     return found
 
@@ -71,7 +71,7 @@ def _hook(name, function, module, _inputs, output):
     if isinstance(module, nn.modules.conv._ConvNd):
         axis = -1 - len(module.kernel_size)
     else:
-        axis = -1 if isinstance(module, (nn.Linear, *RECURRENT)) else feature_axis(x)
+        axis = -1 if features_last(module) or isinstance(module, RECURRENT) else feature_axis(x)
     try:
         answer = function(name, x, axis)
     except ValueError as error:

@@ -21,7 +21,9 @@ def options_of(*classes):
 
 
 def scaled(width, channels):
-    """``channels`` times the factor ``width``, rounded down. Raises ``ValueError`` where none is left."""
+    """``channels`` times the factor ``width``, rounded down. Raises ``ValueError`` where none is left, or no number given."""
+    if isinstance(width, (bool, str)):
+        raise ValueError(f"expected width, a factor of all channels, as a number, got {width!r}")
     if (count := int(width * channels)) < 1:
         raise ValueError(f"width {width!r} leaves none of {channels} channels; expected at least {1 / channels:g}")
     return count

@@ -73,9 +73,9 @@ def record(model, image):
                 output = model(image)
         except NotImplementedError:
             raise
-        except RuntimeError as error:
+        except (RuntimeError, AssertionError, ValueError, TypeError, IndexError) as error:  # the network's own
             raise ValueError(f"{type(model).__name__} refuses an image of {list(image.shape[1:])} (channels, height, "
-                             f"width); choose another input_size. It says: {error}") from error
+                             f"width); choose another input_size. It says: {error or type(error).__name__}") from error
     outputs = trace.nodes_of(output)
     if not outputs:
         raise ValueError(f"nothing in the output of {type(model).__name__} depends on the image")
