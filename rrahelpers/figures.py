@@ -71,11 +71,12 @@ def save_figure(fig, name, *, data, runs=(), source=None):
 
 
 def network_title(model, options):
-    """What a network is called in figures and tables: "VGG16, width 1/4". Of the options it tells the width alone."""
+    """What a network is called in figures and tables, its options told: "VGG16, width 1/4", "ResNet18, stem cifar"."""
     width = options.get("width", 1)
     family = model.rstrip("0123456789")
     name = FAMILIES.get(family, family.replace("_", " ")) + model[len(family):]
-    return name if width == 1 else f"{name}, width 1/{1 / width:g}" if width < 1 else f"{name}, width {width:g}"
+    told = [] if width == 1 else [f"width 1/{1 / width:g}" if width < 1 else f"width {width:g}"]
+    return ", ".join([name, *told, *(f"{key} {value}" for key, value in options.items() if key != "width")])
 
 
 def caption(runs, source=None):

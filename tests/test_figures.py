@@ -80,7 +80,7 @@ def test_undeclared_parameters_are_refused(checkout):
         notebooks.check_parameters("05_test", {"q": 1})
 
 
-def test_networks_are_called_by_their_width():
+def test_networks_are_called_by_their_options():
     assert [figures.network_title(*network) for network in (
         ("vgg16", {"width": 0.0625}), ("resnet18", {"stem": "cifar"}), ("resnet20", {"width": 2}))] == [
-        "VGG16, width 1/16", "ResNet18", "ResNet20, width 2"]
+        "VGG16, width 1/16", "ResNet18, stem cifar", "ResNet20, width 2"]
