@@ -45,6 +45,11 @@ class Run:
         return self.folder.name
 
     @property
+    def diverged(self):
+        """Whether training ended with a loss that is not finite: there is nothing to measure."""
+        return self.record["status"] != "complete"
+
+    @property
     def history(self):
         """One row for each epoch: epoch, loss, learning_rate, train_accuracy, test_accuracy (fractions), seconds."""
         return pd.DataFrame(self.record["history"])
@@ -52,7 +57,7 @@ class Run:
     @property
     def accuracy(self):
         """Top-1 accuracy on the test split after the last epoch, a fraction. NaN for a run that diverged."""
-        return self.record["history"][-1]["test_accuracy"] if self.record["status"] == "complete" else float("nan")
+        return float("nan") if self.diverged else self.record["history"][-1]["test_accuracy"]
 
     def model(self):
         """The trained network in evaluation mode, on the CPU, channels-last as it was trained: a third faster there."""

@@ -205,6 +205,19 @@ def test_finished_runs_are_found_and_nothing_is_trained():
     assert len(list(store_root().glob("*"))) == 1
 
 
+def test_runs_that_diverged_are_left_out_but_from_tables_of_accuracies():
+    config, other = grids.stac_ablations(**small())[:2]
+    folder = store(config)
+    record = json.loads((folder / "record.json").read_text())
+    (folder / "record.json").write_text(json.dumps(record | {"status": "diverged"}))
+    with pytest.warns(UserWarning, match=f"{folder.name} diverged and is left out"):
+        assert grids.trained([config, other]) == [None, None]
+    table = pd.DataFrame({"configs": [[config, other]]})
+    assert [len(row) for row in grids.with_runs(table, diverged=True).runs] == [1]
+    with pytest.warns(UserWarning, match="diverged"):
+        assert [len(row) for row in grids.with_runs(table).runs] == [0]
+
+
 def test_runs_on_several_copies_of_the_data_do_not_mix(monkeypatch):
     configs = grids.stac_ablations(**small())[:2]
     store(configs[0], checksum="aaaa")

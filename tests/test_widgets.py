@@ -111,9 +111,12 @@ def test_stac_costs_reproduce_the_printed_default():
 
 
 def test_stac_figure_tells_the_accuracy_of_the_network_that_is_meant():
-    trained = [SimpleNamespace(config=SimpleNamespace(options={"attention": "stac"}), accuracy=a) for a in (0.8, 0.9)]
+    trained = [SimpleNamespace(config=SimpleNamespace(options={"attention": "stac"}, data="digits"), accuracy=a) for a in (0.8, 0.9)]
     assert widgets.stac_figure([8, 8, 8], runs=trained).axes[0].get_title() == "top-1: 85.0 % (2 seeds)"
     assert widgets.stac_figure([8, 8, 4], runs=trained).axes[0].get_title() == "top-1: not trained"
+    elsewhere = SimpleNamespace(config=SimpleNamespace(options={}, data="mnist"), accuracy=1)
+    with pytest.raises(ValueError, match="one data set, got digits, mnist"):
+        widgets.stac_figure([8, 8, 8], runs=[*trained, elsewhere])
 
 
 def test_the_stac_explorer_offers_windows_that_fit():

@@ -1,6 +1,7 @@
 """Configurations by the sources' recipes, and tables of them: a row for each network, a configuration for each seed."""
 
 import json
+import warnings
 from functools import partial
 from itertools import islice
 
@@ -38,11 +39,28 @@ def distinct(configs):
 
 
 def trained(configs, train_missing=False):
-    """The run of each configuration: trained where the store lacks it, or, without ``train_missing``, None there."""
+    """The run of each configuration: trained where the store lacks it, or, without ``train_missing``, None there.
+
+    None also for a run that diverged, with a warning: its layers can't be measured.
+    """
+    return [None if run and _left_out(run) else run for run in _found(configs, train_missing)]
+
+
+def with_runs(table, train_missing=False, *, diverged=False):
+    """``table`` (with ``configs``) and a column ``runs``: what :func:`trained` finds for each row, by seed.
+
+    ``diverged``: keep runs that diverged, for tables of accuracies, where they count as such.
+    """
+    find = _found if diverged else trained
+    found = iter(find([config for row in table.configs for config in row], train_missing))
+    return table.assign(runs=[[run for run in islice(found, len(row)) if run] for row in table.configs])
+
+
+def _found(configs, train_missing):
     return [training.train(config) for config in configs] if train_missing else runs.finished(configs)
 
 
-def with_runs(table, train_missing=False):
-    """``table`` (with ``configs``) and a column ``runs``: what :func:`trained` finds for each row, by seed."""
-    found = iter(trained([config for row in table.configs for config in row], train_missing))
-    return table.assign(runs=[[run for run in islice(found, len(row)) if run] for row in table.configs])
+def _left_out(run):
+    if run.diverged:
+        warnings.warn(f"{run.name} diverged and is left out", stacklevel=4)
+    return run.diverged

@@ -7,8 +7,7 @@ import pandas as pd
 
 from rrahelpers import published, results, strategies
 from rrahelpers.attention import WINDOW
-from rrahelpers.grids.recipes import distinct, recipes, seed_by_seed, seeded, with_runs
-from rrahelpers.runs import finished
+from rrahelpers.grids.recipes import distinct, recipes, seed_by_seed, seeded, trained, with_runs
 
 # The column of the STAC paper's tables that a data set is held against.
 COLUMNS = {"cifar10": "CIFAR10", "digits": "CIFAR10", "tiny-imagenet-50": "Img64-50"}
@@ -86,7 +85,7 @@ def own_maximum_cs(recipe_of, seeds, main_seeds, samples, k, *, compute):
     The curves are those of the base networks (all ``main_seeds`` of them). No row while one is not trained, or, without
     ``compute``, while its curves are not stored.
     """
-    runs = finished(seeded(recipe_of, "resnet20", {}, main_seeds))
+    runs = trained(seeded(recipe_of, "resnet20", {}, main_seeds))
     tables = [results.class_similarity_table(run, samples, k, compute=compute) for run in runs if run]
     complete = len(tables) == main_seeds > 0 and all(table is not None for table in tables)
     windows = strategies.maximum_class_similarity(pd.concat(tables)) if complete else None
@@ -96,12 +95,14 @@ def own_maximum_cs(recipe_of, seeds, main_seeds, samples, k, *, compute):
 def own_greedy(recipe_of, seeds, main_seeds, windows=None):
     """Table 5's greedy windows from our own stage-by-window grid: a row like those of :func:`cells`, or no row.
 
-    No row until every network of :func:`stage_grid` is trained: a choice among some windows would change later on.
+    No row until every network of :func:`stage_grid` is trained: a choice among some windows would change later on. Nor
+    where all networks of a stage diverged.
     """
-    grid_runs = with_runs(stage_grid(recipe_of, seeds, windows))
+    grid_runs = with_runs(stage_grid(recipe_of, seeds, windows), diverged=True)
     complete = len(grid_runs) and all(len(row.runs) == len(row.configs) > 0 for row in grid_runs.itertuples())
     accuracies = pd.DataFrame([{"stage": row.stage, "window": row.window, "accuracy": run.accuracy}
                                for row in grid_runs.itertuples() for run in row.runs])
+    complete = complete and accuracies.groupby("stage").accuracy.count().all()
     return _own("Greedy", strategies.greedy(accuracies) if complete else None, recipe_of, seeds, main_seeds)
 
 

@@ -39,7 +39,10 @@ def stac_figure(windows, kernels=(3, 3), placement="standard", *, runs=(), **net
     """The costs of STAC modules beside the base network's, and the reach of their attention in the image.
 
     Parameters as for :func:`stac_costs`, and ``runs``: trained networks, whose accuracy is told where one is meant.
+    Raises ``ValueError`` for runs on several data sets.
     """
+    if len(names := {run.config.data for run in runs}) > 1:
+        raise ValueError(f"expected runs on one data set, got {', '.join(sorted(names))}")
     counted, table = stac_costs(windows, kernels, placement, **network)
     base, _ = stac_costs([None] * len(windows), **network)
     options = grids.stac_options(windows, kernels, placement)
