@@ -5,6 +5,7 @@ import datetime
 import matplotlib.pyplot as plt
 
 from rrahelpers import notebooks, plots
+from rrahelpers.data import checksum
 from rrahelpers.files import atomic, project_root, write_json
 from rrahelpers.provenance import commit, environment, libraries
 
@@ -29,7 +30,7 @@ def begin(notebook, namespace):
     _context.update(notebook=notebook, parameters={name: namespace[name] for name in declared})
 
 
-def save_figure(fig, name, *, data, runs=(), source=None):
+def save_figure(fig, name, *, data, runs=(), source=None, data_sets=()):
     """Save a figure and where it came from under ``figures/<profile>/``.
 
     Parameters
@@ -39,6 +40,7 @@ def save_figure(fig, name, *, data, runs=(), source=None):
     data: DataFrame of the plotted numbers, written as ``<name>.csv``.
     runs: the trained runs (:class:`rrahelpers.runs.Run`) that the numbers come from; they name data and seeds.
     source: what the data are, where they come from no run (for instance "synthetic data, 20 draws").
+    data_sets: names of those that were used beside the runs' own; their checksums are noted.
 
     Returns the PNG's path. Raises ``RuntimeError`` before :func:`begin`, ``ValueError`` without runs and source, and
     ``OSError`` where it cannot write.
@@ -63,7 +65,7 @@ def save_figure(fig, name, *, data, runs=(), source=None):
     write_json(folder / f"{name}.json", {
         "notebook": _context["notebook"], "parameters": _context["parameters"], "caption": text,
         "runs": sorted(run.name for run in runs), "seeds": sorted({run.config.seed for run in runs}),
-        "data": {run.config.data: run.config.data_checksum for run in runs},
+        "data": {name: checksum(name) for name in data_sets} | {run.config.data: run.config.data_checksum for run in runs},
         "libraries": libraries(), "environment": environment(), **commit(),
         "written": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
     })

@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
-from rrahelpers import figures, notebooks
+from rrahelpers import data, figures, notebooks
 
 
 @pytest.fixture
@@ -46,6 +46,8 @@ def test_four_files_with_what_was_plotted_and_where_it_came_from(checkout):
     assert about["libraries"]["torch"]
     assert {"commit", "dirty", "environment", "seeds", "data", "runs", "written"} <= set(about)
     assert "profile quick" in path.with_suffix(".svg").read_text()
+    path = figures.save_figure(plot(), "curve", data=table, source="pixels", data_sets=["digits"])
+    assert json.loads(path.with_suffix(".json").read_text())["data"] == {"digits": data.checksum("digits")}
 
 
 def test_the_same_figure_gives_the_same_svg(checkout):
