@@ -67,6 +67,9 @@ def test_the_map_of_the_sources_names_existing_notebooks_and_figures():
             assert row["notebook"] in NAMES, row
             source = json.dumps(notebooks.read(row["notebook"]))
             assert row["file"].rstrip("abcdefgh") in source, row
+            drawn = (project_root() / "figures" / "study" / f"{row['file']}.png").is_file()
+            assert drawn or "so far" in row["why"] or "not trained yet" in row["why"], f"no study figure, and not a word of it: {row}"
+            assert not drawn or "quick profile only" not in row["why"], f"there is a study figure: {row}"
 
 
 def test_the_readme_shows_that_map():
