@@ -109,7 +109,8 @@ def network_panels(panels, input_size, *, columns=2):
             saturation_and_probes(advice, ax, accuracy=accuracy, input_size=input_size)
         else:
             receptive_field_curve(advice, ax, input_size=input_size)
-            ax.text(0.98, 0.06, "not trained", transform=ax.transAxes, ha="right", color=SIZE)
+            ax.text(0.98, 0.06, "not trained", transform=ax.transAxes, ha="right", color=SIZE, zorder=3,
+                    bbox={"fc": "white", "ec": "none", "pad": 1})
         legend |= {text.get_text(): line for line, text in zip(ax.get_legend().legend_handles, ax.get_legend().texts)}
         ax.get_legend().remove()
         ax.set_title(title)
