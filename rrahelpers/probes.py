@@ -107,6 +107,7 @@ def probe_layers(model, images, labels, test_images, test_labels, layers=None, *
 
     ``layers``: names, default as for :func:`rrahelpers.features.analysed_layers`; everything else as there.
     """
+    _check_sets(images, labels, test_images, test_labels)
     layers = analysed_layers(model, images, layers)
     tables = each_probe(model, images, labels, test_images, test_labels, layers, **options)
     bar = tqdm(tables, total=len(layers), desc="probes", unit="layer", disable=not progress)
@@ -130,10 +131,8 @@ def each_probe(model, images, labels, test_images, test_labels, layers, *, sizes
     ``value`` (test accuracy, a fraction), ``train`` (training accuracy), ``iterations``, ``gap``, ``converged``. Raises
     and warns as :func:`fit_probe`, ``extract`` and ``pool``; the labels are looked at first.
     """
-    images, test_images = check_images(images), check_images(test_images)
-    _check(check_labels(labels, len(images)), C, tol, max_iter)
-    check_labels(test_labels, len(test_images))
-    image_sets = images, test_images
+    _check_options(C, tol, max_iter)
+    image_sets = _check_sets(images, labels, test_images, test_labels)
     pooled = each_pooled_layer(model, image_sets, layers, sizes, pooling, memory=memory, batch_size=batch_size)
     for index, (layer, features) in enumerate(pooled):
         rows = []
@@ -152,10 +151,21 @@ def _features(x, what):
         raise type(error)(f"{what} samples: {error}") from error
 
 
-def _check(labels, C, tol, max_iter):
+def _check_options(C, tol, max_iter):
     for name, value in (("C", C), ("tol", tol), ("max_iter", max_iter)):
         if not 0 < value < math.inf:
             raise ValueError(f"expected {name} above 0 and finite, got {value!r}")
+
+
+def _check_sets(images, labels, test_images, test_labels):
+    """The images of both sets, before a network sees any."""
+    images, test_images = check_images(images), check_images(test_images)
+    _check_classes(check_labels(labels, len(images)))
+    check_labels(test_labels, len(test_images))
+    return images, test_images
+
+
+def _check_classes(labels):
     if len(classes := labels.unique()) < 2:
         raise ValueError("a probe needs training samples of at least two classes, "
                          f"got {len(labels)} of class {classes.tolist()}")
@@ -166,7 +176,8 @@ def _fit(x, y, x_test, y_test, C, tol, max_iter):
     if x_test.shape[1] != x.shape[1]:
         raise ValueError(f"expected as many features in both, got {x.shape[1]} to train and {x_test.shape[1]} to test")
     y, y_test = (check_labels(labels, f.shape[2]).to(f.device) for labels, f in ((y, x), (y_test, x_test)))
-    _check(y, C, tol, max_iter)
+    _check_options(C, tol, max_iter)
+    _check_classes(y)
     classes, target = torch.unique(y, return_inverse=True)
     fit = _logistic.fit(x.mT, target, len(classes), C, tol, max_iter)
     converged = fit.gap <= tol
