@@ -42,8 +42,9 @@ def dissertation(name):
     14 to 16): ``table``, ``model``, ``networks`` (n), and the columns of :func:`rrahelpers.eigenspace.projection_tests`;
     ``saturation`` in percent. "receptive_fields": ``network`` (as in ``grids.NETWORKS``), ``quantity`` ("b_max" and
     "b_min": numbers of convolutions, "last receptive field" in pixels, "GFLOPs" of an image, all at 32x32 pixels;
-    "layers" and "layers in depth"; "accuracy" on CIFAR-10 in percent), ``printed``, ``where``. "resolution" (table 10): ``model``, ``data``, top-1
-    accuracy in percent of that with 224 pixels: ``less_detail`` (32 pixels), ``enlarged`` (those made 224 again).
+    "layers" and "layers in depth"; "accuracy" on CIFAR-10 in percent), ``printed``, ``where``. "resolution" (table
+    10): ``model``, ``data``, top-1 accuracy in percent of that with 224 pixels: ``less_detail`` (32 pixels),
+    ``enlarged`` (those made 224 again).
     Raises ``ValueError`` for another name.
     """
     if name not in DISSERTATION:
