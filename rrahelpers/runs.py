@@ -59,6 +59,10 @@ class Run:
         """Top-1 accuracy on the test split after the last epoch, a fraction. NaN for a run that diverged."""
         return float("nan") if self.diverged else self.record["history"][-1]["test_accuracy"]
 
+    def untrained(self):
+        """The network with weights drawn anew: those that the run began with, where its seed was set before. Reads no weights."""
+        return models.build(self.config.model, **self.record["build"])
+
     def model(self):
         """The trained network in evaluation mode, on the CPU, channels-last as it was trained: a third faster there."""
         from safetensors.torch import load_file
@@ -67,7 +71,7 @@ class Run:
         if path is None:
             raise RunError(f"{self.folder} has a record but no weights (too large to be committed); expected one of "
                            f"{', '.join(p.name for p in weight_paths(self.folder))}. Train the run again after moving the folder away")
-        network = models.build(self.config.model, **self.record["build"])
+        network = self.untrained()
         try:
             network.load_state_dict(load_file(path))
         except Exception as error:

@@ -184,6 +184,7 @@ def test_missing_weights():
     assert run.accuracy == 0.6  # the record serves without them
     with pytest.raises(RunError, match="has a record but no weights .*weights.safetensors, weights.large.safetensors"):
         run.model()
+    assert isinstance(run.untrained(), torch.nn.Module)
 
 
 @pytest.mark.parametrize("damage", [lambda b: b[:-10], lambda b: b"", lambda b: b"\xff" * 100])

@@ -107,6 +107,14 @@ def test_the_record_says_what_was_trained():
     assert not (run.folder / "checkpoint.pt").exists()
 
 
+def test_a_run_begins_with_the_weights_that_its_seed_draws():
+    run = train(replace(CONFIG, learning_rate=1e-12, seed=3))
+    last = run.model()
+    torch.manual_seed(3)
+    for trained, drawn in zip(last.parameters(), run.untrained().parameters(), strict=True):
+        torch.testing.assert_close(trained, drawn, rtol=0, atol=1e-9)
+
+
 def test_seeds_give_different_networks(monkeypatch, tmp_path):
     first, other = train(CONFIG), train(replace(CONFIG, seed=1))
     assert first.folder != other.folder and history(first) != history(other)

@@ -3,7 +3,6 @@
 import pandas as pd
 import torch
 
-from rrahelpers import models
 from rrahelpers.features import extract, layer_names
 from rrahelpers.probes import each_probe, probe_positions
 
@@ -23,7 +22,7 @@ def probe_table(run, samples, *, layers=None, sizes=(4,), pooling="average", C=1
     """
     if layers is None:
         with torch.device("meta"):  # the names need no weights
-            layers = layer_names(models.build(run.config.model, **run.record["build"]))
+            layers = layer_names(run.untrained())
 
     def stored(layer, compute=None):
         parameters = {"layer": layer, "samples": samples, "sizes": list(sizes), "pooling": pooling, "C": C}
