@@ -23,8 +23,9 @@ def truncate(model, at, num_classes=None):
     paths together, cut where they begin or after they end.
 
     Returns a new module with weights of its own; ``model`` is left as it was. Raises ``ValueError`` where ``at`` is no
-    ``Conv2d``, where it can't be reached, where something before it is called ``head`` too, and where training and evaluation differ before it in more than the modes of
-    modules (functional dropout), which the new network could not follow.
+    ``Conv2d``, where it can't be reached, where something before it is called ``head`` too, and where training and
+    evaluation differ before it in more than the modes of modules (functional dropout), which the new network could not
+    follow.
     """
     layers = dict(model.named_modules())
     if not isinstance(layers.get(at), nn.Conv2d):
