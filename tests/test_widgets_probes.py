@@ -100,7 +100,7 @@ def stored(side, saturations, accuracy):
         return tables[measure]
 
     return SimpleNamespace(config=RunConfig("vgg11", "cifar10", options=OPTIONS, image_size=side), accuracy=accuracy,
-                           record={"build": OPTIONS}, result=result)
+                           untrained=lambda: model, result=result)
 
 
 def test_the_border_layer_follows_the_size_and_the_tail_the_nearest_size_trained():
