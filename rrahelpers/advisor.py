@@ -47,10 +47,11 @@ def advise(model, input_size, saturations=None, probes=None, *, convention="publ
     result["type"] = result["type"].fillna(result["kind"])
     result = result.astype(dict.fromkeys([*seen[5:], "index", "params", "flops"], "Int64"))
     result = result.fillna({"params": 0, "flops": 0})
-    borders = {bound: border_layer(table, input_size, bound) for bound in ("max", "min")}
-    result["border"] = [", ".join(f"b_{bound}" for bound, border in borders.items() if border == layer)
-                        for layer in result["layer"]]
-    idle = beyond_border(table, input_size).reindex(table.index).astype("boolean").ffill().fillna(False)
+    beyond = {bound: beyond_border(table, input_size, bound) for bound in ("max", "min")}
+    borders = {bound: idle.idxmax() for bound, idle in beyond.items() if idle.any()}  # places of calls, not of layers
+    result["border"] = [", ".join(f"b_{bound}" for bound, place in borders.items() if place == index)
+                        for index in result["index"].fillna(-1)]
+    idle = beyond["min"].reindex(table.index).astype("boolean").ffill().fillna(False)
     result["productive"] = ~result["index"].map(idle).astype("boolean")
     saturation = _measured(saturations, "saturations", table).drop("input", errors="ignore")
     probe = _measured(probes, "probes", table)
@@ -81,7 +82,7 @@ def propose(model, input_size, saturations=None, *, convention="published"):
     the numbers are missing. Counts are made on the device "meta", without arithmetic.
     """
     table, shape = receptive_fields(model, input_size), image_shape(model, input_size)
-    model = copy.deepcopy(model).to("meta")
+    model = _on_meta(model)
     border, convolutions = border_layer(table, shape), table[table["conv"].notna()]
     productive, side = convolutions[~beyond_border(table, shape)], min(shape[1:])
     rows = [_row("as it is", "", "", lambda: model, shape, convention)]
@@ -93,7 +94,7 @@ def propose(model, input_size, saturations=None, *, convention="published"):
         if stem := _stem(table):
             rows.append(_row("drop the stem", f"no down-sampling in {', '.join(stem)}", reason,
                              lambda: without_downsampling(model, stem), shape, convention))
-        larger = int(convolutions[["r_border_in_h", "r_border_in_w"]].max(axis=None))
+        larger = int(convolutions[["r_border_in_h", "r_border_in_w"]].min(axis=1).max())
         rows.append(_row("enlarge the images", f"to {larger} pixels", reason, lambda: model,
                          (shape[0], larger, larger), convention))
     elif (smaller := int(convolutions["r_max"].max())) < side:
@@ -114,12 +115,22 @@ def propose(model, input_size, saturations=None, *, convention="published"):
 def _row(proposal, change, reason, build, shape, convention, remark=lambda changed: ""):
     row = {"proposal": proposal, "change": change, "reason": reason, "input_size": f"{shape[1]}x{shape[2]}"}
     try:
-        changed = build()
-        border = border_layer(receptive_fields(changed, shape), shape)
-        counts = complexity.count(changed, shape, convention)._asdict()
+        with torch.device("meta"):  # where forward makes tensors
+            changed = build()
+            border = border_layer(receptive_fields(changed, shape), shape)
+            counts = complexity.count(changed, shape, convention)._asdict()
         return row | counts | {"reason": reason + remark(changed), "border": border}
     except (ValueError, NotImplementedError) as error:
         return row | {"reason": f"can't be done: {error}", "params": None, "flops": None, "border": None}
+
+
+def _on_meta(model):
+    model = copy.deepcopy(model).to("meta")
+    for module in model.modules():
+        for name, value in vars(module).items():
+            if isinstance(value, torch.Tensor):  # neither parameter nor buffer
+                setattr(module, name, value.to("meta"))
+    return model
 
 
 def _lost(productive, stump):
@@ -129,16 +140,20 @@ def _lost(productive, stump):
 
 
 def _width_row(model, shape, factor, average, convention):
-    """Layers cost the square of the factor; the factor itself where one side is fixed or channels are apart."""
-    table = complexity.per_layer(model, shape, convention)
-    layers = dict(model.named_modules())
-    weighted = [name for name in table["layer"] if getattr(layers[name], "weight", torch.zeros(0)).ndim > 1]
-    both = [name in weighted[1:-1] and layers[name].weight.shape[1] > 1 for name in table["layer"]]
-    costs = table[["params", "flops"]].mul([factor**2 if square else factor for square in both], axis=0).sum().round()
+    """Matrices cost the square of the factor; the factor itself where one side is fixed or channels are apart."""
+    with torch.device("meta"):
+        table = complexity.per_layer(model, shape, convention)
+    matrices = {name: [p for p in layer.parameters(recurse=False) if p.ndim > 1 and min(p.shape[:2]) > 1]
+                for name, layer in model.named_modules()}
+    weighted = [name for name in table["layer"][table["output_shape"].notna()] if matrices[name]]
+    grown = {name: found for name, found in matrices.items() if name not in (*weighted[:1], *weighted[-1:])}
+    squared = {id(p) for found in grown.values() for p in found}
+    flops = table["flops"] * [factor**2 if grown.get(name) else factor for name in table["layer"]]
+    params = sum(p.numel() * (factor**2 if id(p) in squared else factor) for p in model.parameters())
     low, high = BEST_SATURATION
     return {"proposal": "scale the width", "change": f"by {factor:.2g}", "border": None,
             "reason": f"average saturation {average:.0%}, best were {low:.0%} to {high:.0%}",
-            "input_size": f"{shape[1]}x{shape[2]}", **costs.astype(int)}
+            "input_size": f"{shape[1]}x{shape[2]}", "params": round(params), "flops": round(flops.sum())}
 
 
 def _stem(table):

@@ -1,6 +1,9 @@
 """Networks changed as the advice says: cut off before a layer, or without early down-sampling (dissertation, 11.4)."""
 
 import copy
+import inspect
+import re
+from operator import attrgetter
 
 from torch import fx, nn
 
@@ -15,7 +18,8 @@ def truncate(model, at, num_classes=None):
     Parameters
     ----------
     model: anything that torch.fx can trace up to ``at``. Submodules that it can't, because their course depends on
-        shapes or values, stay as they are.
+        shapes or values, stay as they are. Of arguments beside the images it takes the defaults, and a test on
+        their type takes what a tensor doesn't; ``x += y`` is read as ``x = x + y``.
     at: name of a ``Conv2d``, such as :func:`rrahelpers.receptive_field.border_layer` gives.
     num_classes: default that of the network's last linear layer or convolution.
 
@@ -23,21 +27,21 @@ def truncate(model, at, num_classes=None):
     paths together, cut where they begin or after they end.
 
     Returns a new module with weights of its own; ``model`` is left as it was. Raises ``ValueError`` where ``at`` is no
-    ``Conv2d``, where it can't be reached, where something before it is called ``head`` too, and where training and
-    evaluation differ before it in more than the modes of modules (functional dropout), which the new network could not
-    follow.
+    ``Conv2d``, where it can't be reached or is called several times, where something before it is called ``head`` too or
+    needs more than the images, and where training and evaluation differ before it in more than the modes of modules
+    (functional dropout), which the new network could not follow.
     """
     layers = dict(model.named_modules())
     if not isinstance(layers.get(at), nn.Conv2d):
         known = ", ".join(name for name, layer in layers.items() if isinstance(layer, nn.Conv2d))
         raise ValueError(f"expected the name of a Conv2d, got {at!r}; there are: {known}")
-    root = copy.deepcopy(model)
-    training, evaluation = (_trace(root.train(mode)) for mode in (True, False))
+    root = copy.deepcopy(model).eval()
+    training, evaluation = _trace(copy.deepcopy(model).train()), _trace(root)
     head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(),
                          nn.Linear(layers[at].in_channels, num_classes or _classes(root, evaluation)))
     root.add_module("head", head.to(layers[at].weight))
     for graph in (training, evaluation):
-        _cut(graph, at)
+        _cut(graph, at, layers)
     if _course(training) != _course(evaluation):
         raise ValueError(f"{type(model).__name__} takes another course before {at!r} in training than in evaluation; a "
                          "truncated network could take only one. Put what differs (functional dropout?) into modules")
@@ -61,9 +65,8 @@ def without_downsampling(model, layers):
         layer = model.get_submodule(name)
         if isinstance(layer, nn.Conv2d):
             kernel = tuple(min(3, side) for side in layer.kernel_size)
-            padding = tuple(dilation * (side - 1) // 2 for side, dilation in zip(kernel, layer.dilation))
-            fresh = nn.Conv2d(layer.in_channels, layer.out_channels, kernel, 1, padding, layer.dilation, layer.groups,
-                              layer.bias is not None, device=layer.weight.device, dtype=layer.weight.dtype)
+            fresh = nn.Conv2d(layer.in_channels, layer.out_channels, kernel, 1, "same", layer.dilation, layer.groups,
+                              layer.bias is not None, layer.padding_mode, layer.weight.device, layer.weight.dtype)
             if kernel == layer.kernel_size:
                 fresh.load_state_dict(layer.state_dict())
         elif isinstance(layer, (nn.MaxPool2d, nn.AvgPool2d)):
@@ -103,32 +106,52 @@ class _Tracer(fx.Tracer):
 
 
 def _trace(model):
+    others = list(inspect.signature(model.forward).parameters.values())[1:]
+    defaults = {other.name: other.default for other in others if other.default is not other.empty}
     whole = set()
     while True:
         tracer = _Tracer(whole)
         try:
-            return tracer.trace(model)
+            return tracer.trace(model, defaults or None)
         except Exception as error:
             if tracer.inside is None:
-                raise ValueError(f"torch.fx can't trace the forward of {type(model).__name__} itself: {error} "
-                                 "Move the part whose course depends on values or shapes into a submodule") from error
+                raise ValueError(f"torch.fx can't trace the forward of {type(model).__name__} itself: {error}; "
+                                 "move the part whose course depends on values or shapes into a submodule") from error
             whole.add(tracer.inside)
 
 
-def _cut(graph, at):
+def _cut(graph, at, layers):
     """End ``graph`` with the head on the input of ``at``, in place."""
-    node = next((node for node in graph.nodes if node.op == "call_module" and node.target == at), None)
-    if node is None:
+    calls = [node for node in graph.nodes if node.op == "call_module" and node.target == at]
+    if not calls:
         raise ValueError(f"can't cut before {at!r}: it isn't called, or lies in a module that torch.fx can't trace; "
                          "choose a convolution outside of it")
-    output = next(node for node in graph.nodes if node.op == "output")
+    if len(calls) > 1:
+        raise ValueError(f"can't cut before {at!r}: it is called {len(calls)} times; choose a convolution called once")
+    _read_what_was_written(graph, layers)
+    (seen,), (output,) = calls[0].all_input_nodes, [node for node in graph.nodes if node.op == "output"]
     with graph.inserting_before(output):
-        output.args = (graph.call_module("head", (node.args[0],)),)
+        output.args = (graph.call_module("head", (seen,)),)
     for node in reversed(graph.nodes):
         if not node.users and node.op not in ("placeholder", "output"):
             graph.erase_node(node)
+    if needed := [node.target for node in graph.nodes if node.op == "placeholder" and node.users][1:]:
+        raise ValueError(f"what comes before {at!r} needs more than the images: {', '.join(needed)}")
     if own := [node.target for node in graph.nodes if str(node.target).split(".")[0] == "head"][:-1]:
         raise ValueError(f"the new layers are called 'head', and so is what comes before {at!r}: {', '.join(own)}; rename that")
+
+
+def _read_what_was_written(graph, layers):
+    """Let all that follows an operation in place read its result, which else nothing might seem to need."""
+    places = {node: place for place, node in enumerate(graph.nodes)}
+    for node in graph.nodes:
+        if node.op == "call_module":
+            writes = getattr(layers[node.target], "inplace", False)
+        else:
+            name = node.target if node.op == "call_method" else getattr(node.target, "__name__", "")
+            writes = node.kwargs.get("inplace") or re.search("[^_]_$", name)
+        if writes and node.all_input_nodes:
+            node.all_input_nodes[0].replace_all_uses_with(node, lambda user: places[user] > places[node])
 
 
 def _course(graph):
@@ -140,8 +163,12 @@ def _course(graph):
 
 def _classes(model, graph):
     for node in reversed(graph.nodes):
-        layer = model.get_submodule(node.target) if node.op == "call_module" else None
-        if isinstance(layer, (nn.Linear, nn.Conv2d)):
-            return layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels
+        module = model.get_submodule(node.target) if node.op == "call_module" else nn.Module()
+        for layer in reversed(list(module.modules())):
+            if isinstance(layer, (nn.Linear, nn.Conv2d)):
+                return layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels
+        weights = [attrgetter(node.target)(model)] if node.op == "get_attr" else list(module.parameters())
+        if any(weight.ndim > 1 for weight in weights):
+            break
     raise ValueError(f"no linear layer or convolution of {type(model).__name__} tells the number of classes; "
                      "give num_classes")

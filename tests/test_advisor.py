@@ -102,7 +102,19 @@ class DropsByCall(nn.Module):
         return self.inner(x) if x.shape[2] > 0 else x
 
 
+class Needs(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.weight = nn.Conv2d(3, 3, 3), nn.Conv2d(3, 3, 3), nn.Parameter(torch.zeros(5, 3))
+
+    def forward(self, x, scale, mask=None):
+        x = self.a(x * scale) if mask is None else self.a(x * mask)
+        return F.linear(self.b(input=x).mean((2, 3)), self.weight)
+
+
 @pytest.mark.parametrize("model, at, message", [
+    (Needs(), "b", "no linear layer or convolution of Needs tells the number of classes; give num_classes"),
+    (nn.Sequential(*[nn.Conv2d(3, 3, 3)] * 3), "0", "can't cut before '0': it is called 3 times"),
     (nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), "1", "expected the name of a Conv2d, got '1'; there are: 0"),
     (nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), "2", "expected the name of a Conv2d, got '2'"),
     (nn.Sequential(DropsByCall(), nn.Conv2d(3, 2, 1)), "0.inner.0", "can't cut before '0.inner.0'.*outside of it"),
@@ -112,6 +124,69 @@ class DropsByCall(nn.Module):
 def test_what_cannot_be_cut_is_named(model, at, message):
     with pytest.raises(ValueError, match=message):
         truncate(model, at)
+
+
+def test_a_cut_says_what_it_needs_beside_the_images():
+    with pytest.raises(ValueError, match="what comes before 'b' needs more than the images: scale"):
+        truncate(Needs(), "b", num_classes=2)
+
+
+@pytest.mark.parametrize("write", [lambda self, x, y: x.add_(y), lambda self, x, y: F.relu_(x),
+                                   lambda self, x, y: F.hardtanh(x, inplace=True), lambda self, x, y: self.relu(x)])
+def test_what_is_written_in_place_stays_before_a_cut(write):
+    class Network(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.c = (nn.Conv2d(3, 3, 3, padding=1) for _ in "abc")
+            self.relu, self.fc = nn.ReLU(inplace=True), nn.Linear(3, 2)
+
+        def forward(self, x, mask=None):
+            x = (x - torch.tensor([0.5, 0.4, 0.3]).view(1, 3, 1, 1)) / 0.2
+            x = self.a(x)
+            beside = self.b(x)
+            if mask is not None:
+                x = x * mask
+            write(self, x, beside)  # nothing takes the result
+            self.relu(beside)
+            return self.fc((self.c(x) + beside).mean((2, 3)))
+
+    model, images, seen = Network(), torch.randn(2, 3, 8, 8), {}
+    model.c.register_forward_pre_hook(lambda module, args: seen.update(input=args[0].clone()))
+    model(images)
+    stump = truncate(model, "c")
+    torch.testing.assert_close(stump(images), stump.head[2](seen["input"].mean((2, 3))))
+    assert stump.head[2].out_features == 2
+    assert propose(model, 2).set_index("proposal").params["as it is"] == 3 * 84 + 8  # the constant is no parameter
+
+
+def test_the_classes_are_those_of_a_head_that_stays_whole():
+    class Head(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Linear(6, 5)
+
+        def forward(self, x):
+            return self.fc(x.mean((2, 3)) if x.dim() == 4 else x)
+
+    assert truncate(nn.Sequential(nn.Conv2d(1, 4, 3), nn.Conv2d(4, 6, 3), Head()), "1").head[2].out_features == 5
+
+
+def test_advice_on_a_layer_that_is_called_again_and_again_is_for_its_calls():
+    class Network(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.again, self.fc = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1), nn.Linear(4, 2)
+
+        def forward(self, x):
+            x = self.a(x)
+            for _ in range(10):
+                x = self.again(x)
+            return self.fc(x.mean((2, 3)))
+
+    table = advise(Network(), 11)
+    assert table.border.tolist() == [""] * 6 + ["b_max, b_min"] + [""] * 5
+    assert table.productive.tolist() == [True] * 6 + [False] * 6
+    assert "is called 10 times" in propose(Network(), 11).set_index("proposal").reason["truncate"]
 
 
 def test_dropping_the_stem_gives_the_cifar_network(resnet18):
@@ -132,6 +207,8 @@ def test_weights_stay_where_only_the_stride_changes():
     assert torch.equal(copy[0].weight, model[0].weight) and copy[0].weight is not model[0].weight
     assert not copy[0].training
     assert copy(torch.zeros(1, 3, 8, 8)).shape == (1, 4, 8, 8)
+    even = without_downsampling(nn.Sequential(nn.Conv2d(3, 4, 2, 2, padding_mode="reflect")), ["0"])
+    assert even(torch.zeros(1, 3, 8, 8)).shape == (1, 4, 8, 8) and even[0].padding_mode == "reflect"
 
 
 def test_images_are_enlarged_until_the_last_convolution_is_productive(resnet18):
@@ -157,6 +234,34 @@ def test_the_width_is_scaled_towards_a_quarter(average, factor):
         row, true = rows.loc["scale the width"], complexity.count(meta("vgg16", width=factor), (3, 224, 224))
         assert row.change == f"by {factor:g}"
         assert (row.flops, row.params) == pytest.approx(true, rel=0.02)  # whole channels
+
+
+def test_the_width_of_a_transformer_is_scaled_with_its_attention():
+    small, wide = (torchvision.models.VisionTransformer(32, 8, 2, 4, hidden, 2 * hidden, num_classes=10) for hidden in (64, 128))
+    row = propose(small, 32, {"conv_proj": 0.5}).set_index("proposal").loc["scale the width"]
+    assert (row.flops, row.params) == pytest.approx(complexity.count(wide, (3, 32, 32)), rel=1e-3)
+
+
+def test_layers_that_are_not_called_are_not_the_last():
+    class WithAuxiliary(nn.Sequential):
+        def forward(self, x):
+            for layer in list(self)[:-1]:
+                x = layer(x)
+            return x
+
+    layers = [nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4)]
+    plain = propose(nn.Sequential(*layers), 8, {"0": 0.5}).set_index("proposal")
+    with pytest.warns(UserWarning, match="not called as modules"):
+        more = propose(WithAuxiliary(*layers, nn.Linear(8, 4)), 8, {"0": 0.5}).set_index("proposal")
+    assert more.flops["scale the width"] == plain.flops["scale the width"]
+
+
+def test_images_are_enlarged_for_the_smaller_side_of_a_receptive_field():
+    wide = [nn.Conv2d(3, 3, (1, 33), padding=(0, 16)) for _ in range(3)]
+    model = nn.Sequential(*wide, *(nn.Conv2d(3, 3, 3, padding=1) for _ in range(9)), nn.AdaptiveAvgPool2d(1))
+    assert propose(model, 11).set_index("proposal").input_size["enlarge the images"] == "17x17"
+    table = receptive_fields(model, 17)
+    assert [border_layer(table, side) for side in (16, 17)] == ["11", None]
 
 
 def test_a_proposal_that_cannot_be_made_says_why():

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from rrahelpers import models
+from rrahelpers.attention import SqueezeExcitation
 from rrahelpers._torchvision import torchvision
 from rrahelpers.receptive_field import beyond_border, border_layer, receptive_fields
 
@@ -248,6 +249,28 @@ def test_a_gate_is_a_factor_not_a_layer_with_a_sigmoid():
     assert set(table.path) == {"main"} and table.r_max.tolist() == [5, 5, 6, 14, 14]
 
 
+@pytest.mark.parametrize("activation", [nn.ReLU, nn.ReLU6, nn.Sigmoid, nn.Hardtanh])
+def test_attention_behind_a_bounded_activation_stays_a_gate(activation):
+    squeeze = nn.Sequential(nn.Conv2d(2, 2, 3), activation(), SqueezeExcitation(2), nn.Conv2d(2, 2, 3))
+    table = receptive_fields(squeeze, 32).set_index("layer")
+    assert table.loc["3", ["r_min", "r_max", "r_min_in", "r_max_in"]].tolist() == [5, 5, 3, 3]
+    assert table.path["2.gate.1"] == "gate"
+
+
+def test_of_two_gates_side_by_side_both_count_and_a_matrix_with_itself_too():
+    class Network(nn.Module):
+        def __init__(self, join):
+            super().__init__()
+            self.a, self.b, self.join = nn.Conv2d(1, 2, 3, padding=1), nn.Conv2d(1, 2, 5, padding=2), join
+
+        def forward(self, x):
+            return self.join(torch.sigmoid(self.a(x)), torch.sigmoid(self.b(x)))
+
+    assert set(receptive_fields(Network(torch.mul), 8).path) == {"main"}
+    bilinear = Network(lambda a, b: a.flatten(2) @ a.flatten(2).transpose(1, 2))
+    assert receptive_fields(bilinear, 8).set_index("layer").path.to_dict() == {"a": "main", "b": "gate"}
+
+
 # border layers -------------------------------------------------------------------------------------------------------
 
 def borders(model, size=32):
@@ -333,6 +356,12 @@ def test_what_is_behind_a_layer_is_what_sees_it_in_whichever_order_branches_are_
         assert border_layer(table, size) == next((layer for layer in table.layer if layer in idle), None)
 
 
+def test_a_convolution_behind_global_pooling_is_a_linear_layer():
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Conv2d(2, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Conv2d(2, 5, 1))
+    table = receptive_fields(model, 32)
+    assert table.conv.dropna().to_dict() == {0: 1, 1: 2} and border_layer(table, 32) is None
+
+
 def test_both_sides_have_to_be_larger_and_the_side_itself_is_not():
     model = nn.Sequential(*(nn.Conv2d(1, 1, 3, padding=1) for _ in range(4)))  # inputs of 1, 3, 5, 7 pixels
     table = receptive_fields(model, 8)
@@ -385,6 +414,35 @@ class Odd(nn.Module):
 ])
 def test_what_cannot_be_followed_is_refused_by_name(forward, message):
     with pytest.raises(NotImplementedError, match=message):
+        receptive_fields(Odd(forward), 8)
+
+
+@pytest.mark.parametrize("write", [
+    lambda o, x: o.copy_(x), lambda o, x: [o[b].copy_(x[b]) for b in range(len(x))], lambda o, x: o.view(o.shape)[...].add_(x),
+])
+def test_what_was_written_through_a_view_is_seen(write):
+    class Network(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.fc = nn.Conv2d(3, 3, 3, padding=1), nn.Conv2d(3, 3, 3, padding=1), nn.Linear(3, 2)
+
+        def forward(self, x):
+            x = self.a(x)
+            written = torch.zeros_like(x)
+            write(written, x)
+            return self.fc((x + self.b(written)).mean((2, 3)))
+
+    table = receptive_fields(Network(), 8).set_index("layer")
+    assert table.r_max.to_dict() == {"a": 3, "b": 5, "fc": 12} and table.r_min["fc"] == 10
+
+
+def test_writing_into_a_rearranged_tensor_is_refused():
+    def forward(x):
+        y = torch.zeros_like(x)
+        y.transpose(2, 3).copy_(x)
+        return y + x
+
+    with pytest.raises(NotImplementedError, match="writes into a rearranged tensor"):
         receptive_fields(Odd(forward), 8)
 
 

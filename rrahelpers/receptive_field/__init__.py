@@ -5,8 +5,9 @@ Richter's dissertation: sections 4.4 (equation 9), 9.3 (b_max), 10.1 (attention)
 A path's receptive field grows by ``(k - 1) * dilation * jump`` pixels at a kernel of ``k``, where the jump is the
 distance in pixels between neighbouring places, the product of the strides before. Height and width are followed
 apart, and so are paths with different jumps. Where the growth depends on the place (adaptive pooling with windows of
-different sizes, up-sampling), r_min takes the least and r_max the most. What several paths see *together* is larger
-than the largest of them where they are not concentric (an even kernel beside an odd one).
+different sizes, up-sampling), r_min takes the least and r_max the most of each layer; behind several of them no place
+need see so much or so little. What several paths see *together* is larger than the largest of them where they are not
+concentric (an even kernel beside an odd one).
 """
 
 from functools import reduce
@@ -41,7 +42,8 @@ def receptive_fields(model, input_size, *, gates=False, layers=None):
     Returns one row for each call of a layer, in the order of the calls:
 
     - ``layer``, ``index`` (from 0), ``type`` (its class); ``conv``: its number among the convolutions of the main
-      path, from 1, as the dissertation counts layers; missing for others.
+      path, from 1, as the dissertation counts layers; missing for others, and where all places see the same:
+      behind global pooling a convolution is a linear layer.
     - ``path``: "main"; "shortcut" for a summand's branch without a window larger than its stride (projections),
       beside one with such a window; "gate" where nothing goes on to the output but as a factor, or nothing at all.
     - ``kernel``, ``stride``, ``dilation`` (height x width, as text); ``sides`` of the output map; ``jump``: pixels
@@ -68,7 +70,7 @@ def receptive_fields(model, input_size, *, gates=False, layers=None):
     paths = ["gate" if call.output not in going_on else "shortcut" if call.output in aside else "main"
              for call in graph.calls]
     convolutions = [call for call, path in zip(graph.calls, paths)
-                    if path == "main" and any("convolution" in name for name, *_ in call.windows)]
+                    if path == "main" and any("convolution" in name for name, *_ in call.windows) and _jump(call, found)]
     numbers, behind = _behind(convolutions, ancestry(graph.nodes, gates))
     rows = []
     for call, path in zip(graph.calls, paths):
@@ -147,8 +149,11 @@ def _sizes(call, found, later):
                   min(r.border for one in (call, *later) for node in one.inputs for r in found[node][axis].values()))
         sizes |= {f"{size}_{letter}": value for size, value in zip(SIZES, values)}
     both = {size: (max if "max" in size else min)(sizes[f"{size}_h"], sizes[f"{size}_w"]) for size in SIZES}
-    jump = max(float(grid * ratio) for axis in (0, 1) for grid, ratio in found[call.output][axis])
-    return {"jump": jump, **both, **sizes}
+    return {"jump": _jump(call, found), **both, **sizes}
+
+
+def _jump(call, found):
+    return max(float(grid * ratio) for axis in (0, 1) for grid, ratio in found[call.output][axis])
 
 
 def _geometry(call):

@@ -42,9 +42,12 @@ class Result(NamedTuple):
 
 
 class Call:
-    """An operation: ``args`` by name (what depends on the image as :class:`Traced`), the ``shapes`` of its outputs."""
+    """An operation: ``args`` by name (what depends on the image as :class:`Traced`), the ``shapes`` of its outputs.
 
-    def __init__(self, args, shapes):
-        self.args, self.shapes, self.shape = args, shapes, shapes[0]
+    ``descends(later, earlier)`` tells whether one node sees another.
+    """
+
+    def __init__(self, args, shapes, descends):
+        self.args, self.shapes, self.shape, self.descends = args, shapes, shapes[0], descends
         self.traced = [value for value in tree_leaves(list(args.values())) if isinstance(value, Traced)]
         self.x = self.traced[0]

@@ -30,9 +30,7 @@ def clamp(call):
 
 
 def product(call):
-    result, gates = elementwise(call), [t.gate for t in call.traced]
-    if all(gates):
-        return result
+    result, gates = elementwise(call), _gates(call, call.traced)
     return result._replace(edges=[edge._replace(gate=gate) for edge, gate in zip(result.edges, gates)])
 
 
@@ -69,8 +67,9 @@ def matmul(first, second):
         both = [t for t in (a, b) if isinstance(t, Traced)]
         dims = (*broadcast([t.dims[:-2] for t in both], call.shape[:-2]),
                 a.dims[-2] if a in both else plain(call.shape[-2]), b.dims[-1] if b in both else plain(call.shape[-1]))
-        edges = [_mixed(t, dims, [place])._replace(gate=len(both) == 2 and t.gate)
-                 for t, place in ((a, -1), (b, -2)) if t in both]
+        places = [place for t, place in ((a, -1), (b, -2)) if t in both]
+        edges = [_mixed(t, dims, [place])._replace(gate=gate)
+                 for t, place, gate in zip(both, places, _gates(call, both))]
         return Result(dims, edges + [_spread(t, dims) for t in call.traced if t not in both])  # a bias
     return rule
 
@@ -158,6 +157,14 @@ def join(call):
                       [*call.shape[:place], 1, *call.shape[place + 1:]])
     dims = (*aside[:place], middle, *aside[place + 1:])
     return Result(dims, [_spread(t, dims) for t in call.traced])
+
+
+def _gates(call, factors):
+    """Which factors only weigh the others. Where all lie between bounds, as behind a ReLU6, those made from the first."""
+    if all(t.gate for t in factors):
+        first = min(t.node for t in factors)
+        return [call.descends(t.node, first) for t in factors]
+    return [t.gate for t in factors]
 
 
 def _spread(t, dims):

@@ -17,7 +17,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from rrahelpers.features import evaluation_mode
 from rrahelpers.receptive_field.edges import Call, Step, Traced
-from rrahelpers.receptive_field.layout import UnknownLayout, along, atoms, plain
+from rrahelpers.receptive_field.layout import UnknownLayout, along, atoms, plain, regroup
 from rrahelpers.receptive_field.rules import rule_of
 
 VALUELESS = ("empty", "zeros", "ones", "full", "rand", "new_", "bernoulli")  # beginnings of names: take shapes alone
@@ -132,7 +132,7 @@ class _Trace(TorchDispatchMode):
         if rule is None:
             raise self._unknown(func, "has no rule")
         try:
-            results = rule(Call(known, [t.shape for t in outputs if isinstance(t, torch.Tensor)]))
+            results = rule(Call(known, [t.shape for t in outputs if isinstance(t, torch.Tensor)], self._descends))
         except UnknownLayout as error:
             raise self._unknown(func, str(error)) from error
         for tensor, result in zip(outputs, results if isinstance(results, list) else [results]):
@@ -156,7 +156,19 @@ class _Trace(TorchDispatchMode):
                 raise self._unknown(func, "writes into a part of a tensor")
             if base in self.traced:
                 self.traced[base] = Traced(traced.node, self.traced[base].dims, traced.gate)
+            elif _extent(base) == _extent(tensor):
+                self.traced[base] = Traced(traced.node, regroup(traced.dims, base.shape), traced.gate)
+            else:
+                raise self._unknown(func, "writes into a rearranged tensor")
         self.traced[tensor] = traced
+
+    def _descends(self, later, earlier):
+        waiting, seen = [later], {later}
+        while waiting:
+            parents = {edge.parent for edge in self.nodes[waiting.pop()].edges} - seen
+            waiting += parents
+            seen |= parents
+        return later != earlier and earlier in seen
 
     def _note(self, func, result, node, tensor):
         """A window belongs to the innermost layer; in a module that has others inside, it is a functional call."""
@@ -181,6 +193,11 @@ class _Trace(TorchDispatchMode):
             "linear, attention, elementwise, reshapes), put Identity in its place for this analysis, or add a rule to "
             "rrahelpers.receptive_field.rules.RULES"
         )
+
+
+def _extent(tensor):
+    """Sizes and strides, but for dimensions of one place."""
+    return [pair for pair in zip(tensor.shape, tensor.stride()) if pair[0] > 1]
 
 
 def _settled(result):
