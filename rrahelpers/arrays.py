@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 BLOCK = 2**22  # distances held at a time: 32 MiB
+EXACT = (torch.float64, torch.int32, torch.int64, torch.uint32, torch.uint64)  # more digits than float32
 
 
 def as_tensor(x):
@@ -24,6 +25,19 @@ def as_tensor(x):
     return x.detach()
 
 
+def as_values(y, expected):
+    """``y``, a list, array, tensor or pandas Series, as a tensor; ``TypeError`` that begins with ``expected`` for others."""
+    try:
+        return torch.as_tensor(y.to_numpy(copy=True) if hasattr(y, "to_numpy") else y).detach()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"{expected}, got {y!r:.60}") from error
+
+
+def work_dtype(dtype):
+    """float32, or float64 where float32 would lose digits."""
+    return torch.float64 if dtype in EXACT else torch.float32
+
+
 def as_features(x):
     """``x`` [N, D], or [N, ...] which is flattened, as a float32 or float64 tensor [N, D] on its device.
 
@@ -34,7 +48,7 @@ def as_features(x):
     if x.ndim < 2 or x.numel() == 0:
         raise ValueError(f"expected features [N, D] of at least one sample and one feature, got shape {tuple(x.shape)}")
     x = x.flatten(1)
-    x = x.to(torch.float64 if x.dtype in (torch.float64, torch.int32, torch.int64) else torch.float32)
+    x = x.to(work_dtype(x.dtype))
     if not torch.stack(x.aminmax()).isfinite().all():
         raise ValueError(f"expected finite features, got {int((~x.isfinite()).sum())} NaN or infinite values of {x.numel()}")
     return x
@@ -42,7 +56,7 @@ def as_features(x):
 
 def as_targets(y, n):
     """Real-valued targets [N] or [N, Q] of ``n`` samples as float64 [n, Q]; ``TypeError``, ``ValueError`` as above."""
-    y = torch.as_tensor(y).detach()
+    y = as_values(y, "targets of a regression must be real numbers")
     if not y.is_floating_point():
         raise TypeError(f"targets of a regression must be real numbers (floating point), got {y.dtype}")
     if y.ndim not in (1, 2) or len(y) != n or y.numel() == 0:

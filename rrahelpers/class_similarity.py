@@ -8,9 +8,9 @@ import warnings
 from dataclasses import dataclass
 
 import pandas as pd
-import torch
 from tqdm.auto import tqdm
 
+from rrahelpers.arrays import as_values
 from rrahelpers.features import MEMORY, analysed_layers, check_images, each_layer, extract
 from rrahelpers.neighbors import SCALES, KNNGraph, pyramid_graphs
 
@@ -41,10 +41,7 @@ def class_similarity(graph, labels):
 
 def check_labels(labels, n):
     """``labels`` as an int64 tensor of length ``n``, or a clear error."""
-    try:
-        labels = torch.as_tensor(labels)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise TypeError(f"labels must be integers, got {labels!r:.60}") from error
+    labels = as_values(labels, "labels must be integers")
     if labels.is_floating_point() or labels.is_complex():
         raise TypeError(f"labels must be integers, got {labels.dtype}")
     if labels.shape != (n,):
@@ -107,6 +104,7 @@ def _windows(features, scales):
     chosen = SCALES if scales is None else tuple(dict.fromkeys(scales))
     if bad := [scale for scale in chosen if scale != "global" and (isinstance(scale, (bool, str)) or scale < 1 or scale % 1)]:
         raise ValueError(f"expected scales that are whole numbers from 1 on, or 'global', got {bad}")
+    chosen = [scale if scale == "global" else int(scale) for scale in chosen]
     if not chosen:
         raise ValueError("expected at least one scale, got none")
     found, unfit = {}, []

@@ -134,7 +134,7 @@ def visit(model, images, layers, take, *, batch_size=100):
 
 
 def each_layer(model, images, layers, *, memory=MEMORY, batch_size=100):
-    """Yield (layer, features) one after the other, with as few forward passes as ``memory`` bytes of features allow.
+    """Yield (layer, features) for each of ``layers``, once, with as few forward passes as ``memory`` bytes of features allow.
 
     At least one layer is held at a time, so the bound is passed where a single layer exceeds it. A caller that
     drops the features before asking for the next keeps no more than one pass' layers in memory.
@@ -143,7 +143,7 @@ def each_layer(model, images, layers, *, memory=MEMORY, batch_size=100):
     sample = extract(model, images[:1], layers)
     sizes = {name: t.numel() * t.element_size() * len(images) for name, t in sample.items()}
     sizes["input"] = 0  # already there
-    remaining = list(layers)
+    remaining = list(dict.fromkeys(layers))
     while remaining:
         group = [remaining.pop(0)]
         while remaining and sum(sizes[name] for name in (*group, remaining[0])) <= memory:
@@ -161,7 +161,8 @@ def features_last(module):
 def _forward(model, batch):
     parameter = next((p for p in model.parameters() if p.is_floating_point()), batch)
     with evaluation_mode(model), torch.no_grad():
-        model(batch.to(parameter.device, parameter.dtype if batch.is_floating_point() else None))
+        dtype = parameter.dtype if batch.is_floating_point() else None
+        model(batch.to(parameter.device, dtype, copy=True))  # a network may work in place on what it is given
 
 
 @contextlib.contextmanager

@@ -1,11 +1,12 @@
 """Layers' feature maps pooled to a few places as they are computed, so that a whole data set's fit into memory."""
 
 import math
+from numbers import Integral
 
 import torch
 import torch.nn.functional as F
 
-from rrahelpers.features import extract, visit
+from rrahelpers.features import check_images, extract, visit
 
 POOLING = ("average", "nearest")
 
@@ -18,7 +19,7 @@ def pool(features, size, pooling="average"):
     """
     if pooling not in POOLING:
         raise ValueError(f"unknown pooling {pooling!r}; expected one of {POOLING}")
-    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+    if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
         raise ValueError(f"expected a size that is a whole number from 1 on, got {size!r}")
     if features.ndim != 4:
         return features
@@ -35,6 +36,7 @@ def each_pooled_layer(model, image_sets, layers, sizes, pooling="average", *, me
     as ``memory`` allows, bytes of pooled features held at a time; at least one layer's are. Other parameters as for
     :func:`pool` and :func:`rrahelpers.features.extract`; raises as they do.
     """
+    image_sets = [check_images(images) for images in image_sets]
     layers, images = list(dict.fromkeys(layers)), sum(map(len, image_sets))
     alike, needed = {}, {}
     for layer, features in extract(model, image_sets[0][:1], layers).items():

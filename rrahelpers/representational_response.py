@@ -42,7 +42,7 @@ def representational_response(graphs, labels, *, features=None):
     Parameters
     ----------
     graphs: :class:`rrahelpers.class_similarity.LayerGraph`, as ``scale_graphs(model, images, k=10)`` yields them: two
-        layers or more, at one scale or several, k >= 2.
+        layers or more, at one scale or several, k >= 2. A scale that fits one layer alone has no flow.
     labels: integers [N].
     features: (layer, [M, ...]) of the same layers, as :func:`rrahelpers.features.each_layer` yields them, for linear
         CKA of the features as they are (scale "1"). M may be smaller than N: a layer needs 4 M² bytes.
@@ -53,8 +53,8 @@ def representational_response(graphs, labels, *, features=None):
     scales = {}
     for graph in graphs:
         scales.setdefault(str(graph.scale), []).append(graph)
-    if not scales:
-        raise ValueError("expected the graphs of at least two layers, got none")
+    if max(map(len, scales.values()), default=0) < 2:
+        raise ValueError(f"expected the graphs of at least two layers at one scale, got {sum(map(len, scales.values()))} in all")
     layers = [row for chain in scales.values() for item in chain for row in _layer_rows(item, labels)]
     pairs, flow = [], []
     for scale, chain in scales.items():
@@ -62,7 +62,8 @@ def representational_response(graphs, labels, *, features=None):
         places, own = [item.index for item in chain], [item.graph for item in chain]
         for measure, table in (("NNTS", nnts_matrix(own)), ("NNTP", nntp(own))):
             pairs.append(_placed(table, places, scale, measure=measure))
-        flow.append(_placed(births_and_deaths(own, labels), places, scale))
+        if len(chain) > 1:
+            flow.append(_placed(births_and_deaths(own, labels), places, scale))
     if features is not None:
         pairs.append(_cka(features, next(iter(scales.values()))))
     return Response(pd.DataFrame(layers), pd.concat(pairs, ignore_index=True)[["scale", "i", "j", "measure", "value"]],

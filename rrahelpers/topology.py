@@ -56,11 +56,10 @@ def nnts_matrix(graphs, others=None):
     and ``ValueError`` without graphs.
     """
     graphs = _graphs(graphs)
-    if others is not None:
-        return pd.DataFrame([(i, j, nnts(a, b)) for i, a in enumerate(graphs) for j, b in enumerate(_graphs(others))],
-                            columns=["i", "j", "value"])
-    upper = {(i, j): nnts(graphs[i], graphs[j]) for i in range(len(graphs)) for j in range(i, len(graphs))}
-    return pd.DataFrame([(i, j, upper[min(i, j), max(i, j)]) for i in range(len(graphs)) for j in range(len(graphs))],
+    if others is None:
+        return _symmetric(graphs, nnts)
+    others = _graphs(others)
+    return pd.DataFrame([(i, j, nnts(a, b)) for i, a in enumerate(graphs) for j, b in enumerate(others)],
                         columns=["i", "j", "value"])
 
 
@@ -117,10 +116,12 @@ def cohorts(persistence):
 
     ``persistence``: the table of :func:`nntp`. Returns a tidy table with a row for each born <= layer: born, layer,
     share (of the N k edges of ``layer``; they add up to 1). Edges in all layers from b to l, less those that were there
-    at b - 1 already, are the ones born at b: the shares are differences of NNTP.
+    in the layer before b already, are the ones born at b: the shares are differences of NNTP.
     """
     value = persistence.set_index(["i", "j"]).value
-    return pd.DataFrame([(b, l, value[b, l] - value.get((b - 1, l), 0.0)) for b, l in value.index],
+    layers = sorted({i for i, _ in value.index})  # their numbers may have gaps
+    before = dict(zip(layers[1:], layers))
+    return pd.DataFrame([(b, l, value[b, l] - (value[before[b], l] if b in before else 0.0)) for b, l in value.index],
                         columns=["born", "layer", "share"])
 
 
@@ -155,14 +156,19 @@ def linear_cka_matrix(features):
     grams = []
     for x in features:
         x = _centred(x).float()
-        gram = (x @ x.T).flatten()
-        grams.append(gram / gram.norm())
+        gram = x @ x.T
+        grams.append(gram / torch.linalg.vector_norm(gram, dtype=torch.float64).float())
         if len(gram) != len(grams[0]):
-            raise ValueError(f"expected features of the same samples, got {math.isqrt(len(grams[0]))} and {len(x)}")
+            raise ValueError(f"expected features of the same samples, got {len(grams[0])} and {len(gram)}")
     if not grams:
         raise ValueError("expected features of at least one layer, got none")
-    values = [[(a @ b).item() for b in grams] for a in grams]
-    return pd.DataFrame([(i, j, value) for i, row in enumerate(values) for j, value in enumerate(row)],
+    return _symmetric(grams, lambda a, b: sum((p * q).sum(dtype=torch.float64) for p, q in zip(a.split(256), b.split(256))).item())
+
+
+def _symmetric(items, measure):
+    """A tidy table with i, j, value of every pair; ``measure`` doesn't depend on the order of the two."""
+    upper = {(i, j): measure(items[i], items[j]) for i in range(len(items)) for j in range(i, len(items))}
+    return pd.DataFrame([(i, j, upper[min(i, j), max(i, j)]) for i in range(len(items)) for j in range(len(items))],
                         columns=["i", "j", "value"])
 
 

@@ -48,6 +48,23 @@ def test_in_place_layers_do_not_spoil_what_was_kept(network, images):
     assert (normalised < 0).any(), "the in-place ReLU behind the batch norm has changed the kept features"
 
 
+@pytest.mark.parametrize("as_array", [False, True])
+def test_a_network_that_works_in_place_on_its_input_leaves_the_images(images, as_array):
+    class Normalises(nn.Sequential):
+        def forward(self, x):
+            return super().forward(x.sub_(0.5).div_(0.25))
+
+    model, before = Normalises(nn.ReLU(inplace=True), nn.Conv2d(3, 2, 3)).eval(), images.clone()
+    expected = model[1](before.sub(0.5).div(0.25).relu())
+    found = dict(each_layer(model, images.numpy() if as_array else images, ["input", "1"]))
+    torch.testing.assert_close(found["1"], expected)
+    assert torch.equal(found["input"], before) and torch.equal(images, before)
+
+
+def test_a_layer_named_twice_comes_once(network, images):
+    assert [name for name, _ in each_layer(network, images, ["0", "4", "0"])] == ["0", "4"]
+
+
 def test_the_model_is_left_as_it_was(network, images):
     network.train()
     network[1].eval()

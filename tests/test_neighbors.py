@@ -152,6 +152,38 @@ def test_smallest_and_largest_k(k):
         check(knn_graph(x, k), x, k)
 
 
+@pytest.mark.parametrize("factor", [1e-150, 1e-30, 1e30])
+def test_any_unit_of_measurement_in_float64(factor):
+    x = normal(40, 5).double()
+    graph, scaled = knn_graph(x, 3), knn_graph(x * factor, 3)
+    assert torch.equal(graph.indices, scaled.indices)
+    torch.testing.assert_close(scaled.distances, (graph.distances * factor).float())
+
+
+def test_unsigned_integers_keep_their_digits():
+    x = np.array([[2**30 + 7], [2**30], [2**30 + 8]], np.uint32)
+    assert knn_graph(x, 1).indices[:, 0].tolist() == [2, 0, 0]
+
+
+SETTINGS = ("torch.backends.cuda.matmul.allow_tf32 = True", "torch.set_float32_matmul_precision('high')",
+            "torch.backends.fp32_precision = 'tf32'", "torch.backends.mkldnn.matmul.fp32_precision = 'bf16'", "")
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_any_precision_of_products_is_worked_with_and_kept(setting):
+    program = f"""
+import torch
+from rrahelpers.neighbors import bands
+{setting}
+backends = torch.backends.cuda.matmul, torch.backends.mkldnn.matmul
+before = [backend.fp32_precision for backend in backends]
+with bands.full_precision():
+    assert [backend.fp32_precision for backend in backends] == ["ieee"] * 2
+assert [backend.fp32_precision for backend in backends] == before
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
 def test_a_case_worked_by_hand():
     graph = knn_graph(torch.tensor([[0.0], [1.0], [3.0], [1.0]]), 2)
     assert graph.indices.tolist() == [[1, 3], [3, 0], [1, 3], [1, 0]]
@@ -310,6 +342,8 @@ def with_value(value):
     (torch.zeros(20, 3), 0, {}, ValueError, "1 <= k < 20 .* got k=0"),
     (torch.zeros(20, 3), 20, {}, ValueError, "1 <= k < 20 .* got k=20"),
     (torch.zeros(20, 3), 2.5, {}, TypeError, "whole number k, got 2.5"),
+    (torch.tensor([[3e38], [-3e38], [1e38]]), 1, {}, ValueError, r"at most 3.4e\+38 apart .*, got -3.0e\+38 to 3.0e\+38"),
+    (np.array([[1e308], [-1.5e308], [0]]), 1, {}, ValueError, r"at most 3.4e\+38 apart .*, got -1.5e\+308 to 1.0e\+308"),
     (torch.zeros(20), 3, {}, ValueError, r"\[N, D\].*got shape \(20,\)"),
     (torch.zeros(0, 3), 3, {}, ValueError, r"at least one sample.*\(0, 3\)"),
     (torch.zeros(20, 0), 3, {}, ValueError, r"one feature.*\(20, 0\)"),

@@ -73,11 +73,18 @@ def test_layers_keep_their_index_and_a_dead_layer_loses_nothing(network):
     assert dead["duplicates"] == 60 and dead["intrinsic dimension"] != dead["intrinsic dimension"]
 
 
+def test_a_scale_that_fits_one_layer_alone_has_no_flow(network):
+    _, _, labels, graphs = network
+    some = [g for g in graphs if g.scale == 1 or g.layer == "5"]
+    response = representational_response(some, labels)
+    assert set(response.flow.scale) == {"1"} and set(response.layers.scale) == set(response.pairs.scale) == {"1", "2", "global"}
+
+
 def test_bad_input(network):
     model, images, labels, graphs = network
-    with pytest.raises(ValueError, match="at least two layers, got none"):
+    with pytest.raises(ValueError, match="at least two layers at one scale, got 0 in all"):
         representational_response([], labels)
-    with pytest.raises(ValueError, match="at least 2 graphs, got 1"):
+    with pytest.raises(ValueError, match="at least two layers at one scale, got 1 in all"):
         representational_response(graphs[:1], labels)
     with pytest.raises(ValueError, match=r"60 samples.*\(59,\)"):
         representational_response(graphs, labels[:59])

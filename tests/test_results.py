@@ -2,6 +2,7 @@
 
 import pandas as pd
 import pytest
+from torch import nn
 
 from rrahelpers import data, grids, results
 from rrahelpers.class_similarity import scale_graphs
@@ -29,6 +30,21 @@ def test_the_response_of_a_run_is_that_of_its_network_and_stored(run, monkeypatc
     again = results.response(run, 40, 4, kernel_samples=20)
     for name in ("layers", "pairs", "flow", "scales"):
         pd.testing.assert_frame_equal(getattr(first, name), getattr(again, name))
+
+
+def test_layers_that_do_not_run_are_left_out_of_every_measure(run, monkeypatch):
+    class WithAuxiliary(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.auxiliary, self.fc = nn.Conv2d(1, 4, 3), nn.Linear(4, 10), nn.Linear(4, 10)
+
+        def forward(self, x):
+            return self.fc(self.conv(x[:, :1]).mean((2, 3)))
+
+    monkeypatch.setattr(type(run), "model", lambda self: WithAuxiliary())
+    with pytest.warns(UserWarning, match=r"left out, .* auxiliary \(0 times\)"):
+        found = results.response(run, 40, 4, kernel_samples=20)
+    assert set(found.layers.layer) == {"input", "conv", "fc"} and (found.pairs.measure == "CKA").sum() == 9
 
 
 def test_class_similarity_is_left_out_where_it_is_not_stored(run):

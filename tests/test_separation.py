@@ -1,6 +1,7 @@
 """Separation and smoothness indices against cases worked by hand, scikit-learn, and loops."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
@@ -117,6 +118,15 @@ def test_confidence_is_the_index_of_the_targets_kind():
     assert confidence(graph, x[:, :2]) == smoothness_index(graph, x[:, :2])
 
 
+def test_labels_and_orders_of_other_libraries():
+    x, labels = clusters()
+    graph, rows = knn_graph(x, 3), pd.Series(labels.tolist(), index=range(7, 7 + len(labels)))  # a part of a longer table
+    assert separation_index(graph, rows, np.int64(2)) == separation_index(graph, labels, 2)
+    assert confidence(graph, rows) == confidence(graph, labels)
+    assert separation_by_class(graph, rows).value.tolist() == separation_by_class(graph, labels).value.tolist()
+    assert smoothness_index(graph, rows.astype(float)) == smoothness_index(graph, labels.double())
+
+
 @pytest.mark.parametrize("call, error, message", [
     (lambda g, x: separation_index(g, torch.zeros(4, dtype=torch.int64)), ValueError, r"5 samples.*\(4,\)"),
     (lambda g, x: separation_index(g, torch.zeros(5)), TypeError, "integers, got torch.float32"),
@@ -131,6 +141,7 @@ def test_confidence_is_the_index_of_the_targets_kind():
     (lambda g, x: smoothness_index(g, torch.rand(5, 1, 1)), ValueError, r"\(5, 1, 1\)"),
     (lambda g, x: smoothness_index(g, torch.full((5,), torch.inf)), ValueError, "5 NaN or infinite"),
     (lambda g, x: confidence(g, torch.rand(4)), ValueError, r"\(4,\)"),
+    (lambda g, x: confidence(g, list("abcde")), TypeError, r"labels \(integers\) or targets \(real numbers\), got \['a'"),
 ])
 def test_bad_input(call, error, message):
     with pytest.raises(error, match=message):

@@ -82,6 +82,12 @@ def test_bounds_and_monotony():
     np.testing.assert_allclose(shares.groupby("layer").share.sum(), 1)
 
 
+def test_cohorts_of_layers_whose_numbers_have_gaps():
+    persistence = nntp(random_graphs(4))
+    spread = persistence.assign(i=3 * persistence.i + 2, j=3 * persistence.j + 2)
+    assert cohorts(spread).share.tolist() == cohorts(persistence).share.tolist()
+
+
 def test_the_order_of_neighbours_does_not_matter():
     a, b = random_graphs(2)
     assert nnts(a, KNNGraph(a.indices.flip(1), a.distances)) == 1
@@ -102,7 +108,7 @@ def test_random_graphs_agree_by_chance():
 
 def test_two_networks():
     first, second = random_graphs(2), random_graphs(3)
-    table = nnts_matrix(first, second)
+    table = nnts_matrix(first, iter(second))
     assert len(table) == 6
     assert table.set_index(["i", "j"]).value[1, 2] == nnts(first[1], second[2])
 
@@ -136,6 +142,13 @@ def test_linear_cka_narrow_and_wide(d, e):
     assert linear_cka(torch.tensor(x).float(), y) == pytest.approx(expected, rel=1e-4)
     matrix = linear_cka_matrix([x, torch.tensor(y).float(), 1e20 * x]).pivot(index="i", columns="j", values="value")
     np.testing.assert_allclose(matrix, [[1, expected, 1], [expected, 1, expected], [1, expected, 1]], rtol=1e-4)
+
+
+def test_linear_cka_of_many_samples_is_summed_in_double_precision():
+    x = torch.randn(3000, 16).relu()
+    y = (x @ torch.randn(16, 12)).relu()
+    expected = linear_cka(x.double(), y.double())
+    np.testing.assert_allclose(linear_cka_matrix([x, y]).value, [1, expected, expected, 1], rtol=1e-6)
 
 
 def test_linear_cka_of_a_case_worked_by_hand():

@@ -7,6 +7,8 @@ accelerator, where float64 may be 64 times slower, and for half precision; all b
 TF32 is allowed for products, the accelerator's blocks have its precision.)
 """
 
+from numbers import Integral
+
 import torch
 
 BLOCK = 2**18  # numbers of a block: the products' operands stay in the cache
@@ -22,12 +24,13 @@ class Covariance:
     """
 
     def __init__(self, dim):
-        if isinstance(dim, bool) or not isinstance(dim, int) or dim < 1:
+        if isinstance(dim, bool) or not isinstance(dim, Integral) or dim < 1:
             raise ValueError(f"expected a positive whole number of features, got {dim!r}")
         self.dim, self.observations = dim, 0
         self._kept = []  # blocks [n, dim] as they came, while there are no more observations than features
         self._shift = self._sum = self._products = None  # then: reference [dim], sums of x - reference and its squares
 
+    @torch.inference_mode(False)  # what is kept shall serve outside of it too
     @torch.no_grad()
     def update(self, x, axis=None):
         """Take in activations: every place along all axes but the features' is an observation.
@@ -51,6 +54,7 @@ class Covariance:
             for block in _blocks(x, axis % x.ndim) if x.numel() else ():
                 self._take(block)
 
+    @torch.inference_mode(False)
     @torch.no_grad()
     def merge(self, other):
         """Take in what another instance has seen, which stays as it is. Raises ``ValueError`` for another ``dim``."""

@@ -2,6 +2,7 @@
 
 import threading
 import warnings
+from numbers import Integral
 
 import pandas as pd
 
@@ -50,7 +51,7 @@ class SaturationTracker:
     def __init__(self, model, layers=None, *, delta=DELTA, extended=False, every=1, batches=None, side=None, csv=None,
                  writer=None, plot=False):
         for name, value in {"every": every, "batches": batches, "side": side}.items():
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, Integral) or value < 1):
                 raise ValueError(f"expected {name} to be a positive whole number, got {value!r}")
         if plot:
             import IPython.display  # noqa: F401
@@ -75,6 +76,7 @@ class SaturationTracker:
     def __enter__(self):
         if self._hooks is not None:
             raise RuntimeError("this tracker is at work already")
+        self._begin()  # an epoch that an error broke off is no part of the next
         self._hooks = attach(self.model, self.layers, self._record)
         self._hooks.callback(self.model.register_forward_pre_hook(self._count).remove)
         return self

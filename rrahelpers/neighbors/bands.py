@@ -130,16 +130,15 @@ def decompose(z, windows, details=True):
 @contextlib.contextmanager
 def full_precision():
     """float32 products in float32 and bfloat16 products summed in float32, whatever the user's settings."""
-    before, matmul = torch.get_float32_matmul_precision(), torch.backends.cuda.matmul
-    reduced = matmul.allow_bf16_reduced_precision_reduction
-    torch.set_float32_matmul_precision("highest")
-    matmul.allow_bf16_reduced_precision_reduction = False
+    cuda, cpu = torch.backends.cuda.matmul, torch.backends.mkldnn.matmul
+    before = cuda.fp32_precision, cpu.fp32_precision, cuda.allow_bf16_reduced_precision_reduction
+    cuda.fp32_precision = cpu.fp32_precision = "ieee"
+    cuda.allow_bf16_reduced_precision_reduction = False
     try:
         with torch.no_grad():
             yield
     finally:
-        torch.set_float32_matmul_precision(before)
-        matmul.allow_bf16_reduced_precision_reduction = reduced
+        cuda.fp32_precision, cpu.fp32_precision, cuda.allow_bf16_reduced_precision_reduction = before
 
 
 def subtract_twice_product(t, a, b):

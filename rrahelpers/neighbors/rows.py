@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from rrahelpers.arrays import work_dtype
+
 
 @dataclass
 class Source:
@@ -32,10 +34,6 @@ class Source:
     def part(self, start, stop):
         """Rows ``start`` to ``stop`` as a source of their own (cheap to send to another process)."""
         return Source(self.rows(slice(start, stop)))
-
-
-def work_dtype(dtype):
-    return torch.float64 if dtype in (torch.float64, torch.int32, torch.int64) else torch.float32
 
 
 @dataclass
@@ -77,8 +75,11 @@ def scan(x, cosine=False):
         raise ValueError(f"expected finite features, got {sum(bad.values())} NaN or infinite values "
                          f"in {len(bad)} of {len(x)} rows, the first in row {min(bad)}")
     spread = highest / 2 - lowest / 2
-    unit = 2.0 ** -np.clip(np.frexp(spread)[1], -120, 127) if spread > 0 else 1.0
-    return Scan(total, float(unit), torch.cat(factor) if cosine else None, torch.cat(codes))
+    exponent, least = int(np.frexp(spread)[1]), -120 if bits.dtype == torch.int32 else -1000  # beyond, the unit overflows
+    if exponent > 127:
+        raise ValueError(f"expected features that lie at most {2.0**128:.1e} apart (distances are float32), "
+                         f"got {lowest:.1e} to {highest:.1e}")
+    return Scan(total, 2.0 ** -max(least, exponent), torch.cat(factor) if cosine else None, torch.cat(codes))
 
 
 def equal_rows(source, codes):

@@ -7,7 +7,7 @@ import pandas as pd
 
 from rrahelpers import data
 from rrahelpers.class_similarity import SCALES, classrepsim, scale_graphs
-from rrahelpers.features import each_layer, layer_names
+from rrahelpers.features import analysed_layers, each_layer
 from rrahelpers.neighbors import knn_graph
 from rrahelpers.representational_response import Response, representational_response
 from rrahelpers.results.probes import probe_table
@@ -39,8 +39,10 @@ def response(run, samples, k, *, kernel_samples=2000):
     def measure():
         test = run.images("test", samples)
         model, images = run.model(), run.preprocess(test.images)
-        features = each_layer(model, images[:kernel_samples], layer_names(model))
-        return representational_response(scale_graphs(model, images, k=k), test.labels, features=features)
+        layers = analysed_layers(model, images)
+        features = each_layer(model, images[:kernel_samples], layers)
+        graphs = scale_graphs(model, images, layers=layers, k=k)
+        return representational_response(graphs, test.labels, features=features)
 
     parameters = {"split": "test", "samples": samples, "k": k, "scales": [str(scale) for scale in SCALES],
                   "kernel_samples": kernel_samples}
@@ -61,7 +63,8 @@ def separation_table(run, samples, orders):
         model, rows = run.model(), []
         for split in data.SPLITS:
             part = run.images(split, samples)
-            for index, (layer, x) in enumerate(each_layer(model, run.preprocess(part.images), layer_names(model))):
+            images = run.preprocess(part.images)
+            for index, (layer, x) in enumerate(each_layer(model, images, analysed_layers(model, images))):
                 found = [("separation index", order, value)
                          for order, value in enumerate(separation_orders(knn_graph(x, orders), part.labels), 1)]
                 found.append(("centre-based index", 1, center_separation_index(x, part.labels)))

@@ -6,10 +6,12 @@ Kalhor_SeparationIndex and Kalhor_SmoothnessIndex, 2023). SI of soft order r is 
 with r neighbours, and of order 1, soft or not, with one.
 """
 
+from numbers import Integral
+
 import pandas as pd
 import torch
 
-from rrahelpers.arrays import as_features, as_targets, distance_blocks
+from rrahelpers.arrays import as_features, as_targets, as_values, distance_blocks
 from rrahelpers.class_similarity import check_labels
 
 
@@ -79,7 +81,8 @@ def scorer(targets, n):
 
     What depends on the targets alone is computed once: for SmI n² distances.
     """
-    if not torch.as_tensor(targets).is_floating_point():
+    targets = as_values(targets, "expected labels (integers) or targets (real numbers)")
+    if not targets.is_floating_point():
         labels = check_labels(targets, n)
         return lambda nearest: (labels[nearest.to(labels.device)] == labels).double().mean().item()
     y = as_targets(targets, n)
@@ -103,7 +106,7 @@ def _agreement(graph, labels):
 
 
 def _separated(graph, labels, order, soft):
-    if isinstance(order, bool) or not isinstance(order, int) or not 1 <= order <= graph.k:
+    if isinstance(order, bool) or not isinstance(order, Integral) or not 1 <= order <= graph.k:
         raise ValueError(f"expected an order from 1 to {graph.k} (the graph's neighbours), got {order!r}")
     agreement = _agreement(graph, labels)[:, :order]
     return agreement.mean(1) if soft else agreement.prod(1)
@@ -119,5 +122,5 @@ def _center_separated(x, labels):
 
 
 def _by_class(values, labels):
-    table = pd.DataFrame({"class": torch.as_tensor(labels).cpu().numpy(), "value": values.cpu().numpy()})
+    table = pd.DataFrame({"class": check_labels(labels, len(values)).cpu().numpy(), "value": values.cpu().numpy()})
     return table.groupby("class").value.agg(samples="size", value="mean").reset_index()

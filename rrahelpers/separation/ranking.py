@@ -6,6 +6,7 @@ features are added one at a time, each the one that raises the index most, as in
 prefix of that order counts, or all features where they do better.
 """
 
+from numbers import Integral
 from typing import NamedTuple
 
 import pandas as pd
@@ -42,7 +43,7 @@ def best_features(x, targets, limit=32):
     limit of wrong form.
     """
     x = as_features(x)
-    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+    if isinstance(limit, bool) or not isinstance(limit, Integral) or limit < 1:
         raise ValueError(f"expected a limit of at least 1 feature, got {limit!r}")
     score = scorer(targets, len(x))
     value_of_all = confidence(knn_graph(x, 1), targets)
