@@ -41,16 +41,19 @@ class Fit:
 
     def predict(self, x):
         """The classes [B, N] with the highest scores; centred, as a large mean would swamp these."""
-        return torch.baddbmm(self.centred[..., None], self.weights, (x - self.mean).mT).argmax(1)
+        return torch.baddbmm(self.centred[..., None], self.weights, (x - self.mean).to(self.weights.dtype).mT).argmax(1)
 
 
 def fit(x, y, classes, C, tol, max_iter):
     """Fit B problems with the same labels.
 
     ``x``: float32 or float64 [B, N, D], which is copied; ``y``: int64 [N] in 0..classes-1, each present. A problem ends
-    where its gap is at most ``tol``, where rounding lets nothing improve it, or after ``max_iter`` iterations.
+    where its gap is at most ``tol``, where rounding lets nothing improve it, or after ``max_iter`` iterations. More
+    features than samples, of very different size, are fitted in float64.
     """
     _, n, d = x.shape
+    if d >= n and _uneven(x):  # there the metric knows one ridge for all features, which would swamp the small ones
+        x = x.double()
     own = torch.cat([x, torch.ones_like(x[..., :1])], 2)  # the last weight is the intercept
     features = own[..., :-1]
     features -= (mean := features.mean(1, keepdim=True))
@@ -63,6 +66,11 @@ def fit(x, y, classes, C, tol, max_iter):
     penalty = penalty.clamp(max=1e30).to(x.dtype) * torch.cat([x.new_ones(d), x.new_zeros(1)])
     theta, iterations, gap = _minimise(_Problems(own, y, classes, penalty), tol, max_iter)
     return Fit(theta[..., :-1] * unit.to(x.dtype), theta[..., -1], mean, iterations, gap)
+
+
+def _uneven(x):
+    sizes = (x.amax(1) - x.amin(1)).flatten()
+    return bool(sizes.amax() > 2**10 * sizes[sizes > 0].amin()) if (sizes > 0).any() else False
 
 
 class _Problems:
@@ -95,12 +103,13 @@ class _Problems:
     def factor(self, curvature):
         """The inverse of the metric, as a function of gradients [B, any, D]."""
         a, n = curvature[:, None, None], self.x.shape[1]
-        largest = self.gram.diagonal(dim1=1, dim2=2).amax(1)[:, None, None]
+        scale = self.gram.diagonal(dim1=1, dim2=2)[:, None]
+        scale = scale.amax(2, keepdim=True) if self.wide else scale.maximum(1e-30 * scale.amax(2, keepdim=True))
         jitter = 10 * torch.finfo(a.dtype).eps
         while True:  # rounding may leave less than a positive definite matrix, where the penalty is next to nothing
-            ridge = torch.maximum(self.penalty[..., :1] / a, jitter * largest)
+            ridge = torch.maximum((self.penalty[..., :1] if self.wide else self.penalty) / a, jitter * scale)
             lower = self.gram.clone()
-            lower.diagonal(dim1=1, dim2=2).add_(ridge[..., 0])
+            lower.diagonal(dim1=1, dim2=2).add_(ridge[:, 0])
             lower, failed = torch.linalg.cholesky_ex(lower)
             if not failed.any():
                 break

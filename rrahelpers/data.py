@@ -78,7 +78,8 @@ def _stored(name, split):
     for root in roots:
         found = (sorted((root / name).rglob(f"{stem}-*.parquet")) for stem in SPLITS[split])
         if files := next(filter(None, found), None):  # test files, or else those for validation: never both
-            key = [[f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in files]
+            listing = files[0].parent / "classes.csv"  # of the classes' names
+            key = [[f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in [*files, *([listing] if listing.exists() else [])]]
             return _cached(name, split, key, lambda: parquet.read(name, files))
     if name not in TORCHVISION:
         tried = "\n".join(f"  {root / name}/{'|'.join(SPLITS[split])}-*.parquet" for root in roots)

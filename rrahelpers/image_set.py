@@ -103,6 +103,8 @@ def on_canvas(images, side):
 
 def stack(images, where):
     """PIL images of one size as uint8 [N, C, H, W]; RGB unless all are grey."""
+    if deep := {image.mode for image in images if image.mode[0] in "IF"}:
+        raise DataError(f"{where}: expected images of 8 bits a channel, got Pillow's mode {', '.join(sorted(deep))}; convert them")
     grey = all(image.mode == "L" for image in images)
     if len(sizes := {image.size for image in images}) > 1:
         raise DataError(f"{where}: expected images of one size, got {len(sizes)} sizes from {min(sizes)} to {max(sizes)}")

@@ -10,6 +10,7 @@
 
 import json
 import os
+import warnings
 from functools import cached_property
 from pathlib import Path
 
@@ -38,7 +39,10 @@ class Run:
 
     @cached_property
     def config(self):
-        return RunConfig(**self.record["config"])
+        try:
+            return RunConfig(**self.record["config"])
+        except (TypeError, ValueError) as error:
+            raise RunError(f"{self.folder} was written by another version ({error}); move the folder away or use that version") from error
 
     @property
     def name(self):
@@ -113,9 +117,13 @@ def stored_table(folder, measure, parameters, compute):
         table = compute()
         types = {column: str(dtype) for column, dtype in table.dtypes.items()}
         # the table last: where it is, its origin is known
-        write_json(about, {"measure": measure, "parameters": parameters, "types": types, "environment": environment()})
-        with atomic(path) as temporary:
-            table.to_csv(temporary, index=False, float_format="%.8g")
+        try:
+            write_json(about, {"measure": measure, "parameters": parameters, "types": types, "environment": environment()})
+            with atomic(path) as temporary:
+                table.to_csv(temporary, index=False, float_format="%.8g")
+        except OSError as error:  # a full disk, a read-only store: what was computed is good all the same
+            warnings.warn(f"cannot write {path} ({error}); it will be computed again next time", stacklevel=3)
+            return table
     try:
         return pd.read_csv(path, dtype=json.loads(about.read_text())["types"], keep_default_na=False, na_values=[""])
     except (OSError, ValueError, KeyError) as error:
@@ -151,17 +159,18 @@ def find(config):
 def finished(configs):
     """The stored run of each configuration, None where there is none; the store is read once.
 
-    Runs on several copies of a data set don't mix: where there are several, those on the data found here count. Raises
-    ``RunError`` where none of the copies is here.
+    Runs on several copies of a data set don't mix: where there are several, those on the data found here count, or those
+    that ``data_checksum`` names. Raises ``RunError`` where none of the copies is here.
     """
     stored = {}
     for run in stored_runs():
         stored.setdefault(_key(run.config), {})[run.config.data_checksum] = run
     found = [stored.get(_key(config), {}) for config in configs]
-    checksums = {name: {c for config, runs in zip(configs, found) if config.data == name for c in runs}
+    checksums = {name: {c for config, runs in zip(configs, found)
+                        if config.data == name and config.data_checksum is None for c in runs}
                  for name in {config.data for config in configs}}
     chosen = {name: _choose_data(name, sums) for name, sums in checksums.items() if sums}
-    return [runs.get(chosen.get(config.data)) for config, runs in zip(configs, found)]
+    return [runs.get(config.data_checksum or chosen.get(config.data)) for config, runs in zip(configs, found)]
 
 
 def _key(config):

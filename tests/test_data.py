@@ -146,6 +146,7 @@ def test_a_validation_split_serves_as_test_split_only_where_there_is_no_other(da
 
 def test_class_names_from_a_listing_go_by_label_and_before_other_sources(data_folder):
     file = write_hub(data_folder / "toy" / "train-0.parquet", pictures(2, 4, 4), [0, 1], ["hub 0", "hub 1"])
+    assert data.load("toy", "train").classes == ("hub 0", "hub 1")
     file.with_name("classes.csv").write_text('label,wnid,name\n1,n2,"tench, the fish"\n0,n1,goldfish\n')
     assert data.load("toy", "train").classes == ("goldfish", "tench, the fish")
 
@@ -241,6 +242,14 @@ def test_a_damaged_image_is_named_with_its_file_and_row(data_folder, image):
     write_hub(data_folder / "toy" / "train-00000-of-00002.parquet", pictures(4, 30, 30), [0, 1, 1, 0])
     second = write_hub(data_folder / "toy" / "train-00001-of-00002.parquet", [*pictures(2, 30, 30), image], [0, 1, 1])
     with pytest.raises(DataError, match=f"{re.escape(str(second))}: the image in row 2 is damaged"):
+        data.load("toy", "train")
+
+
+def test_images_of_sixteen_bits_are_refused(data_folder):
+    deep = io.BytesIO()
+    Image.fromarray(np.arange(16, dtype=np.uint16).reshape(4, 4) * 4369).save(deep, "PNG")
+    write_hub(data_folder / "toy" / "train-0.parquet", [deep.getvalue(), deep.getvalue()], [0, 1])
+    with pytest.raises(DataError, match="expected images of 8 bits a channel, got Pillow's mode I;16"):
         data.load("toy", "train")
 
 

@@ -100,6 +100,36 @@ def test_training_passes_through_and_starts_anew_after_an_evaluation():
     assert torch.equal(projection.eval()(second), fitted(second, 0.9)(second))
 
 
+def test_a_look_in_between_takes_nothing_away_from_what_is_collected():
+    first, second = correlated(100), 5 - 3 * correlated(100)
+    projection = PCAProjection(0.9)
+    projection(first)
+    assert projection.rank == fitted(first, 0.9).rank
+    projection(second)
+    both = torch.cat([first, second])
+    assert projection.rank == fitted(both, 0.9).rank
+    torch.testing.assert_close(projection.eval()(both), fitted(both, 0.9)(both))
+
+
+def test_what_was_collected_in_inference_mode_serves_outside_of_it():
+    x, projection, covariance = correlated(100), PCAProjection(0.9), Covariance(correlated(1).shape[1])
+    with torch.inference_mode():
+        projection(x)
+        projection.eval()(x)
+        covariance.update(x[:50])
+    covariance.update(x[50:])
+    torch.testing.assert_close(covariance.matrix(), fitted_covariance(x))
+    y = x.clone().requires_grad_()
+    projection(y).sum().backward()
+    assert y.grad.isfinite().all()
+
+
+def fitted_covariance(x):
+    whole = Covariance(x.shape[1])
+    whole.update(x)
+    return whole.matrix()
+
+
 def test_the_threshold_needs_no_second_pass():
     x = correlated(300)
     projection = fitted(x, 0.5)
@@ -243,6 +273,13 @@ def test_layers_of_other_kinds():
         assert projections.table().layer.tolist() == ["lstm", "twice"]
 
 
+def test_a_compiled_network_is_refused(network, images):
+    compiled = torch.compile(network, backend="eager")
+    for call in (lambda: covariances(compiled, images), lambda: project(compiled, 0.5)):
+        with pytest.raises(ValueError, match="give the model that was compiled"):
+            call()
+
+
 def test_covariances_must_fit_the_layers(network, images):
     found = covariances(network, images)
     with pytest.raises(ValueError, match=r"no covariance for the layers \['1'\]; there are some for: 0, 4"):
@@ -351,6 +388,10 @@ def test_the_logarithmic_fit_is_found(ax):
                           "accuracy": 0.6 - 0.1 * np.log(saturation)})
     plots.average_saturation(table, ax)
     assert [line.get_label() for line in ax.lines] == ["vgg11", "vgg16", "0.60 − 0.10 ln s"]
+    ax.clear()
+    many = pd.DataFrame({"model": [f"m{i}" for i in range(14)], "saturation": np.linspace(0.1, 0.5, 14), "accuracy": 0.5})
+    plots.average_saturation(many, ax)
+    assert len({line.get_color() for line in ax.lines[:14]}) == 14 and ax.lines[13].get_label() == "m13"
 
 
 def test_reconstructions_are_shown_row_by_row():

@@ -145,11 +145,12 @@ def test_a_loop_that_raises_leaves_no_hook_and_keeps_what_was_measured():
         raise KeyboardInterrupt
     assert hooks(model) == 0
     assert tracker.table.epoch.tolist() == [1]
-    with tracker:  # and again, the epochs going on
+    assert [covariance.observations for covariance in tracker.covariances["train"].values()] == [9]
+    with tracker:  # and again, the epochs going on; the broken one is no part of the next
         with pytest.raises(RuntimeError, match="at work already"), tracker:
             pass
         model(torch.randn(9, 4))
-    assert tracker.table.epoch.tolist() == [1, 2] and hooks(model) == 0
+    assert tracker.table.epoch.tolist() == [1, 2] and tracker.table.observations.tolist() == [9, 9] and hooks(model) == 0
 
 
 def test_less_of_the_data_when_asked():

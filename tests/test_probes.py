@@ -66,6 +66,17 @@ def test_coefficients_are_scikit_learns_and_the_gradient_is_zero(n, d, classes, 
     assert result.converged and result.gap <= 1e-16
 
 
+@pytest.mark.parametrize("n, d", [(400, 4), (60, 200)])
+@pytest.mark.parametrize("scale", [1e3, 1e6])
+def test_one_large_feature_hides_no_others(n, d, scale):
+    y = torch.arange(n) % 3
+    x = torch.randn(n, d, dtype=torch.float64)
+    x[:, :3] += 2 * F.one_hot(y, 3)
+    x[:, 3] *= scale
+    exact, found = (fit_probe(features, y, x, y) for features in (x, x.float()))
+    assert found.converged and found.accuracy == pytest.approx(exact.accuracy, abs=0.02)
+
+
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-7), (torch.float32, 1e-4)])
 def test_a_case_solved_by_hand(dtype, tolerance):
     """n samples at -1 and n at 1: the one weight w solves w = 2 n C / (1 + exp(w)), and the intercept is 0."""

@@ -172,6 +172,15 @@ def test_a_record_of_another_format():
         Run(store(format=FORMAT + 1))
 
 
+def test_a_record_of_a_newer_version_is_named():
+    folder = store(config=CONFIG)
+    record = json.loads((folder / "record.json").read_text())
+    record["config"]["label_smoothing"] = 0.1
+    files.write_json(folder / "record.json", record)
+    with pytest.raises(RunError, match=f"{folder.name} was written by another version .*label_smoothing"):
+        runs.finished([replace(CONFIG, seed=1)])
+
+
 def test_a_folder_without_a_record(tmp_path):
     with pytest.raises(RunError, match="is no finished run: expected record.json in it"):
         Run(tmp_path)
@@ -245,6 +254,8 @@ def test_find_without_a_checksum():
     with pytest.raises(RunError, match="2 copies of .*give data_checksum to choose"):
         runs.find(wanted)
     assert runs.find(CONFIG).config == CONFIG
+    other, absent = (replace(CONFIG, data_checksum=checksum) for checksum in ("ba9876543210", "000000000000"))
+    assert [run and run.config for run in runs.finished([CONFIG, other, absent])] == [CONFIG, other, None]
 
 
 def test_unfinished_runs_are_not_listed():
@@ -288,6 +299,14 @@ def test_a_damaged_result_is_named_and_not_computed_over(damage):
         run.result("classrepsim", {}, TABLE.copy)
 
 
+def test_a_result_that_cannot_be_stored_is_not_lost():
+    run = Run(store())
+    (run.folder / "results").write_text("no folder")
+    with pytest.warns(UserWarning, match="cannot write .*computed again next time"):
+        table = run.result("classrepsim", {}, TABLE.copy)
+    pd.testing.assert_frame_equal(table, TABLE)
+
+
 def test_results_are_kept_apart_by_measure_and_parameters():
     run = Run(store())
     for value, (measure, parameters) in enumerate([("a", {"k": 1}), ("a", {"k": 2}), ("b", {"k": 1})]):
@@ -308,7 +327,7 @@ def test_a_result_always_has_its_origin_beside_it(monkeypatch):
     run = Run(store())
     with monkeypatch.context() as patch:
         patch.setattr(files.os, "replace", stop_after(1))
-        with pytest.raises(OSError, match="disk"):
+        with pytest.warns(UserWarning, match="disk"):
             run.result("a", {"k": 1}, TABLE.copy)
     tables = {path.stem for path in run.folder.glob("results/*.csv")}
     assert tables <= {path.stem for path in run.folder.glob("results/*.json")}

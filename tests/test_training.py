@@ -17,8 +17,9 @@ import pytest
 import torch
 from filelock import FileLock
 from safetensors.torch import load_file
+from torch import nn
 
-from rrahelpers import data, files, runs, training
+from rrahelpers import data, files, models, runs, training
 from rrahelpers.__main__ import main
 from rrahelpers.runs import RunConfig
 from rrahelpers.training import Interrupted, train
@@ -95,6 +96,17 @@ def test_a_network_learns():
     with torch.no_grad():  # in bfloat16 or not, the stored weights give the recorded accuracy
         correct = run.model()(run.preprocess(test.images)).argmax(1) == test.labels
     assert correct.double().mean().item() == pytest.approx(run.accuracy, abs=0.03)
+
+
+def test_a_network_with_several_outputs_is_refused(monkeypatch):
+    class Several(nn.Sequential):
+        def forward(self, x):
+            return (super().forward(x),) * 2 if self.training else super().forward(x)
+
+    monkeypatch.setattr(models, "build", lambda *_, in_channels, num_classes, **__: Several(
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(in_channels, num_classes)))
+    with pytest.raises(TypeError, match="resnet20 answers with tuple in training mode.*aux_logits: false"):
+        train(CONFIG)
 
 
 def test_the_record_says_what_was_trained():

@@ -28,9 +28,11 @@ def covariances(model, images, layers=None, *, batch_size=100):
     batch_size: images for each forward pass, where ``images`` is one tensor.
 
     Returns {layer: :class:`Covariance`} in the order in which the layers ran; one that did not run is left out.
-    Memory: 8 D² bytes for a layer with D features. Raises ``ValueError`` for unknown layers and where none ran.
+    Memory: 8 D² bytes for a layer with D features. Raises ``ValueError`` for unknown layers, where none ran, and for
+    what ``torch.compile`` gives.
     """
     found = {}
+    refuse_compiled(model)
 
     def record(name, x, axis):
         found.setdefault(name, Covariance(x.shape[axis])).update(x, axis)
@@ -42,6 +44,13 @@ def covariances(model, images, layers=None, *, batch_size=100):
     if not any(covariance.observations for covariance in found.values()):
         raise ValueError("no layer ran: expected at least one image, and a model that calls its layers as modules")
     return found
+
+
+def refuse_compiled(model):
+    """Raise ``ValueError`` for what ``torch.compile`` gives: once it has run, it calls no hook that comes later."""
+    if hasattr(model, "_orig_mod"):
+        raise ValueError("a compiled model passes over what is attached to its layers; give the model that was compiled "
+                         "(it is the compiled one's _orig_mod, with the same weights)")
 
 
 def attach(model, layers, function):

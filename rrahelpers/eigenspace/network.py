@@ -5,7 +5,7 @@ import torch
 from tqdm.auto import tqdm
 
 from rrahelpers.class_similarity import check_labels
-from rrahelpers.eigenspace.layers import attach
+from rrahelpers.eigenspace.layers import attach, refuse_compiled
 from rrahelpers.eigenspace.projection import PCAProjection
 from rrahelpers.eigenspace.spectrum import DELTA, check_delta
 from rrahelpers.features import evaluation_mode
@@ -15,6 +15,7 @@ class Projections:
     """The projections after a model's layers; as a context manager they go away at its end. See :func:`project`."""
 
     def __init__(self, model, delta, covariances, layers, random):
+        refuse_compiled(model)
         self._model, self._delta, self._random, self._layers = model, check_delta(delta), random, {}
         self._given = covariances is not None
         if self._given:
@@ -97,7 +98,7 @@ def project(model, delta=DELTA, covariances=None, *, layers=None, random=None):
             projections.delta = 0.95   # no second pass
 
     Of a recurrent layer's outputs the sequence is projected, its final state is not. Raises ``ValueError`` for
-    unknown layers, layers without a covariance and ``delta`` out of range.
+    unknown layers, layers without a covariance, ``delta`` out of range, and for what ``torch.compile`` gives.
     """
     return Projections(model, delta, covariances, layers, random)
 

@@ -61,7 +61,8 @@ def average_saturation(table, ax, *, by="model"):
     ``table``: a row for each network with ``saturation`` (the mean over its layers), ``accuracy`` (a fraction) and the
     column ``by`` that colours the points.
     """
-    for colour, (name, part) in zip(sns.color_palette("colorblind"), table.groupby(by, sort=False)):
+    networks = table.groupby(by, sort=False)
+    for colour, (name, part) in zip(sns.color_palette("colorblind" if len(networks) <= 10 else "husl", len(networks)), networks):
         ax.plot(part.saturation, part.accuracy, "o", ms=5, color=colour, label=name)
     if table.saturation.nunique() > 2:
         slope, height = np.polyfit(np.log(table.saturation), table.accuracy, 1)

@@ -29,6 +29,7 @@ class PCAProjection(nn.Module):
         super().__init__()
         self.axis, self.delta, self.random = axis, delta, random
         self._seen = self._mean = self._values = self._vectors = self._made = None
+        self._fitted, self._evaluated = 0, False  # observations of _seen that _values are of; whether to begin anew
 
     @property
     def delta(self):
@@ -52,17 +53,19 @@ class PCAProjection(nn.Module):
 
     def fit(self, covariance):
         """Take the mean and the eigendirections of a :class:`Covariance`. Returns the projection."""
-        values, vectors = eigenvectors(covariance.matrix())
-        self._mean, self._values, self._vectors = covariance.mean, values.cpu(), vectors
-        self._seen = self._made = None
+        self._decompose(covariance)
+        self._seen = None
         return self
 
     def forward(self, x):
         axis = feature_axis(x) if self.axis is None else self.axis
         if self.training:
+            if self._evaluated:
+                self._seen, self._fitted, self._evaluated = None, 0, False
             self._seen = self._seen or Covariance(x.shape[axis])
             self._seen.update(x, axis)
             return x
+        self._evaluated = True
         if x.shape[axis] != self.features:
             raise ValueError(f"expected {self.features} features along axis {axis}, got shape {tuple(x.shape)}")
         if self.delta == 1:
@@ -72,6 +75,8 @@ class PCAProjection(nn.Module):
             projected = (x.movedim(axis, -1).to(mean) - mean) @ matrix + mean
         return torch.empty_like(x).copy_(projected.movedim(-1, axis))
 
+    @torch.inference_mode(False)
+    @torch.no_grad()
     def _mean_and_matrix(self, x):
         """The mean [D] and PᵀP [D, D] in the precision (at least float32) and on the device of ``x``."""
         key = self.rank, self.random, x.device, torch.promote_types(x.dtype, torch.float32)
@@ -84,8 +89,15 @@ class PCAProjection(nn.Module):
             self._made = key, self._mean.to(*key[2:]), (basis @ basis.T).to(*key[2:])
         return self._made[1:]
 
+    @torch.inference_mode(False)  # what is kept shall serve outside of it too
+    @torch.no_grad()
+    def _decompose(self, covariance):
+        values, vectors = eigenvectors(covariance.matrix())
+        self._mean, self._values, self._vectors, self._made = covariance.mean, values.cpu(), vectors, None
+        self._fitted = covariance.observations
+
     def _settle(self):
-        if self._seen is not None:
-            self.fit(self._seen)
+        if self._seen is not None and (self._values is None or self._seen.observations != self._fitted):
+            self._decompose(self._seen)
         if self._values is None:
             raise RuntimeError("no covariance to project with: give one to fit, or run in training mode first")
