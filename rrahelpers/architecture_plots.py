@@ -7,6 +7,7 @@ isn't b_min too.
 
 import matplotlib.pyplot as plt
 import pandas as pd
+import seaborn as sns
 from matplotlib.ticker import LogLocator, NullLocator
 
 from rrahelpers.plots import OTHER, SAME
@@ -83,8 +84,8 @@ def variants(tables, ax, column, *, labels=None):
     rows = {name: _kept(table, table[column].notna()) for name, table in tables.items()}
     if lengths := {name: len(part) for name, part in rows.items() if not len(part)}:
         raise ValueError(f"no {column} for {', '.join(lengths)}")
-    for name, part in rows.items():
-        ax.plot(range(len(part)), part[column], "o-", ms=3, label=name)
+    for colour, (name, part) in zip(sns.color_palette("colorblind", len(rows)), rows.items()):
+        ax.plot(range(len(part)), part[column], "o-", ms=3, color=colour, label=name)
     first = next(iter(rows.values()))
     ax.set(ylabel={"probe": "probe accuracy"}.get(column, column))
     _borders(first, ax)
@@ -176,8 +177,8 @@ def _kept(advice, measured):
 def _borders(rows, ax):
     for place, border in enumerate(rows["border"]):
         if border:
-            line = BORDERS.get(border, "-")
-            ax.axvline(place, color="black", ls=line, lw=2, zorder=1.6, label=f"border layer {border}")
+            bound = "b_min" if "b_min" in border else "b_max"  # where they are one layer, b_max needs no bar of its own
+            ax.axvline(place, color="black", ls=BORDERS.get(bound, "-"), lw=2, zorder=1.6, label=f"border layer {bound}")
 
 
 def _layers(rows, ax, labels):

@@ -1,6 +1,8 @@
 """Saving figures for a paper: PNG and SVG, the plotted numbers as CSV, and where they came from as JSON."""
 
 import datetime
+import json
+from collections import Counter
 
 import matplotlib.pyplot as plt
 
@@ -52,6 +54,8 @@ def save_figure(fig, name, *, data, runs=(), source=None, data_sets=()):
     profile = _context["parameters"]["profile"]
     folder = project_root() / "figures" / profile
     text = caption(runs, source)
+    if fig.findobj(lambda artist: artist.get_label() == plots.BAND):
+        text += f" · bands: {plots.BAND[1:]}"
     fig.draw_without_rendering()  # lays it out
     lowest = min(0, fig.get_tightbbox().y0 / fig.get_size_inches()[1])  # a legend may reach below the figure
     for ending in ("png", "svg"):
@@ -86,10 +90,12 @@ def caption(runs, source=None):
     parts = [f"profile {_context['parameters']['profile']}"]
     for data in dict.fromkeys(run.config.data for run in runs):
         chosen = [run for run in runs if run.config.data == data]
-        seeds, epochs = {run.config.seed for run in chosen}, {run.config.epochs for run in chosen}
+        epochs = {run.config.epochs for run in chosen}
+        networks = {run.name: json.dumps(run.config.as_dict() | {"seed": None}, sort_keys=True) for run in chosen}
+        seeds = sorted(set(Counter(networks.values()).values()))  # how many of a network, for each that is shown
         note = _context["parameters"].get("data_notes", {}).get(data)
         title = TITLES.get(data, data) + (f" ({note})" if note else "")
-        parts.append(f"{title}: {len(seeds)} seed{'s' * (len(seeds) > 1)}, "
+        parts.append(f"{title}: {' to '.join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))} seed{'s' * (seeds[-1] > 1)}, "
                      f"{'/'.join(map(str, sorted(epochs)))} epoch{'s' * (max(epochs) > 1)}")
     if source:
         parts.append(source)

@@ -11,6 +11,7 @@ SCALE_ORDER = ("1", "2", "4", "8", "16", "32", "global")
 SCALE_NAMES = {"1": "identity", "2": "2x", "4": "4x", "8": "8x", "16": "16x", "32": "32x", "global": "global"}
 SCALE_COLOURS = dict(zip(SCALE_ORDER, sns.color_palette("colorblind", 7)))
 SAME, OTHER = "#0173b2", "#d55e00"  # an edge to a neighbour of the same class, of another class
+BAND = "_one standard deviation"  # the label of bands; matplotlib keeps what begins so out of legends
 STYLE = {
     "figure.constrained_layout.use": True, "font.size": 9, "axes.titlesize": 10, "axes.labelsize": 9,
     "legend.fontsize": 8, "legend.frameon": False, "axes.spines.top": False, "axes.spines.right": False,
@@ -23,16 +24,31 @@ def use_style():
     plt.rcParams.update(STYLE)
 
 
+def mean_curve(table, ax, line="o-", **style):
+    """The mean of ``value`` at each ``index``, with a band of one standard deviation where there are several seeds.
+
+    The captions of figures with such a band say what it is (:func:`rrahelpers.figures.save_figure`). Returns the means.
+    """
+    curves = table.groupby("index").value
+    mean, spread = curves.mean(), curves.std()
+    drawn, = ax.plot(mean.index, mean, line, **style)
+    band(ax, mean, spread, drawn.get_color())
+    return mean
+
+
+def band(ax, mean, spread, colour):
+    """A band of one standard deviation, if there is one."""
+    if spread.notna().any():
+        ax.fill_between(mean.index, mean - spread, mean + spread, color=colour, alpha=0.2, lw=0, label=BAND)
+
+
 def class_similarity_curves(table, ax, *, layers=None):
     """Class similarity over layers, one line a scale, the mean over seeds with a band of one standard deviation.
 
     ``table``: columns index, scale, value and, for a band, seed. ``layers``: {index: label} to mark on the axis.
     """
     for scale in [s for s in SCALE_ORDER if s in set(table.scale)]:
-        curves = table[table.scale == scale].groupby("index").value
-        mean, spread = curves.mean(), curves.std().fillna(0)
-        ax.plot(mean.index, mean, "o-", ms=3, color=SCALE_COLOURS[scale], label=SCALE_NAMES[scale])
-        ax.fill_between(mean.index, mean - spread, mean + spread, color=SCALE_COLOURS[scale], alpha=0.2, lw=0)
+        mean_curve(table[table.scale == scale], ax, ms=3, color=SCALE_COLOURS[scale], label=SCALE_NAMES[scale])
     ax.set(xlabel="layer", ylabel="class similarity")
     ax.set_xticks(sorted(set(table["index"])))
     if layers:

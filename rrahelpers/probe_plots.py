@@ -3,7 +3,7 @@
 import numpy as np
 import seaborn as sns
 
-from rrahelpers.plots import OTHER, SAME
+from rrahelpers.plots import OTHER, SAME, mean_curve
 
 MOST_NAMES = 30  # layers that are named on the axis; of more, some
 
@@ -14,10 +14,7 @@ def probe_curve(table, ax, *, accuracy=None, color=OTHER, label="probes"):
     ``table``: as of :func:`rrahelpers.probes.probe_layers`, of one pooling size, with ``seed`` where there are several.
     ``accuracy``: the network's own, a dotted line.
     """
-    curves = table.groupby("index").value
-    mean, spread = curves.mean(), curves.std().fillna(0)
-    ax.plot(mean.index, mean, "o-", ms=2.5, color=color, label=label)
-    ax.fill_between(mean.index, mean - spread, mean + spread, color=color, alpha=0.2, lw=0)
+    mean_curve(table, ax, ms=2.5, color=color, label=label)
     if accuracy is not None:
         ax.axhline(accuracy, color=SAME, lw=1, ls=":", label="network")
     names = table.drop_duplicates("index").set_index("index").layer.sort_index()

@@ -6,7 +6,7 @@ Each takes a tidy table (of one scale, one measure; several seeds are averaged) 
 
 import matplotlib.pyplot as plt
 
-from rrahelpers.plots import OTHER, SAME, framed_image
+from rrahelpers.plots import OTHER, SAME, framed_image, mean_curve
 from rrahelpers.topology import cohorts
 
 LAYER_COLOURS = "viridis"  # from the first layer to the last
@@ -78,11 +78,7 @@ def separation_beside_accuracy(table, ax, *, layers=None):
     """
     colours = dict(zip(dict.fromkeys(table.measure), (SAME, OTHER, "0.4", "#029e73")))
     for (measure, split), rows in table.groupby(["measure", "split"], sort=False):
-        curves = rows.groupby("index").value
-        mean, spread = curves.mean(), curves.std().fillna(0)
-        line = "o-" if split == "train" else "o--"
-        ax.plot(mean.index, mean, line, ms=3, color=colours[measure], label=f"{measure}, {split}")
-        ax.fill_between(mean.index, mean - spread, mean + spread, color=colours[measure], alpha=0.2, lw=0)
+        mean_curve(rows, ax, "o-" if split == "train" else "o--", ms=3, color=colours[measure], label=f"{measure}, {split}")
     ax.set(xlabel="layer", ylabel="share of samples")
     _ticks(ax, sorted(set(table["index"])), layers)
     ax.legend()

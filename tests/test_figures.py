@@ -1,15 +1,18 @@
 """Figures: what is written beside them, and what is refused."""
 
 import json
+from types import SimpleNamespace
 
 import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import pytest
 
-from rrahelpers import data, figures, notebooks
+from rrahelpers import data, figures, notebooks, plots
+from rrahelpers.runs import RunConfig
 
 
 @pytest.fixture
@@ -57,6 +60,23 @@ def test_the_same_figure_gives_the_same_svg(checkout):
         path = figures.save_figure(plot(), "curve", data=pd.DataFrame(), source="synthetic data")
         texts.append(path.with_suffix(".svg").read_text())
     assert texts[0] == texts[1]
+
+
+def test_captions_count_the_seeds_of_each_network_and_name_bands(checkout):
+    figures.begin("05_test", {"profile": "study", "k": 7})
+    configs = [RunConfig("resnet20", "digits", options, epochs=3, seed=seed, data_checksum="0123456789ab")
+               for options, seeds in (({}, 3), ({"width": 2}, 1)) for seed in range(seeds)]
+    runs = [SimpleNamespace(config=config, name=config.name) for config in configs]
+    assert figures.caption(runs) == "profile study · digits: 1 to 3 seeds, 3 epochs"
+    assert figures.caption(runs[:3]) == "profile study · digits: 3 seeds, 3 epochs"
+    assert figures.caption(runs[3:]) == "profile study · digits: 1 seed, 3 epochs"
+    captions = []
+    for seeds in (1, 2):
+        fig, ax = plt.subplots()
+        curves = pd.DataFrame({"index": [0, 1] * seeds, "value": np.arange(2 * seeds)})
+        plots.mean_curve(curves, ax)
+        captions.append(json.loads(figures.save_figure(fig, "curve", data=curves, runs=runs).with_suffix(".json").read_text())["caption"])
+    assert [caption.removeprefix(figures.caption(runs)) for caption in captions] == ["", " · bands: one standard deviation"]
 
 
 def test_refusals(checkout):

@@ -29,7 +29,7 @@ def test_the_title_tells_the_share_of_the_idle_layers():
     total, kept = (complexity.count(grids.untrained("VGG16", **options), (3, 32, 32))
                    for options in ({}, {"truncate_at": "features.24"}))
     share = 1 - (kept.params - 2570) / total.params  # less the new linear layer
-    assert borders(fig) == {"b_max, b_min": 8}
+    assert borders(fig) == {"b_min": 8}
     assert fig.axes[0].get_title().startswith("VGG16, 32x32 pixels: b_min is convolution 8 of 13; ")
     assert f"{share:.0%} of the parameters" in fig.axes[0].get_title()
     assert "no border layer b_min" in widgets.receptive_field_figure("VGG16", 256).axes[0].get_title()

@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 
-from rrahelpers.plots import OTHER, SAME, image_of
+from rrahelpers.plots import OTHER, SAME, band, image_of
 
 COLOURS = {"eigenspace": SAME, "random": OTHER, "train": SAME, "validation": OTHER}
 
@@ -104,5 +104,4 @@ def training_figure(table):
 
 def _band(ax, mean, spread, colour, label):
     ax.plot(mean.index, mean, "o-", ms=3, color=colour, label=label)
-    if spread.notna().any():
-        ax.fill_between(mean.index, mean - spread, mean + spread, color=colour, alpha=0.2, lw=0)
+    band(ax, mean, spread, colour)
