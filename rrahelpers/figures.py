@@ -86,16 +86,18 @@ def network_title(model, options):
 
 
 def caption(runs, source=None):
-    """Profile, data and seeds in one line, so that no figure can be taken for what it is not."""
+    """Profile, data, networks (up to three) and seeds in one line, so that no figure can be taken for what it is not."""
     parts = [f"profile {_context['parameters']['profile']}"]
     for data in dict.fromkeys(run.config.data for run in runs):
         chosen = [run for run in runs if run.config.data == data]
         epochs = {run.config.epochs for run in chosen}
         networks = {run.name: json.dumps(run.config.as_dict() | {"seed": None}, sort_keys=True) for run in chosen}
         seeds = sorted(set(Counter(networks.values()).values()))  # how many of a network, for each that is shown
+        models = dict.fromkeys(network_title(run.config.model, {}) for run in chosen)
+        told = f"{', '.join(models)}, " if len(models) <= 3 else ""
         note = _context["parameters"].get("data_notes", {}).get(data)
         title = TITLES.get(data, data) + (f" ({note})" if note else "")
-        parts.append(f"{title}: {' to '.join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))} seed{'s' * (seeds[-1] > 1)}, "
+        parts.append(f"{title}: {told}{' to '.join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))} seed{'s' * (seeds[-1] > 1)}, "
                      f"{'/'.join(map(str, sorted(epochs)))} epoch{'s' * (max(epochs) > 1)}")
     if source:
         parts.append(source)

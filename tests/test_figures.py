@@ -67,9 +67,9 @@ def test_captions_count_the_seeds_of_each_network_and_name_bands(checkout):
     configs = [RunConfig("resnet20", "digits", options, epochs=3, seed=seed, data_checksum="0123456789ab")
                for options, seeds in (({}, 3), ({"width": 2}, 1)) for seed in range(seeds)]
     runs = [SimpleNamespace(config=config, name=config.name) for config in configs]
-    assert figures.caption(runs) == "profile study · digits: 1 to 3 seeds, 3 epochs"
-    assert figures.caption(runs[:3]) == "profile study · digits: 3 seeds, 3 epochs"
-    assert figures.caption(runs[3:]) == "profile study · digits: 1 seed, 3 epochs"
+    assert figures.caption(runs) == "profile study · digits: ResNet20, 1 to 3 seeds, 3 epochs"
+    assert figures.caption(runs[:3]) == "profile study · digits: ResNet20, 3 seeds, 3 epochs"
+    assert figures.caption(runs[3:]) == "profile study · digits: ResNet20, 1 seed, 3 epochs"
     captions = []
     for seeds in (1, 2):
         fig, ax = plt.subplots()
