@@ -22,7 +22,7 @@ def begin(notebook, namespace):
     """Say which notebook the figures of this process belong to, and set the project's style for them.
 
     A notebook's first code cell after the parameters calls this. ``namespace`` is the notebook's ``globals()``: the values of its declared parameters are read from there, among
-    them ``profile``, which names the figures' folder, and ``data_notes``, remarks on data sets for the captions.
+    them ``profile``, which names the figures' folder, and ``data_notes``, remarks on copies of data sets, by checksum, for the captions.
     """
     declared = notebooks.parameters(notebook)
     if "profile" not in declared:
@@ -95,7 +95,7 @@ def caption(runs, source=None):
         seeds = sorted(set(Counter(networks.values()).values()))  # how many of a network, for each that is shown
         models = dict.fromkeys(network_title(run.config.model, {}) for run in chosen)
         told = f"{', '.join(models)}, " if len(models) <= 3 else ""
-        note = _context["parameters"].get("data_notes", {}).get(data)
+        note = _context["parameters"].get("data_notes", {}).get(chosen[0].config.data_checksum)
         title = TITLES.get(data, data) + (f" ({note})" if note else "")
         parts.append(f"{title}: {told}{' to '.join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))} seed{'s' * (seeds[-1] > 1)}, "
                      f"{'/'.join(map(str, sorted(epochs)))} epoch{'s' * (max(epochs) > 1)}")

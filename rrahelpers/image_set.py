@@ -32,7 +32,9 @@ class ImageSet:
     def statistics(self):
         """Mean and standard deviation of each channel over all pixels, in [0, 1]: two lists of C floats."""
         levels = torch.arange(256, dtype=torch.float64) / 255
-        shares = torch.stack([torch.bincount(self.images[:, c].flatten().int(), minlength=256) for c in range(self.images.shape[1])])
+        counts = [torch.stack([torch.bincount(part[:, c].flatten().int(), minlength=256) for c in range(part.shape[1])])
+                  for part in self.images.split(1000)]
+        shares = torch.stack(counts).sum(0)
         shares = shares.double() / shares.sum(1, keepdim=True)
         mean = shares @ levels
         return mean.tolist(), (shares @ levels**2 - mean**2).clamp_min(1e-12).sqrt().tolist()

@@ -133,9 +133,9 @@ def stored_table(folder, measure, parameters, compute):
 
 def normalise(images, mean, std):
     """uint8 [N, C, H, W] in 0..255, or float in [0, 1], to (x - mean) / std by channel, float32."""
-    x = images.float() / 255 if images.dtype == torch.uint8 else images
+    x = images.float().div_(255) if images.dtype == torch.uint8 else images.clone()
     shape = (1, -1, 1, 1)
-    return (x - torch.tensor(mean, device=x.device).view(shape)) / torch.tensor(std, device=x.device).view(shape)
+    return x.sub_(torch.tensor(mean, device=x.device).view(shape)).div_(torch.tensor(std, device=x.device).view(shape))
 
 
 def store_root():

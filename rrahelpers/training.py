@@ -82,8 +82,8 @@ def train_all(configs, *, executor=None, **options):
         must find the data (``RRA_DATA``) and share the run store (``RRA_RUNS``).
     options: as for :func:`train`.
 
-    Yields, in order, for each configuration its finished run, or the :class:`Interrupted`, ``DataError`` or ``RunError``
-    that kept it from being finished: the others are still worth training.
+    Yields, in order, for each configuration its finished run, or the :class:`Interrupted`, ``DataError``, ``RunError`` or
+    ``torch.OutOfMemoryError`` that kept it from being finished: the others are still worth training.
     """
     return (executor.map if executor else map)(partial(_attempt, **options), configs)
 
@@ -91,7 +91,7 @@ def train_all(configs, *, executor=None, **options):
 def _attempt(config, **options):
     try:
         return train(config, **options)
-    except (Interrupted, data.DataError, RunError) as reason:
+    except (Interrupted, data.DataError, RunError, torch.OutOfMemoryError) as reason:
         return reason
 
 
@@ -166,7 +166,10 @@ class _Trainer:
         self.mean, self.std = mean, std
         self.sets = {split: (s.images.to(device), s.labels.to(device)) for split, s in sets.items()}
         self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=bfloat16_units(device))
-        self.forward = torch.compile(model) if device.type == "cuda" else model
+        self.forward = model
+        if device.type == "cuda":
+            torch._dynamo.reset()  # else it gives up after eight variants of one class of networks
+            self.forward = torch.compile(model, dynamic=False)
         self.batch = min(config.batch_size, len(sets["train"]))
         self.steps = len(sets["train"]) // self.batch  # the last, smaller batch is left out
 
