@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import textwrap
 from collections import Counter
 
 import matplotlib.pyplot as plt
@@ -11,6 +12,7 @@ from rrahelpers.data import checksum
 from rrahelpers.files import atomic, project_root, write_json
 from rrahelpers.provenance import commit, environment, libraries
 
+LETTERS = 18  # of a caption, on an inch
 TITLES = {"digits": "digits", "cifar10": "CIFAR-10", "mnist": "MNIST", "tiny-imagenet-50": "Tiny-ImageNet-50"}
 FAMILIES = {"resnet": "ResNet", "vgg": "VGG", "densenet": "DenseNet", "mpnet": "MPNet",
             "efficientnet_b": "EfficientNet-B"}
@@ -56,11 +58,12 @@ def save_figure(fig, name, *, data, runs=(), source=None, data_sets=()):
     text = caption(runs, source)
     if fig.findobj(lambda artist: artist.get_label() == plots.BAND):
         text += f" · bands: {plots.BAND[1:]}"
+    wrapped = textwrap.fill(text, int(LETTERS * fig.get_size_inches()[0]))
     fig.draw_without_rendering()  # lays it out
     lowest = min(0, fig.get_tightbbox().y0 / fig.get_size_inches()[1])  # a legend may reach below the figure
     for ending in ("png", "svg"):
         with atomic(folder / f"{name}.{ending}") as temporary, plt.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
-            note = fig.text(0.01, lowest - 0.01, text, fontsize=7, color="0.45", va="top")
+            note = fig.text(0.01, lowest - 0.01, wrapped, fontsize=7, color="0.45", va="top")
             metadata = {"Date": None} if ending == "svg" else None
             fig.savefig(temporary, format=ending, bbox_inches="tight", dpi=160, metadata=metadata)
             note.remove()
