@@ -149,7 +149,8 @@ def _read_what_was_written(graph, layers):
             writes = getattr(layers[node.target], "inplace", False)
         else:
             name = node.target if node.op == "call_method" else getattr(node.target, "__name__", "")
-            writes = node.kwargs.get("inplace") or re.search("[^_]_$", name)
+            operators = getattr(node.target, "__module__", None) == "_operator"  # and_, or_, which write nowhere
+            writes = node.kwargs.get("inplace") or re.search("[^_]_$", name) and not operators
         if writes and node.all_input_nodes:
             node.all_input_nodes[0].replace_all_uses_with(node, lambda user: places[user] > places[node])
 

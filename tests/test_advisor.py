@@ -159,6 +159,25 @@ def test_what_is_written_in_place_stays_before_a_cut(write):
     assert propose(model, 2).set_index("proposal").params["as it is"] == 3 * 84 + 8  # the constant is no parameter
 
 
+def test_an_operator_writes_nowhere_whatever_its_name():
+    class Network(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.fc = nn.Conv2d(3, 3, 3), nn.Conv2d(3, 3, 3), nn.Linear(3, 2)
+
+        def forward(self, x):
+            x = self.a(x)
+            positive = x > 0
+            small = positive & (x < 0.1)  # operator.and_
+            return self.fc(self.b(torch.where(positive, x, 0 * x) + small).mean((2, 3)))
+
+    model, images, seen = Network(), torch.randn(2, 3, 8, 8), {}
+    model.b.register_forward_pre_hook(lambda module, args: seen.update(input=args[0]))
+    model(images)
+    stump = truncate(model, "b")
+    torch.testing.assert_close(stump(images), stump.head[2](seen["input"].mean((2, 3))))
+
+
 def test_the_classes_are_those_of_a_head_that_stays_whole():
     class Head(nn.Module):
         def __init__(self):
