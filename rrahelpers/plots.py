@@ -24,22 +24,16 @@ def use_style():
     plt.rcParams.update(STYLE)
 
 
-def mean_curve(table, ax, line="o-", **style):
-    """The mean of ``value`` at each ``index``, with a band of one standard deviation where there are several seeds.
+def mean_curve(curves, ax, line="o-", **style):
+    """The mean of each group of numbers, with a band of one standard deviation where groups have several.
 
-    The captions of figures with such a band say what it is (:func:`rrahelpers.figures.save_figure`). Returns the means.
+    ``curves``: a column grouped by what goes along the x axis, ``table.groupby("index").value``. The captions of figures
+    with such a band say what it is (:func:`rrahelpers.figures.save_figure`).
     """
-    curves = table.groupby("index").value
     mean, spread = curves.mean(), curves.std()
     drawn, = ax.plot(mean.index, mean, line, **style)
-    band(ax, mean, spread, drawn.get_color())
-    return mean
-
-
-def band(ax, mean, spread, colour):
-    """A band of one standard deviation, if there is one."""
     if spread.notna().any():
-        ax.fill_between(mean.index, mean - spread, mean + spread, color=colour, alpha=0.2, lw=0, label=BAND)
+        ax.fill_between(mean.index, mean - spread, mean + spread, color=drawn.get_color(), alpha=0.2, lw=0, label=BAND)
 
 
 def class_similarity_curves(table, ax, *, layers=None):
@@ -48,7 +42,8 @@ def class_similarity_curves(table, ax, *, layers=None):
     ``table``: columns index, scale, value and, for a band, seed. ``layers``: {index: label} to mark on the axis.
     """
     for scale in [s for s in SCALE_ORDER if s in set(table.scale)]:
-        mean_curve(table[table.scale == scale], ax, ms=3, color=SCALE_COLOURS[scale], label=SCALE_NAMES[scale])
+        curves = table[table.scale == scale].groupby("index").value
+        mean_curve(curves, ax, ms=3, color=SCALE_COLOURS[scale], label=SCALE_NAMES[scale])
     ax.set(xlabel="layer", ylabel="class similarity")
     ax.set_xticks(sorted(set(table["index"])))
     if layers:

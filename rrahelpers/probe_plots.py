@@ -14,7 +14,7 @@ def probe_curve(table, ax, *, accuracy=None, color=OTHER, label="probes"):
     ``table``: as of :func:`rrahelpers.probes.probe_layers`, of one pooling size, with ``seed`` where there are several.
     ``accuracy``: the network's own, a dotted line.
     """
-    mean_curve(table, ax, ms=2.5, color=color, label=label)
+    mean_curve(table.groupby("index").value, ax, ms=2.5, color=color, label=label)
     if accuracy is not None:
         ax.axhline(accuracy, color=SAME, lw=1, ls=":", label="network")
     names = table.drop_duplicates("index").set_index("index").layer.sort_index()

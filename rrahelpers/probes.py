@@ -60,8 +60,8 @@ def fit_probe(x, y, x_test, y_test, *, C=1.0, tol=TOLERANCE, max_iter=ITERATIONS
     max_iter: iterations at most; each takes about one pass through the features.
 
     Returns a :class:`ProbeResult`. Needs beside ``x`` a copy of it, and four square matrices of the smaller of N and D:
-    five times its memory at most (ten for float32 features, more than samples, whose ranges differ a thousandfold). A constant feature gets no weight; where all are constant, the probe knows the
-    frequencies of the classes alone. Warns where ``tol`` isn't reached. Raises ``ValueError`` for NaN or infinite
+    five times its memory at most (ten for float32 features, more than samples, whose ranges differ a thousandfold). A
+    constant feature gets no weight; where all are constant, the probe knows the frequencies of the classes alone. Warns where ``tol`` isn't reached. Raises ``ValueError`` for NaN or infinite
     features, a single class, no sample, lengths that differ, and ``C``, ``tol`` or ``max_iter`` not above 0;
     ``TypeError`` for labels that are no integers and features that are no real numbers.
     """

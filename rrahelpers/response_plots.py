@@ -78,7 +78,8 @@ def separation_beside_accuracy(table, ax, *, layers=None):
     """
     colours = dict(zip(dict.fromkeys(table.measure), (SAME, OTHER, "0.4", "#029e73")))
     for (measure, split), rows in table.groupby(["measure", "split"], sort=False):
-        mean_curve(rows, ax, "o-" if split == "train" else "o--", ms=3, color=colours[measure], label=f"{measure}, {split}")
+        mean_curve(rows.groupby("index").value, ax, "o-" if split == "train" else "o--", ms=3, color=colours[measure],
+                   label=f"{measure}, {split}")
     ax.set(xlabel="layer", ylabel="share of samples")
     _ticks(ax, sorted(set(table["index"])), layers)
     ax.legend()

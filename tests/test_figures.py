@@ -74,7 +74,7 @@ def test_captions_count_the_seeds_of_each_network_and_name_bands(checkout):
     for seeds in (1, 2):
         fig, ax = plt.subplots()
         curves = pd.DataFrame({"index": [0, 1] * seeds, "value": np.arange(2 * seeds)})
-        plots.mean_curve(curves, ax)
+        plots.mean_curve(curves.groupby("index").value, ax)
         captions.append(json.loads(figures.save_figure(fig, "curve", data=curves, runs=runs).with_suffix(".json").read_text())["caption"])
     assert [caption.removeprefix(figures.caption(runs)) for caption in captions] == ["", " · bands: one standard deviation"]
 

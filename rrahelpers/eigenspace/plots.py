@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 
-from rrahelpers.plots import OTHER, SAME, band, image_of
+from rrahelpers.plots import OTHER, SAME, image_of, mean_curve
 
 COLOURS = {"eigenspace": SAME, "random": OTHER, "train": SAME, "validation": OTHER}
 
@@ -16,8 +16,7 @@ def relative_accuracy(table, ax, *, chance=None):
     bands one standard deviation over networks and draws. ``chance``: relative accuracy of guessing, a dotted line.
     """
     for subspace, part in table.groupby("subspace"):
-        curves = part.groupby("delta").relative
-        _band(ax, curves.mean(), curves.std(), COLOURS[subspace], subspace)
+        mean_curve(part.groupby("delta").relative, ax, ms=3, color=COLOURS[subspace], label=subspace)
     if chance is not None:
         ax.axhline(chance, color="0.4", lw=1, ls=":", label="guessing")
     ax.set(xlabel="explained variance δ", ylabel="relative accuracy", ylim=(0, None))
@@ -32,8 +31,7 @@ def saturation_over_layers(table, ax, *, colours=COLOURS):
     (seeds) become their mean and a band of one standard deviation.
     """
     for name, part in table.groupby("split") if "split" in table else [(None, table)]:
-        curves = part.groupby("index").saturation
-        _band(ax, curves.mean(), curves.std(), colours.get(name, SAME), name)
+        mean_curve(part.groupby("index").saturation, ax, ms=3, color=colours.get(name, SAME), label=name)
     names = table.drop_duplicates("index").set_index("index").layer.sort_index()
     ax.set(xlabel="layer", ylabel="saturation", ylim=(0, None), xticks=names.index)
     ax.set_xticklabels(names, rotation=90, fontsize=7)
@@ -100,8 +98,3 @@ def training_figure(table):
         right.plot(mean.index, mean, "o-", ms=3, color=COLOURS[split], label=split)
     right.set(xlabel="epoch", ylabel="average saturation", ylim=(0, None))
     return figure
-
-
-def _band(ax, mean, spread, colour, label):
-    ax.plot(mean.index, mean, "o-", ms=3, color=colour, label=label)
-    band(ax, mean, spread, colour)
