@@ -1,7 +1,7 @@
 """Run the numbered notebooks headless (papermill) so that they write their figures anew.
 
 A notebook is passed over while its source, parameters, package code, data and trained runs are what they were when
-its figures were written. Executed copies and the note of what they were made from lie in
+its figures were begun. Executed copies and the note of what they were made from lie in
 ``figures/<profile>/executed/``, which is not committed.
 """
 
@@ -43,13 +43,14 @@ def run_notebooks(profile, only=(), *, force=False, jobs=1):
     jobs: notebooks side by side; the cores are shared out among them.
 
     Returns a list of :class:`Outcome`. Raises ``ValueError`` for an unknown profile, notebook or parameter, before
-    anything runs.
+    anything runs. An interrupt starts no further notebook; those that run end with the process.
     """
     chosen = select(only)
     cores = cores_each(min(jobs, len(chosen)))
     given = {name: profiles.parameters(name, profile) for name in chosen}
     os.environ |= {variable: str(cores) for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")}
-    with ThreadPoolExecutor(jobs) as pool, tqdm(total=len(chosen), desc=f"{profile} figures", unit="notebook") as bar:
+    pool = ThreadPoolExecutor(jobs)
+    with tqdm(total=len(chosen), desc=f"{profile} figures", unit="notebook") as bar:
         def one(name):
             outcome = _run(name, profile, given[name], force)
             bar.update()
@@ -57,7 +58,10 @@ def run_notebooks(profile, only=(), *, force=False, jobs=1):
                 tqdm.write(outcome.error)
             return outcome
 
-        return list(pool.map(one, chosen))
+        try:
+            return list(pool.map(one, chosen))
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def select(only):
@@ -75,53 +79,75 @@ def summary(outcomes):
 
 
 def _run(name, profile, given, force):
-    import papermill
     from papermill.exceptions import PapermillExecutionError
 
-    folder = project_root() / "figures" / profile
-    executed = folder / "executed" / f"{name}.ipynb"
-    note = executed.with_suffix(".json")
+    start = time.perf_counter()
+    try:
+        return _executed(name, profile, given, force)
+    except PapermillExecutionError as error:
+        sources = ["".join(cell["source"]) for cell in notebooks.read(name)["cells"]]
+        number = sources.index(error.source) + 1 if error.source in sources else "edited since"
+        text = f"FAILED {name}, cell {number}: {error.ename}: {error.evalue}\n{error.source}"
+    except Exception:  # a kernel that died, a full disk, a damaged run: this notebook fails, the others still run
+        text = f"FAILED {name}\n{traceback.format_exc()}"
+    return Outcome(name, "failed", time.perf_counter() - start, error=f"{text}\n(executed copy: {_copy(name, profile)})")
+
+
+def _executed(name, profile, given, force):
+    import papermill
+
+    copy = _copy(name, profile)
+    folder, note = copy.parent.parent, copy.with_suffix(".json")
     if not force and (previous := _unchanged(note, folder, name, profile, given)):
         return Outcome(name, "unchanged", figures=previous)
-    executed.parent.mkdir(parents=True, exist_ok=True)
+    note.unlink(missing_ok=True)  # from here on figures may be overwritten
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    source, trained = _source(name, given), _trained(name, profile, given)  # what is edited or trained meanwhile is not in it
     start, clock = time.time(), time.perf_counter()
-    try:
-        papermill.execute_notebook(
-            notebooks.folder() / f"{name}.ipynb", executed, given, kernel_name="python3", cwd=notebooks.folder(),
-            progress_bar={"desc": name, "leave": False}, log_output=False)
-    except PapermillExecutionError as error:
-        number = 1 + ["".join(cell["source"]) for cell in notebooks.read(name)["cells"]].index(error.source)
-        text = (f"FAILED {name}, cell {number}: {error.ename}: {error.evalue}\n"
-                f"{error.source}\n(executed copy: {executed})")
-        return Outcome(name, "failed", time.perf_counter() - clock, error=text)
-    except Exception:  # a kernel that died, a full disk: this notebook fails, the others still run
-        return Outcome(name, "failed", time.perf_counter() - clock, error=f"FAILED {name}\n{traceback.format_exc()}")
+    papermill.execute_notebook(
+        notebooks.folder() / f"{name}.ipynb", copy, given, kernel_name="python3", cwd=notebooks.folder(),
+        progress_bar={"desc": name, "leave": False}, log_output=False)
     figures = _written(folder, name, start)
-    checksums = {data_set: checksum for figure in figures for data_set, checksum in _provenance(folder, figure)["data"].items()}
-    write_json(note, {"key": _key(name, profile, given, list(checksums)), "data": list(checksums), "figures": figures})
+    origins = [_provenance(folder, figure) for figure in figures]
+    data_sets = list({data_set: None for origin in origins for data_set in origin["data"]})
+    trained |= _trained(name, profile, given) & {run for origin in origins for run in origin["runs"]}  # by the notebook itself
+    write_json(note, {"key": _key(source, data_sets, trained), "data": data_sets, "figures": figures})
     return Outcome(name, "done", time.perf_counter() - clock, figures)
+
+
+def _copy(name, profile):
+    return project_root() / "figures" / profile / "executed" / f"{name}.ipynb"
 
 
 def _unchanged(note, folder, name, profile, given):
     """The figures of the last execution if they are there and nothing they depend on has changed, else None."""
     try:
         last = json.loads(note.read_text())
-        same = last["key"] == _key(name, profile, given, last["data"])
+        same = last["key"] == _key(_source(name, given), last["data"], _trained(name, profile, given))
     except (OSError, ValueError, KeyError):
         return None
     complete = all((folder / f"{figure}.{ending}").exists() for figure in last["figures"] for ending in ("png", "svg", "csv", "json"))
     return last["figures"] if same and complete else None
 
 
-def _key(name, profile, given, data_sets):
+def _key(source, data_sets, trained):
     """What a notebook's figures depend on, as one hash."""
+    return digest([source, [_checksum(data_set) for data_set in data_sets], sorted(trained)])
+
+
+def _source(name, given):
+    """Cells, parameters and package code, as one hash."""
     cells = [[cell["cell_type"], "".join(cell["source"])] for cell in notebooks.read(name)["cells"]]
     package = Path(__file__).parent
     code = {str(path.relative_to(package)): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in sorted(package.rglob("*")) if path.is_file() and "__pycache__" not in path.parts}
-    trained = [run.name for grid, (_, notebook) in grids.GRIDS.items() if notebook == name
-               for run in runs.finished(grids.grid(grid, profile)) if run]
-    return digest([cells, given, code, [_checksum(data_set) for data_set in data_sets], trained])
+    return digest([cells, given, code])
+
+
+def _trained(name, profile, given):
+    """The names of the finished runs of a notebook's grids: its own, and those that its parameter ``candidates`` lists."""
+    wanted = [grid for grid, (_, notebook) in grids.GRIDS.items() if notebook == name or grid in given.get("candidates", ())]
+    return {run.name for grid in wanted for run in runs.finished(grids.grid(grid, profile)) if run}
 
 
 def _checksum(data_set):
