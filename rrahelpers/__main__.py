@@ -15,8 +15,11 @@ from pathlib import Path
 
 import torch
 
+from rrahelpers import batch, grids
 from rrahelpers.devices import cores_each
-from rrahelpers.runs import Run, RunError
+from rrahelpers.files import atomic
+from rrahelpers.runs import Run, RunConfig, RunError, run_folders, store_root
+from rrahelpers.training import Interrupted, train_all
 
 UNITS = {"s": 1, "m": 60, "h": 3600}
 
@@ -30,16 +33,17 @@ def main(arguments=None):
     train.add_argument("--data", help="a data set's name (default: cifar10)")
     train.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
                        help="a field of RunConfig, or an option of the model; VALUE is JSON or a plain word")
-    train.add_argument("--grid", help="a grid of grids.GRIDS, instead of a model")
-    train.add_argument("--profile", default="study")
-    train.add_argument("--budget", type=duration, metavar="TIME", help="begin no epoch that would end later than this, e.g. 9m")
-    train.add_argument("--device")
+    train.add_argument("--grid", help=f"a grid instead of a model: {', '.join(grids.GRIDS)}")
+    train.add_argument("--profile", help="the grid's size: a file's name in notebooks/profiles (default: study)")
+    train.add_argument("--budget", type=duration, metavar="TIME",
+                       help="begin no epoch that would end later than this, going by the last one, e.g. 9m")
+    train.add_argument("--device", help="as torch names it (default: cuda where there is one, else cpu)")
     train.add_argument("--jobs", type=int, default=1, help="networks side by side; the cores are shared out")
     train.add_argument("--pack", type=Path, metavar="FILE.tar", help="afterwards, pack records, weights and results of these runs")
     train.set_defaults(run=run_train)
 
     figures = commands.add_parser("figures", help="run the notebooks headless and write their figures")
-    figures.add_argument("--profile", default="quick")
+    figures.add_argument("--profile", default="quick", help="a file's name in notebooks/profiles (default: quick)")
     figures.add_argument("--only", nargs="+", default=[], metavar="01", help="beginnings of notebook names")
     figures.add_argument("--force", action="store_true", help="also run notebooks whose figures are up to date")
     figures.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1),
@@ -68,16 +72,15 @@ def duration(text):
 
 
 def run_train(options):
-    from rrahelpers import grids
-    from rrahelpers.training import Interrupted, train_all
-
     if bool(options.model) == bool(options.grid):
         raise ValueError("train takes a model's name or --grid, one of the two")
     if options.grid and (options.set or options.data):
         raise ValueError("--grid takes its data and settings from the profile; --data and --set go with a model's name")
-    if options.device and torch.device(options.device).type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"--device {options.device}: this torch ({torch.__version__}) finds no CUDA device")
-    configs = grids.grid(options.grid, options.profile) if options.grid else [single(options)]
+    if options.model and options.profile:
+        raise ValueError("--profile goes with --grid; one network has its settings from --set")
+    if options.device:
+        check_device(options.device)
+    configs = grids.grid(options.grid, options.profile or "study") if options.grid else [single(options)]
     deadline = None if options.budget is None else time.monotonic() + options.budget
     finished, open_, failed = [], [], []
     with workers(options.jobs) as executor:
@@ -101,6 +104,13 @@ def run_train(options):
     return 1 if failed else 0
 
 
+def check_device(name):
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # unknown, or not of this torch or this machine
+        raise ValueError(f"--device {name}: torch {torch.__version__} finds no such device ({str(error).splitlines()[0]})") from error
+
+
 def workers(jobs):
     """A context with an executor of so many processes that share out the cores; with None for a single job."""
     threads = cores_each(jobs)
@@ -111,9 +121,6 @@ def workers(jobs):
 
 def single(options):
     """The configuration of ``train MODEL --set ...``: fields of RunConfig first, what is left are model options."""
-    from rrahelpers import grids
-    from rrahelpers.runs import RunConfig
-
     given = {}
     for item in options.set:
         name, sign, value = item.partition("=")
@@ -130,8 +137,6 @@ def single(options):
 
 def pack(runs, path):
     """Write the runs' folders into one tar archive, to be unpacked in ``data/runs``."""
-    from rrahelpers.files import atomic
-
     with atomic(path) as temporary, tarfile.open(temporary, "w") as archive:
         for run in runs:
             for file in sorted(run.folder.rglob("*")):
@@ -141,21 +146,26 @@ def pack(runs, path):
 
 
 def run_figures(options):
-    from rrahelpers import batch
-
-    outcomes = batch.run_notebooks(options.profile, options.only, force=options.force, jobs=options.jobs)
+    try:
+        outcomes = batch.run_notebooks(options.profile, options.only, force=options.force, jobs=options.jobs)
+    except KeyboardInterrupt:
+        os._exit(130)  # without waiting for the notebooks that run: their kernels end with this process
     print(batch.summary(outcomes))
     return int(any(outcome.status == "failed" for outcome in outcomes))
 
 
 def run_list(options):
-    from rrahelpers.runs import stored_runs, store_root
-
-    runs = stored_runs()
-    print(f"{len(runs)} finished runs in {store_root()}")
-    for run in runs:
-        print(f"{run.name}  {run.accuracy:.2%}  {run.config.as_dict()}")
-    return 0
+    folders = run_folders()
+    print(f"{len(folders)} finished runs in {store_root()}")
+    damaged = 0
+    for folder in folders:
+        try:
+            run = Run(folder)
+            print(f"{run.name}  {run.accuracy:.2%}  {run.config.as_dict()}")
+        except RunError as error:
+            print(error, file=sys.stderr)
+            damaged = 1
+    return damaged
 
 
 if __name__ == "__main__":

@@ -37,8 +37,12 @@ class RunConfig:
         positive = {name: getattr(self, name) for name in ("epochs", "batch_size", "learning_rate")}
         if bad := {name: value for name, value in positive.items() if isinstance(value, (bool, str)) or not 0 < value < math.inf}:
             raise ValueError(f"expected positive values, got {bad}")
-        if bad := {name: positive[name] for name in ("epochs", "batch_size") if not isinstance(positive[name], int)}:
+        whole = {name: getattr(self, name) for name in ("epochs", "batch_size", "seed", "limit")}
+        if bad := {name: value for name, value in whole.items()
+                   if type(value) is not int and (name, value) != ("limit", None)}:
             raise ValueError(f"expected whole numbers, got {bad}")
+        if self.limit is not None and self.limit < 1:
+            raise ValueError(f"limit must be at least 1, got {self.limit}")
         if not 0 <= self.warmup < 1 or not 0 <= self.final <= 1:
             raise ValueError(f"expected warmup in [0, 1) and final in [0, 1], got {self.warmup} and {self.final}")
         if unknown := set(self.augmentation) - set(AUGMENTATIONS):
@@ -47,7 +51,7 @@ class RunConfig:
         for name in ("learning_rate", "momentum", "weight_decay", "warmup", "final"):
             object.__setattr__(self, name, float(getattr(self, name)))
         object.__setattr__(self, "augmentation", tuple(a for a in AUGMENTATIONS if a in self.augmentation))
-        object.__setattr__(self, "options", json.loads(json.dumps(self.options)))
+        object.__setattr__(self, "options", _plain(json.loads(json.dumps(self.options))))
         if self.image_size is not None:
             steps = json.loads(json.dumps(size_steps(self.image_size)))
             object.__setattr__(self, "image_size", steps if len(steps) > 1 else steps[0])
@@ -64,3 +68,12 @@ class RunConfig:
         if self.data_checksum is None:
             raise ValueError("the run's name needs the data's checksum; use training.resolve(config)")
         return f"{self.model.replace('/', '-')}-{self.data}-{digest(self.as_dict())}"
+
+
+def _plain(value):
+    """JSON with every whole number spelled as one: 1.0 is 1."""
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_plain(part) for part in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -143,9 +143,14 @@ def store_root():
     return Path(os.environ.get("RRA_RUNS") or data_root() / "runs")
 
 
+def run_folders():
+    """The folder of every finished run in the store, by name."""
+    return [path.parent for path in sorted(store_root().glob("*/record.json"))]
+
+
 def stored_runs():
-    """Every finished run in the store, by name."""
-    return [Run(path.parent) for path in sorted(store_root().glob("*/record.json"))]
+    """Every finished run in the store, by name. Raises ``RunError`` for a record that is damaged."""
+    return [Run(folder) for folder in run_folders()]
 
 
 def find(config):
@@ -198,11 +203,11 @@ def weight_paths(folder):
 
 def save_weights(folder, state):
     """Write a state dict, under the git-ignored name where it is too large to commit."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     size = sum(t.numel() * t.element_size() for t in state.values())
     with atomic(weight_paths(folder)[size > COMMITTED_WEIGHTS]) as temporary:
-        save_file({name: tensor.contiguous() for name, tensor in state.items()}, temporary)
+        temporary.write_bytes(save({name: tensor.contiguous() for name, tensor in state.items()}))
 
 
 def read_record(folder):

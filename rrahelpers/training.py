@@ -11,17 +11,16 @@ import time
 import warnings
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from filelock import FileLock, Timeout
 from tqdm.auto import tqdm
 
-from rrahelpers import data, models
+from rrahelpers import checkpoints, data, models, preflight
 from rrahelpers.augmentation import augment
 from rrahelpers.devices import bfloat16_units
-from rrahelpers.files import atomic, digest, write_json
+from rrahelpers.files import digest, write_json
 from rrahelpers.provenance import environment
 from rrahelpers.runs import FORMAT, Run, RunConfig, RunError, find, normalise, save_weights, store_root
 
@@ -47,11 +46,14 @@ def train(config, *, device=None, deadline=None, wait=True):
     config: :class:`RunConfig`. Where it has no data checksum and the data are missing, a stored run that agrees in
         everything else is returned.
     device: default CUDA where there is one.
-    deadline: ``time.monotonic()`` after which no further epoch is begun if it would not be done by then.
+    deadline: ``time.monotonic()`` after which no further epoch is begun if it would not be done by then, going by the
+        last one: the first is begun in any case before the deadline.
     wait: whether to wait (until the deadline) for another process that trains the same run, or to raise
         :class:`Interrupted` at once.
 
-    Returns the finished :class:`rrahelpers.runs.Run`. Raises :class:`Interrupted` at the deadline.
+    Returns the finished :class:`rrahelpers.runs.Run`. Raises :class:`Interrupted` at the deadline, ``ValueError`` and
+    ``TypeError`` for a network that can't be built, ``DataError`` for data that it can't be trained on, ``RunError``
+    where its folder can't be written.
     """
     models.check(config.model)
     try:
@@ -62,6 +64,7 @@ def train(config, *, device=None, deadline=None, wait=True):
         return run
     if run := find(config):
         return run
+    preflight.check_network(config)
     folder = store_root() / config.name
     folder.mkdir(parents=True, exist_ok=True)
     patience = 0 if not wait else -1 if deadline is None else max(0, deadline - time.monotonic())  # -1: no end
@@ -83,8 +86,11 @@ def train_all(configs, *, executor=None, **options):
     options: as for :func:`train`.
 
     Yields, in order, for each configuration its finished run, or the :class:`Interrupted`, ``DataError``, ``RunError`` or
-    ``torch.OutOfMemoryError`` that kept it from being finished: the others are still worth training.
+    ``torch.OutOfMemoryError`` that kept it from being finished: the others are still worth training. Raises what
+    :func:`rrahelpers.preflight.check_network` does, before any is trained.
     """
+    for config in {(config.model, str(config.options)): config for config in configs}.values():
+        preflight.check_network(config)
     return (executor.map if executor else map)(partial(_attempt, **options), configs)
 
 
@@ -105,14 +111,18 @@ def _train(config, folder, device, deadline):
     if (found := digest([sets[split].checksum for split in data.SPLITS])) != config.data_checksum:
         raise data.DataError(f"{config.data} has the checksum {found} here, {config.data_checksum} was asked for; "
                              "leave data_checksum out to train on the data found, or bring the other data")
+    preflight.check_splits(config.data, sets)
     mean, std = sets["train"].statistics()
     build = {**config.options, "num_classes": len(sets["train"].classes)}
     if config.model in models.FAMILIES:
         build["in_channels"] = sets["train"].images.shape[1]
     torch.manual_seed(config.seed)
     model = models.build(config.model, **build).to(device, memory_format=torch.channels_last)
+    preflight.check_forward(model, config, normalise(sets["test"].images[:1].to(device), mean, std))
     optimiser = torch.optim.SGD(model.parameters(), config.learning_rate, config.momentum, weight_decay=config.weight_decay)
-    history = _restore(folder, model, optimiser, device)
+    for leftover in folder.glob("*.tmp"):  # of processes that were killed while they wrote
+        leftover.unlink()
+    history = checkpoints.restore(folder, model, optimiser, device)
 
     trainer = _Trainer(config, model, optimiser, sets, mean, std, device)
     bar = tqdm(total=config.epochs, initial=len(history), desc=folder.name, unit="epoch")
@@ -130,32 +140,19 @@ def _train(config, folder, device, deadline):
                 warnings.warn(f"{folder.name}: the loss is not finite in epoch {epoch + 1}; the run is stored as diverged", stacklevel=2)
                 break
             bar.set_postfix(loss=f"{row['loss']:.3f}", test=f"{row['test_accuracy']:.3f}")
-            with atomic(folder / "checkpoint.pt") as temporary:
-                torch.save({"model": model.state_dict(), "optimiser": optimiser.state_dict(), "history": history}, temporary)
+            with checkpoints.writing(folder):
+                checkpoints.save(folder, model, optimiser, history)
 
-    save_weights(folder, {name: tensor.cpu() for name, tensor in model.state_dict().items()})
-    write_json(folder / "record.json", {
+    record = {
         "format": FORMAT, "status": status, "config": config.as_dict(), "build": build, "mean": mean, "std": std,
         "samples": {split: len(s) for split, s in sets.items()}, "source": sets["train"].source,
         "environment": environment(), "history": history,
-    })
-    (folder / "checkpoint.pt").unlink(missing_ok=True)
+    }
+    with checkpoints.writing(folder):
+        save_weights(folder, {name: tensor.cpu() for name, tensor in model.state_dict().items()})
+        write_json(folder / "record.json", record)
+    checkpoints.remove(folder)
     return Run(folder)
-
-
-def _restore(folder, model, optimiser, device):
-    """Load the checkpoint if there is a sound one; return the history so far."""
-    path = Path(folder) / "checkpoint.pt"
-    if not path.exists():
-        return []
-    try:
-        state = torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:
-        warnings.warn(f"{path} is damaged ({type(error).__name__}); training starts again", stacklevel=2)  # torch's text misleads
-        return []
-    model.load_state_dict(state["model"])
-    optimiser.load_state_dict(state["optimiser"])
-    return state["history"]
 
 
 class _Trainer:

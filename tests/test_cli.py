@@ -2,9 +2,11 @@
 
 import argparse
 import tarfile
+from dataclasses import replace
 
 import pytest
 import torch
+from test_runs import store
 
 from rrahelpers import grids, notebooks, runs
 from rrahelpers.__main__ import duration, main
@@ -46,6 +48,11 @@ def test_what_is_no_duration(text):
     (["train", "resnet20", "--grid", "classrepsim"], ["a model's name or --grid"]),
     (["train", "--grid", "classrepsim", "--set", "epochs=3"], ["--data and --set go with a model's name"]),
     (["train", "--grid", "classrepsim", "--data", "digits"], ["--data and --set go with a model's name"]),
+    (["train", "resnet20", "--data", "digits", "--profile", "quick"], ["--profile goes with --grid"]),
+    (["train", "resnet20", "--data", "digits", "--set", "seed=1.5"], ["expected whole numbers", "'seed': 1.5"]),
+    (["train", "resnet20", "--data", "digits", "--set", "seed=abc"], ["expected whole numbers", "'seed': 'abc'"]),
+    (["train", "resnet20", "--data", "digits", "--set", "limit=1.5"], ["expected whole numbers", "'limit': 1.5"]),
+    (["train", "resnet20", "--data", "digits", "--set", "limit=0"], ["limit must be at least 1, got 0"]),
     (["train", "resnet20", "--budget", "soon"], ["90s, 9m or 1.5h, got 'soon'"]),
     (["dance"], ["train", "list", "figures"]),
 ])
@@ -56,7 +63,12 @@ def test_what_does_not_exist_is_refused_with_what_does(capsys, arguments, words)
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_a_device_that_is_not_there(capsys):
-    assert "finds no CUDA device" in refused(capsys, "train", "resnet20", *TINY, "--device", "cuda")
+    assert "finds no such device" in refused(capsys, "train", "resnet20", *TINY, "--device", "cuda")
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:x", "mps:7"])
+def test_what_is_no_device(capsys, device):
+    assert f"--device {device}: torch" in refused(capsys, "train", "resnet20", *TINY, "--device", device)
 
 
 @pytest.mark.parametrize("arguments", [["figures"], ["train", "--grid", "classrepsim"]])
@@ -133,9 +145,29 @@ def test_list(capsys):
     assert "1 finished runs in" in said and run.name in said and f"{run.accuracy:.2%}" in said
 
 
-def test_list_names_a_record_that_is_damaged(capsys):
+def test_list_names_a_record_that_is_damaged_beside_the_others(capsys):
     folder = runs.store_root() / "resnet20-digits-0"
     folder.mkdir(parents=True)
     (folder / "record.json").write_text("{")
+    sound = store().name
     assert main(["list"]) == 1
-    assert f"{folder / 'record.json'} is damaged" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert f"{folder / 'record.json'} is damaged" in said.err and f"{sound}  60.00%" in said.out
+
+
+def test_a_grid_with_a_network_that_cannot_be_built_is_refused_before_any_is_trained(capsys, monkeypatch):
+    good = grids.recipe("digits", epochs=1, limit=64, options={"width": 0.25, "depth": 0.34})
+    monkeypatch.setattr(grids, "grid", lambda name, profile: [good, replace(good, options={"widht": 1})])
+    assert "resnet20 has no option widht" in refused(capsys, "train", "--grid", "classrepsim")
+    assert not runs.stored_runs()
+
+
+@pytest.mark.parametrize("model, words", [
+    ("vgg16", "vgg16 can't take the images of digits, 1x8x8"),
+    ("torchvision/squeezenet1_1", "squeezenet1_1 can't take the images of digits, 1x8x8"),
+])
+def test_a_network_that_cannot_take_the_images(capsys, model, words):
+    assert main(["train", model, "--data", "digits", "--set", "epochs=1"]) == 1
+    said = capsys.readouterr().err
+    assert words in said and "image_size" in said
+    assert not runs.stored_runs()

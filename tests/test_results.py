@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from torch import nn
 
-from rrahelpers import data, grids, results
+from rrahelpers import data, files, grids, results
 from rrahelpers.class_similarity import scale_graphs
 from rrahelpers.features import each_layer
 from rrahelpers.neighbors import knn_graph
@@ -64,3 +64,16 @@ def test_separation_and_classification_rate_of_every_layer(run):
     assert [stem["separation index", order] for order in (1, 2, 3)] == pytest.approx(separation_orders(graph, images.labels))
     assert stem["centre-based index", 1] == pytest.approx(center_separation_index(features, images.labels))
     assert stem["correct classification rate", 1] == probe_table(run, 60).set_index("layer").value["stem"]
+
+
+def test_probes_that_cannot_be_stored_are_not_lost(run, monkeypatch):
+    choice = {"layers": ["stages.0.0", "stages.2.0"], "sizes": (1,)}
+
+    def full_disk(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.warns(UserWarning, match="cannot write .*No space left on device"):
+        patch.setattr(files.os, "replace", full_disk)
+        unstored = probe_table(run, 40, **choice)
+    assert not list(run.folder.glob("results/probes-*.csv"))
+    pd.testing.assert_frame_equal(probe_table(run, 40, **choice), unstored, rtol=1e-6)

@@ -76,6 +76,19 @@ def test_one_name_for_one_configuration_however_it_is_spelled():
     assert replace(CONFIG, image_size=[32]).name == replace(CONFIG, image_size=32).name != canvas.name
 
 
+def test_a_whole_number_has_one_spelling():
+    spellings = [{"width": 1, "window": [8, 4], "of": {"depth": 2}}, {"width": 1.0, "window": [8.0, 4], "of": {"depth": 2.0}}]
+    first, second = (replace(CONFIG, options=options) for options in spellings)
+    assert first == second and first.name == second.name
+    assert replace(CONFIG, options={"width": 1.5}).options == {"width": 1.5}
+    assert replace(CONFIG, options={"skip": True}).options["skip"] is True
+
+
+def test_committed_runs_are_found_by_their_names():
+    records = [path for path in (files.project_root() / "data/runs").glob("*/record.json")]
+    assert records and all(Run(path.parent).config.name == path.parent.name for path in records)
+
+
 def test_a_name_is_one_folder_of_the_store():
     assert "/" not in replace(CONFIG, model="torchvision/resnet34").name
 

@@ -1,6 +1,7 @@
 """Training: the schedule by hand, one network however often it is cut off, and one training however many ask."""
 
 import contextlib
+import errno
 import json
 import math
 import multiprocessing
@@ -19,7 +20,7 @@ from filelock import FileLock
 from safetensors.torch import load_file
 from torch import nn
 
-from rrahelpers import data, files, models, runs, training
+from rrahelpers import data, files, models, preflight, runs, training
 from rrahelpers.__main__ import main
 from rrahelpers.runs import RunConfig
 from rrahelpers.training import Interrupted, train
@@ -245,6 +246,82 @@ def test_a_damaged_checkpoint_starts_the_run_again_with_a_warning(monkeypatch, t
     with pytest.warns(UserWarning, match="checkpoint.pt is damaged .*training starts again"):
         run = train(CONFIG)
     assert_same_network(run, elsewhere(monkeypatch, tmp_path))
+
+
+def full_disk_at(number, monkeypatch):
+    """From its call ``number`` on, flushing a file says that the disk is full."""
+    real, calls = os.fsync, []
+
+    def fsync(file):
+        calls.append(file)
+        if len(calls) > number:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(file)
+
+    monkeypatch.setattr(files.os, "fsync", fsync)
+
+
+@pytest.mark.parametrize("number", range(5))  # three checkpoints, the weights, the record
+def test_a_full_disk_is_told_and_costs_one_epoch_at_most(monkeypatch, tmp_path, number):
+    with monkeypatch.context() as patch:
+        full_disk_at(number, patch)
+        (reason,) = training.train_all([CONFIG])
+    assert isinstance(reason, runs.RunError)
+    assert "No space left on device" in str(reason) and CONFIG.name in str(reason)
+    checkpoint = runs.store_root() / CONFIG.name / "checkpoint.pt"
+    assert len(kept(checkpoint)) == min(number, 3)
+    assert_same_network(train(CONFIG), elsewhere(monkeypatch, tmp_path))
+
+
+def test_a_checkpoint_of_another_network_is_named(monkeypatch):
+    cut_off_after(1, monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        train(CONFIG)
+    checkpoint = runs.store_root() / CONFIG.name / "checkpoint.pt"
+    state = torch.load(checkpoint, weights_only=True)
+    for wrong in ({**state, "model": {"renamed": torch.zeros(1)}}, {"model": state["model"]}):
+        torch.save(wrong, checkpoint)
+        with pytest.raises(runs.RunError, match="checkpoint.pt belongs to another version of this network; delete it"):
+            train(CONFIG)
+
+
+def test_what_killed_processes_left_is_cleared_away():
+    folder = runs.store_root() / CONFIG.name
+    folder.mkdir(parents=True)
+    (folder / "checkpoint.pt.18045.tmp").write_bytes(b"half a checkpoint")
+    train(CONFIG)
+    assert not list(folder.glob("*.tmp"))
+
+
+# --- data that can't be trained on ----------------------------------------------------------------------------------
+
+
+def split(channels=3, side=8, labels=(0, 1), classes=("a", "b")):
+    images = torch.randint(0, 256, (len(labels), channels, side, side), dtype=torch.uint8)
+    return data.ImageSet(images, torch.tensor(labels), classes, "0" * 16, "synthetic")
+
+
+@pytest.mark.parametrize("test, message", [
+    ({"channels": 1}, "training images are 3x8x8, test images 1x8x8"),
+    ({"side": 12}, "training images are 3x8x8, test images 3x12x12"),
+    ({"labels": (0, 2)}, "the training split has 2 classes, the test split labels up to 2"),
+])
+def test_splits_that_do_not_fit(test, message):
+    with pytest.raises(data.DataError, match=message):
+        preflight.check_splits("toy", {"train": split(), "test": split(**test)})
+
+
+def test_one_class_is_nothing_to_tell_apart():
+    one = split(labels=(0, 0), classes=("a",))
+    with pytest.raises(data.DataError, match="expected at least two classes, got 1"):
+        preflight.check_splits("toy", {"train": one, "test": one})
+
+
+def test_the_check_of_the_images_leaves_a_network_as_it_was():
+    model = models.build("resnet20", width=0.25)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    preflight.check_forward(model, CONFIG, torch.rand(1, 3, 8, 8))
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
 
 
 def test_no_epoch_begins_after_the_deadline():

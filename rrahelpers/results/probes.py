@@ -29,15 +29,16 @@ def probe_table(run, samples, *, layers=None, sizes=(4,), pooling="average", C=1
         parameters = {"layer": layer, "samples": samples, "sizes": list(sizes), "pooling": pooling, "C": C}
         return run.result("probes", parameters, compute)
 
-    missing = [layer for layer in layers if stored(layer) is None]
+    tables = {layer: stored(layer) for layer in layers}
+    missing = [layer for layer in layers if tables[layer] is None]
     if missing:
         if not compute:
             return None
         (x, y), (x_test, y_test) = _images(run, samples)
         for table in each_probe(run.model().to(default_device()), x, y, x_test, y_test, missing, sizes=sizes, pooling=pooling, C=C):
-            stored(table.layer[0], lambda: table)
-    tables = [stored(layer).assign(index=index) for index, layer in enumerate(layers)]
-    return pd.concat(tables, ignore_index=True).assign(seed=run.config.seed)
+            tables[table.layer[0]] = stored(table.layer[0], lambda: table)
+    numbered = [table.assign(index=index) for index, table in enumerate(tables.values())]
+    return pd.concat(numbered, ignore_index=True).assign(seed=run.config.seed)
 
 
 def position_table(run, layer, samples, *, C=1.0, compute=True):
