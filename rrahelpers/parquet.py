@@ -50,11 +50,11 @@ def _read_columns(file):
 
 
 def _columns(schema, file):
-    """The names of the image column and of the label column: an integer, one called "label" before others."""
+    """The names of the image column and of the label column: an integer, "label" before others, "fine_label" and the like next."""
     import pyarrow as pa
 
     images = [f.name for f in schema if pa.types.is_struct(f.type) and f.type.get_field_index("bytes") >= 0]
-    labels = sorted((f.name for f in schema if pa.types.is_integer(f.type)), key=lambda name: "label" not in name)
+    labels = sorted((f.name for f in schema if pa.types.is_integer(f.type)), key=lambda name: (name != "label", not name.endswith("label")))
     if not images or not labels:
         raise DataError(f"{file}: expected a column of encoded images (struct with 'bytes') and an integer label, "
                         f"got {schema.names}")

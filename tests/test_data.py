@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from rrahelpers import data, parquet
+from rrahelpers import data, files, parquet
 from rrahelpers.data import DataError, ImageSet
 from rrahelpers.image_set import on_canvas, size_text
 
@@ -164,8 +164,9 @@ def test_several_files_are_joined_in_order(data_folder):
     assert torch.equal(toy.images, as_tensor(images)) and toy.labels.tolist() == [0, 1, 1, 1, 0]
 
 
-def test_a_column_of_numbers_before_the_labels_is_not_taken_for_them(data_folder):
-    write_hub(data_folder / "toy" / "train-0.parquet", pictures(2, 4, 4), [1, 0], extra={"image_id": [400, 500]})
+@pytest.mark.parametrize("column", ["image_id", "coarse_label", "label_confidence"])
+def test_a_column_of_numbers_before_the_labels_is_not_taken_for_them(data_folder, column):
+    write_hub(data_folder / "toy" / "train-0.parquet", pictures(2, 4, 4), [1, 0], extra={column: [400, 500]})
     assert data.load("toy", "train").labels.tolist() == [1, 0]
 
 
@@ -436,3 +437,17 @@ def test_the_checksum_does_not_depend_on_the_encoding(data_folder):
     write_hub(data_folder / "a" / "train-0.parquet", images, [0, 1])
     write_hub(data_folder / "b" / "train-0.parquet", [buffer.getvalue() for buffer in buffers], [0, 1])
     assert data.load("a", "train").checksum == data.load("b", "train").checksum
+
+
+def test_the_readme_makes_a_data_set_of_the_first_classes(tmp_path, monkeypatch):
+    """The recipe in data/README.md, on four images of Tiny ImageNet's kind."""
+    labels = [49, 50, 0, 0]
+    for name in ("train", "valid"):
+        write_hub(tmp_path / "downloaded" / f"{name}-0.parquet", pictures(4, 64, 64, 3), labels)
+    text = (files.project_root() / "data" / "README.md").read_text()
+    (snippet,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    exec(snippet, {})
+    monkeypatch.setenv("RRA_DATA", str(tmp_path))
+    for name in ("train", "test"):
+        assert data.load("tiny-imagenet-50", name).labels.tolist() == [0, 49, 0]  # a turn of each class, then the next

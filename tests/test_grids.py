@@ -1,12 +1,13 @@
 """The grids: what is trained, in which order, and how windows are chosen from what is stored."""
 
 import json
+from functools import partial
 
 import pandas as pd
 import pytest
 import torch
 
-from rrahelpers import grids, models, published, runs, strategies
+from rrahelpers import data, grids, models, published, runs, strategies
 from rrahelpers.attention import stage_windows
 from rrahelpers.class_similarity import SCALES
 from rrahelpers.files import digest, write_json
@@ -70,6 +71,19 @@ def test_the_study_profile_shares_its_base_networks_between_the_grids():
 def test_parameters_for_all_notebooks_reach_the_grids():
     assert {config.epochs for config in grids.grid("stac", "paper")} == {100}
     assert {(config.epochs, config.limit) for config in grids.grid("stac-ablations", "smoke")} == {(1, 256)}
+
+
+def test_no_data_set_of_characters_is_mirrored():
+    characters = {"digits", "mnist", "kmnist", "svhn"}
+    mirrored = {name for name in {"digits", *data.TORCHVISION} if "flip" in grids.recipe(name).augmentation}
+    assert mirrored == {"digits", *data.TORCHVISION} - characters
+    assert grids.recipe("svhn").augmentation == ("crop", "rotation", "colour", "greyscale", "blur")
+
+
+@pytest.mark.parametrize("size, side", [(8, 8), ([8, 32], 32), ([16, {"canvas": 64}], 64)])
+def test_the_stage_grid_takes_the_last_size_of_an_image(size, side):
+    table = grids.stage_grid(partial(grids.recipe, "digits", image_size=size), 1)
+    assert table[table.stage == 1].window.max() == side
 
 
 def test_the_main_networks_come_first_seed_by_seed():

@@ -9,8 +9,9 @@ from rrahelpers import runs, training
 from rrahelpers.augmentation import AUGMENTATIONS
 from rrahelpers.runs import RunConfig
 
-# Mirror images and other colours of a digit are not that digit.
-DATA_AUGMENTATION = {"digits": ("crop", "rotation"), "mnist": ("crop", "rotation")}
+# The mirror image of a character is not that character; those written in grey have no colours to change.
+DATA_AUGMENTATION = {**dict.fromkeys(("digits", "mnist", "kmnist"), ("crop", "rotation")),
+                     "svhn": tuple(name for name in AUGMENTATIONS if name != "flip")}
 
 
 def recipe(data, model="resnet20", **fields):

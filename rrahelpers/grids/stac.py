@@ -8,6 +8,7 @@ import pandas as pd
 from rrahelpers import published, results, strategies
 from rrahelpers.attention import WINDOW
 from rrahelpers.grids.recipes import distinct, recipes, seed_by_seed, seeded, trained, with_runs
+from rrahelpers.image_set import size_steps
 
 # The column of the STAC paper's tables that a data set is held against.
 COLUMNS = {"cifar10": "CIFAR10", "digits": "CIFAR10", "tiny-imagenet-50": "Img64-50"}
@@ -150,7 +151,8 @@ def _own(strategy, windows, recipe_of, seeds, main_seeds):
 
 
 def _image_side(recipe_of):
-    """Pixels: as configured, or those of the published column."""
+    """Pixels: as configured (after the last step), or those of the published column."""
     if (size := recipe_of("").image_size) is not None:
-        return size
+        last = size_steps(size)[-1]
+        return last["canvas"] if isinstance(last, dict) else last
     return int(cells(4, recipe_of, 0, 0)["image_size"].iloc[0])
