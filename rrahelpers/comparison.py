@@ -67,23 +67,29 @@ def top1(table, reference):
 
     ``reference``: the options of the network that others are compared with.
 
-    Returns two rows for each row of ``table``: label, who ("published", "measured"), mean, std, seeds, status, and the
-    difference to the reference with low and high. ``status``: "measured", "not trained yet" (it is in the grid) or
-    "not in this profile"; of published rows "printed", "unstable" (no number is printed), or nothing for a row of ours.
+    Returns two rows for each row of ``table``: label, who ("published", "measured"), mean, std, seeds, diverged, status,
+    and the difference to the reference with low and high. ``diverged``: networks that did, which are in no mean: where
+    there are any there is no interval, as it would be one of the lucky. ``status``: "measured", "diverged" (all of them),
+    "not trained yet" (it is in the grid) or "not in this profile"; of published rows "printed", "unstable" (no number is
+    printed), or nothing for a row of ours. ``open``: why there is no interval, where there is a difference alone.
     """
     samples = [(row, Sample(row.accuracy, row.accuracy_std, PUBLISHED_SEEDS), measured(row.runs))
                for row in table.itertuples()]
-    base = next(((p, m) for row, p, m in samples if row.options == reference), None)
+    base = next(((row, p, m) for row, p, m in samples if row.options == reference), None)
     if base is None:
         raise ValueError(f"no row has the reference's options {reference}; labels: {', '.join(table.label)}")
     rows = []
     for row, printed, ours in samples:
         itself = row.options == reference
-        for who, value, other, status in (("published", printed, base[0], _printed_status(row, printed)),
-                                          ("measured", ours, base[1], _measured_status(row, ours))):
+        for who, value, other, diverged, status in (
+                ("published", printed, base[1], (0, 0), _printed_status(row, printed)),
+                ("measured", ours, base[2], (_diverged(row), _diverged(base[0])), _measured_status(row, ours))):
             difference = Difference(0.0 if value.n else math.nan, math.nan, math.nan) if itself else welch(value, other)
-            rows.append({"label": row.label, "who": who, **value._asdict(), "status": status, "reference": itself,
-                         "difference": difference.value, "low": difference.low, "high": difference.high})
+            if any(diverged):
+                difference = difference._replace(low=math.nan, high=math.nan)
+            rows.append({"label": row.label, "who": who, **value._asdict(), "diverged": diverged[0], "status": status,
+                         "reference": itself, "difference": difference.value, "low": difference.low, "high": difference.high,
+                         "open": "" if itself or math.isnan(difference.value) else _open(value, other, diverged, difference)})
     return pd.DataFrame(rows).rename(columns={"n": "seeds"})
 
 
@@ -143,11 +149,23 @@ def _measured_status(row, ours):
     return "diverged" if row.runs else "not trained yet" if row.configs else "not in this profile"
 
 
+def _diverged(row):
+    return sum(math.isnan(run.accuracy) for run in row.runs)
+
+
+def _open(value, other, diverged, difference):
+    """Why a difference has no interval; nothing where it has one."""
+    if not math.isnan(difference.low):
+        return ""
+    return "networks diverged" if any(diverged) else "too few seeds" if min(value.n, other.n) < 2 else "no spread to judge by"
+
+
 def _mean(row):
     if row.status not in ("measured", "printed"):
         return row.status
     spread = "" if math.isnan(row.std) else f" ± {row.std:.1f}"
-    seeds = "" if row.status == "printed" else f" ({row.seeds} seed{'s' * (row.seeds > 1)})"
+    diverged = f", {row.diverged} diverged" if row.diverged else ""
+    seeds = "" if row.status == "printed" else f" ({row.seeds} seed{'s' * (row.seeds > 1)}{diverged})"
     return f"{row.mean:.1f}{spread}{seeds}"
 
 
@@ -156,6 +174,6 @@ def _difference(row):
         return "reference"
     if math.isnan(row.difference):
         return ""
-    if math.isnan(row.low):
-        return f"{row.difference:+.1f} (no conclusion: too few seeds)"
+    if row.open:
+        return f"{row.difference:+.1f} (no conclusion: {row.open})"
     return f"{row.difference:+.1f} [{row.low:+.2f}, {row.high:+.2f}]"

@@ -116,6 +116,9 @@ def _top1_panel(ax, table, colour):
                         mfc=colour if cell.seeds > 1 else "white")
             if cell.reference:
                 ax.axvline(cell.mean, color="0.5", lw=1, ls=":", zorder=0)
+            if cell.diverged:
+                ax.annotate(f"{cell.diverged} diverged", (cell.mean, place), xytext=(0, 4), textcoords="offset points",
+                            ha="center", fontsize=7, color="0.5")
         else:
             ax.text(0.5, place, cell.status, transform=ax.get_yaxis_transform(), ha="center", va="center", color="0.5",
                     fontsize=8, bbox={"fc": "white", "lw": 0, "pad": 1})

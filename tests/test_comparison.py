@@ -65,9 +65,29 @@ def test_for_reading(table):
     assert text.loc["P 8", "measured top-1 (%)"] == "81.0 ± 1.4 (2 seeds)"
     assert text.loc["P 4", "measured top-1 (%)"] == "not trained yet"
     assert text.loc["P 8", "measured difference [95 %]"] == "reference"
-    assert "no conclusion" in text.loc["P 1", "measured difference [95 %]"]
+    assert text.loc["P 1", "measured difference [95 %]"] == "+2.0 (no conclusion: too few seeds)"
     with pytest.raises(ValueError, match="no row has the reference's options"):
         comparison.top1(table, {"attention": "bam"})
+
+
+def test_networks_that_diverged_are_told_beside_the_mean_of_the_others(table):
+    accuracies = {"P 8": [0.80, 0.82], "P 1": [0.83, math.nan, 0.85], "P 4": [math.nan]}
+    table = table.assign(runs=[[SimpleNamespace(accuracy=a) for a in accuracies.get(label, [])] for label in table.label])
+    tidy = comparison.top1(table, {"attention": "stac"}).query("who == 'measured'").set_index("label")
+    assert tidy.diverged.to_dict() == {"P 1": 1, "P 2": 0, "P 4": 1, "P 8": 0, "P GAP": 0}
+    assert tidy.loc["P 1", ["mean", "difference"]].tolist() == pytest.approx([84, 3])
+    assert tidy.loc[["P 1"], ["low", "high"]].isna().all(axis=None)  # an interval would be of the lucky ones
+    text = comparison.top1_for_reading(table, {"attention": "stac"})
+    assert text.loc["P 1", "measured top-1 (%)"] == "84.0 ± 1.4 (2 seeds, 1 diverged)"
+    assert text.loc["P 1", "measured difference [95 %]"] == "+3.0 (no conclusion: networks diverged)"
+    assert text.loc["P 4", "measured top-1 (%)"] == "diverged"
+
+
+def test_no_interval_where_nothing_varies(table):
+    runs = {"P 8": [0.8] * 3, "P 1": [0.9] * 3}
+    table = table.assign(runs=[[SimpleNamespace(accuracy=a) for a in runs.get(label, [])] for label in table.label])
+    text = comparison.top1_for_reading(table, {"attention": "stac"})
+    assert text.loc["P 1", "measured difference [95 %]"] == "+10.0 (no conclusion: no spread to judge by)"
 
 
 def test_counts_beside_printed_ones():
