@@ -7,13 +7,23 @@ Attention Condenser DNNs", tables 1 to 5), which differs from the modules' own p
 """
 
 from collections.abc import Iterable
+from numbers import Integral
 
 import torch
+import torch.fx
 from torch import nn
 
 ATTENTION = ("stac", "se", "bam", "spatial", "cbam")
+REDUCED = ("se", "bam", "cbam")  # those with hidden channels
 WINDOW = 8  # STAC's default (section 5)
 PLACEMENTS = ("standard", "post")  # STAC paper, figure 6: before the addition of a residual block, or after the block
+
+
+@torch.fx.wrap  # a trace keeps the check, without looking into it
+def _check_window(window, height, width):
+    if window != "global" and window > min(height, width):
+        raise ValueError(f"STAC: window {window} is larger than the {height}x{width} map; "
+                         f"expected at most {min(height, width)}, or 'global'")
 
 
 class STAC(nn.Module):
@@ -35,11 +45,12 @@ class STAC(nn.Module):
 
     def __init__(self, channels, window=WINDOW, kernels=None):
         super().__init__()
-        if window != "global" and (not isinstance(window, int) or isinstance(window, bool) or window < 1):
+        if window != "global" and not _positive(window):
             raise ValueError(f"STAC: window must be a positive integer or 'global', got {window!r}")
         kernels = kernels or ((1, 1) if window == "global" else (3, 3))
-        if not isinstance(kernels, (list, tuple)) or len(kernels) != 2 or any(side % 2 == 0 for side in kernels):
+        if not isinstance(kernels, (list, tuple)) or len(kernels) != 2 or not all(_positive(k) and k % 2 for k in kernels):
             raise ValueError(f"STAC: kernels must be two odd sides, which keep the map's size, got {kernels!r}")
+        window = window if window == "global" else int(window)
         first, second = kernels
         self.window = window
         whole = window == "global"
@@ -53,11 +64,7 @@ class STAC(nn.Module):
     def attention_map(self, x):
         """The gate in (0, 1): [N, C, H, W], or [N, C, 1, 1] for the global window."""
         height, width = x.shape[-2:]
-        if self.window != "global" and self.window > min(height, width):
-            raise ValueError(
-                f"STAC: window {self.window} is larger than the {height}x{width} map; "
-                f"expected at most {min(height, width)}, or 'global'"
-            )
+        _check_window(self.window, height, width)
         return self.expand(self.attend(self.condense(x)))[..., :height, :width]
 
     def forward(self, x):
@@ -146,12 +153,14 @@ def attention_module(name, channels, window=WINDOW, kernels=None, reduction=None
     """The attention module called ``name`` for a map of ``channels`` channels, or None for None.
 
     ``window``, ``kernels``: STAC's. ``reduction``: of those with hidden channels, None for their own default. Raises
-    ``ValueError`` for an unknown name, and for a window or kernels where the module has none.
+    ``ValueError`` for an unknown name, and for a window, kernels or a reduction where the module has none.
     """
     if name is None:
         return None
     if name not in ATTENTION:
         raise ValueError(f"unknown attention {name!r}; expected one of {ATTENTION} or None")
+    if reduction is not None and name not in REDUCED:
+        raise ValueError(f"attention {name!r} has no hidden channels to reduce, got reduction {reduction!r}; expected one of {REDUCED}")
     if name == "stac":
         return STAC(channels, window, kernels)
     if window != WINDOW or kernels is not None:
@@ -190,6 +199,10 @@ def stage_windows(count, placement="standard", window=WINDOW, stages=None):
     if len(windows) != count:
         raise ValueError(f"window must be one value or one for each of {count} stages, got {window!r}")
     return {stage: windows[stage - 1] for stage in every if stage in chosen}
+
+
+def _positive(side):
+    return isinstance(side, Integral) and not isinstance(side, bool) and side > 0
 
 
 def _hidden(module, channels, reduction):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import torch.fx
 from torch import nn
 from torch.func import functional_call
 
@@ -206,7 +207,31 @@ def test_stac_refuses_other_windows(window):
         STAC(4, window)
 
 
-@pytest.mark.parametrize("kernels", [(2, 3), (3, 4), (0, 3)])
+def test_windows_as_numpy_counts_them():
+    stac = STAC(4, np.int64(2), (np.int64(3), 1))
+    assert type(stac.window) is int and stac(torch.zeros(1, 4, 4, 4)).shape == (1, 4, 4, 4)
+
+
+@pytest.mark.parametrize("name", ATTENTION)
+def test_torch_fx_traces_every_module(name):
+    torch.manual_seed(0)
+    module = attention_module(name, 4).eval()
+    traced = torch.fx.symbolic_trace(module)
+    for side in (8, 13):
+        x = torch.randn(2, 4, side, side)
+        torch.testing.assert_close(traced(x), module(x), rtol=0, atol=0)
+    if name == "stac":
+        with pytest.raises(ValueError, match="window 8 is larger than the 4x4 map"):
+            traced(torch.zeros(2, 4, 4, 4))
+
+
+@pytest.mark.parametrize("name", ["stac", "spatial"])
+def test_a_reduction_where_nothing_is_reduced_is_refused(name):
+    with pytest.raises(ValueError, match=f"attention '{name}' has no hidden channels to reduce, got reduction 4"):
+        attention_module(name, 8, reduction=4)
+
+
+@pytest.mark.parametrize("kernels", [(2, 3), (3, 4), (0, 3), (-1, 3), (3.0, 3)])
 def test_stac_refuses_even_kernels(kernels):
     with pytest.raises(ValueError, match="odd sides"):
         STAC(4, 8, kernels)

@@ -95,7 +95,9 @@ def test_widths_and_depths(name, options, expected):
 
 
 @pytest.mark.parametrize("options, message", [
-    ({"depth": 0.3}, "depth 0.3 leaves no block of 3; expected at least 0.333"), ({"width": 0.05}, "leaves none of 16 channels"),
+    ({"depth": "2"}, "expected depth, a factor of all blocks, as a number, got '2'"),
+    ({"depth": float("nan")}, "expected depth, a factor of all blocks, as a number, got nan"),
+    ({"depth": 0.3}, "depth 0.3 leaves none of 3 blocks; expected at least 0.333"), ({"width": 0.05}, "leaves none of 16 channels"),
     ({"window": 4}, "without attention there is nothing for window=4; expected attention to be one of"),
     ({"kernels": [1, 1], "stages": [1]}, r"nothing for kernels=\[1, 1\] and stages=\[1\]"), ({"placement": "post"}, "placement='post'"),
 ])

@@ -1,6 +1,7 @@
 """What the functions that build our networks share."""
 
 import inspect
+import math
 
 
 def options_of(*classes):
@@ -20,10 +21,13 @@ def options_of(*classes):
     return decorate
 
 
-def scaled(width, channels):
-    """``channels`` times the factor ``width``, rounded down. Raises ``ValueError`` where none is left, or no number given."""
-    if isinstance(width, (bool, str)):
-        raise ValueError(f"expected width, a factor of all channels, as a number, got {width!r}")
-    if (count := int(width * channels)) < 1:
-        raise ValueError(f"width {width!r} leaves none of {channels} channels; expected at least {1 / channels:g}")
-    return count
+def scaled(factor, count, name="width", of="channels"):
+    """``count`` times the factor called ``name``, rounded down.
+
+    Raises ``ValueError`` where none is left, or no finite number given.
+    """
+    if isinstance(factor, (bool, str)) or not math.isfinite(factor):
+        raise ValueError(f"expected {name}, a factor of all {of}, as a number, got {factor!r}")
+    if (scaled_count := int(factor * count)) < 1:
+        raise ValueError(f"{name} {factor!r} leaves none of {count} {of}; expected at least {1 / count:.3g}")
+    return scaled_count

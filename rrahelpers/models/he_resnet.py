@@ -10,7 +10,7 @@ from collections import OrderedDict
 
 from torch import nn
 
-from rrahelpers.attention import WINDOW, refuse_without_attention
+from rrahelpers.attention import REDUCED, WINDOW, refuse_without_attention
 from rrahelpers.models.attached import attach
 from rrahelpers.models.families import scaled
 
@@ -30,11 +30,12 @@ class HeResNet(nn.Module):
     skip: False turns each block into a plain sequence of its layers, of the same names.
     attention, placement, window, kernels, reduction, stages: as for :func:`rrahelpers.models.attach`. The defaults are
         the dissertation's (3.3.6, 10.1): in every block, after its last layer and before the addition; hidden channels
-        reduced by the :data:`REDUCTION` of the modules' own papers (the number isn't printed).
+        reduced by the :data:`REDUCTION` of the modules' own papers (the number isn't printed); a network with
+        fewer channels in a block needs a smaller one.
     """
 
     def __init__(self, block, depths, *, num_classes=10, in_channels=3, width=1, stem="imagenet", skip=True,
-                 attention=None, placement="standard", window=WINDOW, kernels=None, reduction=REDUCTION, stages=None):
+                 attention=None, placement="standard", window=WINDOW, kernels=None, reduction=None, stages=None):
         super().__init__()
         from rrahelpers._torchvision import torchvision
 
@@ -57,9 +58,10 @@ class HeResNet(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         if attention is None:
-            refuse_without_attention(placement=placement, window=window, kernels=kernels, stages=stages,
-                                     reduction=None if reduction == REDUCTION else reduction)
+            refuse_without_attention(placement=placement, window=window, kernels=kernels, stages=stages, reduction=reduction)
         else:
+            if reduction is None and attention in REDUCED:
+                reduction = REDUCTION
             attach(self, attention, placement=placement, window=window, kernels=kernels, reduction=reduction,
                    stages=stages)
         if not skip:

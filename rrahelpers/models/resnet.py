@@ -43,8 +43,7 @@ class ResNet(nn.Module):
                              "torchvision's (for instance 'torchvision/resnet18') have the ImageNet stem")
         if attention is None:
             refuse_without_attention(placement=placement, window=window, kernels=kernels, stages=stages)
-        if int(min(blocks) * depth) < 1:
-            raise ValueError(f"depth {depth!r} leaves no block of {min(blocks)}; expected at least {1 / min(blocks):.3g}")
+        blocks = [scaled(depth, size, "depth", "blocks") for size in blocks]
         windows = stage_windows(len(blocks), placement, window, stages)
         widths = [scaled(width, channels) for channels in widths]
         channels = widths[0]
@@ -55,7 +54,7 @@ class ResNet(nn.Module):
         self.stages = nn.ModuleList()
         for number, (size, outputs) in enumerate(zip(blocks, widths), start=1):
             stage = nn.Sequential()
-            for index in range(int(size * depth)):
+            for index in range(size):
                 first = number > 1 and index == 0
                 gate = attention_module(attention, outputs, windows[number], kernels) if number in windows else None
                 stage.append(Block(channels, outputs, 2 if first else 1, project=first, **{placement: gate}))
