@@ -48,6 +48,24 @@ def test_draw_marks_the_layer_and_shows_the_query_with_its_neighbours(run, image
     assert all((a == b).all() for a, b in zip(shown, expected))
 
 
+def test_a_scale_that_does_not_divide_a_layers_map_is_told():
+    image_set = data.load("digits", "test", limit=12, image_size=28)
+    torch.manual_seed(0)
+    model = models.build("resnet20", in_channels=1, width=0.25, depth=0.34).eval()
+    run = SimpleNamespace(model=lambda: model, preprocess=lambda images: runs.normalise(images, [0.3], [0.4]))
+    with pytest.warns(UserWarning, match="left out pooling windows"):
+        view = widgets.class_similarity_view(run, image_set, samples=12, k=3)
+    layers, scales = (list(dict.fromkeys(key[i] for key in view.graphs)) for i in (0, 1))
+    drawn = {}
+    for place in ((layer, scale) for layer in layers for scale in scales):
+        drawn[place] = len(view.draw(*place, 3, query=0))
+        plt.close("all")
+    assert drawn["input", "8"] == 1 and drawn["input", "4"] == 2  # 28 is 7 times 4
+    assert {places for places, figures in drawn.items() if figures == 2} == set(view.graphs)
+    curve, = view.draw("input", "8", 3, query=0)
+    assert curve.axes[0].get_title() == "input: its map can't be pooled by 8"
+
+
 def test_the_images_whose_neighbours_change_most(run, image_set):
     view = widgets.neighbour_change_view(run, image_set, samples=30, k=8)
     figure, = view.draw("stem", "fc", 4, "cosine", rows=2)
@@ -111,12 +129,25 @@ def test_stac_costs_reproduce_the_printed_default():
 
 
 def test_stac_figure_tells_the_accuracy_of_the_network_that_is_meant():
-    trained = [SimpleNamespace(config=SimpleNamespace(options={"attention": "stac"}, data="digits"), accuracy=a) for a in (0.8, 0.9)]
+    trained = [SimpleNamespace(config=SimpleNamespace(model="resnet20", options={"attention": "stac"}, data="digits"), accuracy=a)
+               for a in (0.8, 0.9)]
     assert widgets.stac_figure([8, 8, 8], runs=trained).axes[0].get_title() == "top-1: 85.0 % (2 seeds)"
     assert widgets.stac_figure([8, 8, 4], runs=trained).axes[0].get_title() == "top-1: not trained"
-    elsewhere = SimpleNamespace(config=SimpleNamespace(options={}, data="mnist"), accuracy=1)
+    other = widgets.stac_figure([8] * 4, runs=trained, model="resnet34", image_size=64)
+    assert other.axes[0].get_title() == "top-1: not trained"
+    elsewhere = SimpleNamespace(config=SimpleNamespace(model="resnet20", options={}, data="mnist"), accuracy=1)
     with pytest.raises(ValueError, match="one data set, got digits, mnist"):
         widgets.stac_figure([8, 8, 8], runs=[*trained, elsewhere])
+
+
+@pytest.mark.parametrize("windows, model, message", [
+    ([8, 8, 8], "resnet34", r"expected 4 windows, one for each stage of resnet34, got \[8, 8, 8\]"),
+    ([8, 8, 8, 8], "resnet20", "expected 3 windows"),
+    ([4, 4, 2, 1], "resnet18", "expected one of the STAC paper's networks, resnet20 or resnet34, got 'resnet18'"),
+])
+def test_stac_costs_refuses_what_its_geometry_is_not(windows, model, message):
+    with pytest.raises(ValueError, match=message):
+        widgets.stac_costs(windows, model=model)
 
 
 def test_the_stac_explorer_offers_windows_that_fit():

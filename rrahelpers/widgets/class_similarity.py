@@ -28,11 +28,17 @@ class ClassSimilarityView:
             for (_, s), g in self.graphs.items() if s == scale])
 
     def draw(self, layer, scale, k, query):
-        """Two figures: the CS curve of the scale with the layer marked, and the query with its neighbours there."""
+        """Two figures: the CS curve of the scale with the layer marked, and the query with its neighbours there.
+
+        The curve alone where the scale doesn't divide the layer's map.
+        """
         table = self.curve(scale, k)
-        here = table[table.layer == layer].iloc[0]
         curve, ax = plt.subplots(figsize=(5.2, 2.8))
         plots.class_similarity_curves(table, ax)
+        if (layer, scale) not in self.graphs:
+            ax.set(ylim=(0, 1.02), title=f"{layer}: its map can't be pooled by {scale}")
+            return (curve,)
+        here = table[table.layer == layer].iloc[0]
         ax.plot(here["index"], here.value, "o", ms=9, mfc="none", mec="black")
         ax.set(ylim=(0, 1.02), title=f"{layer}, {plots.SCALE_NAMES[scale]} pooling, k = {k}: CS = {here.value:.3f}")
         neighbours = self.graphs[layer, scale].graph.indices[query, :k].tolist()

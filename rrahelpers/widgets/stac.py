@@ -7,21 +7,26 @@ import pandas as pd
 from rrahelpers import comparison, grids, plots
 from rrahelpers.widgets.sliders import explorer
 
+STAGES = {"resnet20": 3, "resnet34": 4}  # of the STAC paper's networks; each halves the map of the one before
+
 
 def stac_costs(windows, kernels=(3, 3), placement="standard", *, model="resnet20", image_size=32, num_classes=10):
     """What STAC modules cost in one of our ResNets (a :class:`Complexity`), and how far their attention sees (a table).
 
     Parameters
     ----------
-    windows: one for each stage: an integer up to the stage's map, "global", or None for a stage without STAC.
+    windows: one for each stage: an integer up to the stage's map, "global", or None for a stage without STAC. Raises
+        ``ValueError`` for another number of them.
     kernels, placement: as for ``models.build``; in a global window (3, 3) stands for its default, (1, 1).
-    model, image_size, num_classes: the network and the colour images that it takes.
+    model, image_size, num_classes: one of :data:`STAGES`, and the colour images that it takes.
 
     The table has a row for each stage: ``stage``, ``side`` of its map in places, ``stride`` of a place in pixels of the
     image, ``window``, ``condensed`` (the pooled map's side) and the receptive field of one place of the attention map,
     as a side in places (``places``) and in pixels of the image (``pixels``): window (k1 + k2 - 1) places, at most the
     map. So far the attention branch looks in the map that it is given; what the map's own places see is not in it.
     """
+    if len(windows) != _stages(model):
+        raise ValueError(f"expected {_stages(model)} windows, one for each stage of {model}, got {windows!r}")
     counted = comparison.count(model, grids.stac_options(windows, kernels, placement), image_size, num_classes)
     rows = []
     for stage, window in enumerate(windows, start=1):
@@ -46,7 +51,8 @@ def stac_figure(windows, kernels=(3, 3), placement="standard", *, runs=(), **net
     counted, table = stac_costs(windows, kernels, placement, **network)
     base, _ = stac_costs([None] * len(windows), **network)
     options = grids.stac_options(windows, kernels, placement)
-    top1 = comparison.measured([run for run in runs if run.config.options == options])
+    model = network.get("model", "resnet20")
+    top1 = comparison.measured([run for run in runs if (run.config.model, run.config.options) == (model, options)])
     fig, axes = plt.subplots(1, 1 + len(windows), figsize=(3.2 + 1.5 * len(windows), 2.4),
                              width_ratios=[1.9] + [1] * len(windows))
     values = [100 * counted.flops / base.flops, 100 * counted.params / base.params]
@@ -66,7 +72,7 @@ def stac_figure(windows, kernels=(3, 3), placement="standard", *, runs=(), **net
 
 def stac_explorer(model="resnet20", image_size=32, num_classes=10, runs=()):
     """Choose STAC's window in each stage ("none": no STAC there), kernels and placement; see costs and reach."""
-    stages = 4 if model == "resnet34" else 3
+    stages = _stages(model)
     sides = [-(-image_size // 2**i) for i in range(stages)]
     controls = {f"stage_{number}": ipywidgets.SelectionSlider(
         options=[("none", None), *((str(2**i), 2**i) for i in range(side.bit_length())), ("global", "global")],
@@ -81,6 +87,12 @@ def stac_explorer(model="resnet20", image_size=32, num_classes=10, runs=()):
                             num_classes=num_classes)]
 
     return explorer(draw, controls)
+
+
+def _stages(model):
+    if model not in STAGES:
+        raise ValueError(f"expected one of the STAC paper's networks, {' or '.join(STAGES)}, got {model!r}")
+    return STAGES[model]
 
 
 def _reach(ax, row, image_size):
