@@ -75,7 +75,10 @@ def scale_graphs(model, images, *, layers=None, scales=None, k=10, memory=MEMORY
         for index, (layer, features) in enumerate(each_layer(model, images, layers, memory=memory)):
             bar.set_postfix_str(layer)
             features = features if features.ndim == 4 else features.flatten(1)
-            graphs = pyramid_graphs(features, tuple(dict.fromkeys(windows[layer].values())), k)
+            try:
+                graphs = pyramid_graphs(features, tuple(dict.fromkeys(windows[layer].values())), k)
+            except ValueError as error:  # features that are not finite
+                raise ValueError(f"layer {layer!r}: {error}") from error
             for scale, window in windows[layer].items():
                 height = features.shape[2] if features.ndim == 4 else 1
                 side = 1 if window == "global" else height // window

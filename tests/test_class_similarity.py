@@ -87,6 +87,15 @@ def test_bad_input_is_refused_before_the_forward_pass():
         classrepsim(model, images, labels[:3], k=2)
 
 
+def test_features_that_are_not_finite_name_their_layer():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Conv2d(2, 2, 3), nn.Flatten())
+    with torch.no_grad():
+        network[1].weight[0, 0, 0, 0] = torch.nan
+    with pytest.raises(ValueError, match="layer '1': expected finite features"):
+        classrepsim(network, torch.randn(6, 1, 12, 12), [0, 1] * 3, layers=["0", "1"], scales=(1,), k=2, progress=False)
+
+
 def test_windows_that_do_not_divide_a_map_are_found_before_the_first_layer_is_done():
     torch.manual_seed(0)
     network, images = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Conv2d(2, 2, 3, stride=2), nn.Flatten()), torch.randn(6, 1, 14, 14)
