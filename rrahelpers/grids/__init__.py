@@ -14,14 +14,14 @@ from rrahelpers.grids.architecture import (
 )
 from rrahelpers.grids.eigenspaces import family, projection, saturation
 from rrahelpers.grids.probes import probes, sizes_of, tails
-from rrahelpers.grids.recipes import recipe, recipes, trained, with_runs
+from rrahelpers.grids.recipes import recipe, recipes, seeded, trained, with_runs
 from rrahelpers.grids.response import augmentation, separation
 from rrahelpers.grids.stac import MAIN, cells, own_greedy, own_maximum_cs, stac, stac_ablations, stac_options, stage_grid
 
 __all__ = [
     "ATTENTION", "ELSEWHERE", "GRIDS", "MAIN", "NARROW", "NETWORKS", "STEMLESS", "VGG", "advice", "architecture_cells",
     "augmentation", "cells", "classrepsim", "family", "grid", "own_greedy", "own_maximum_cs", "probes", "projection",
-    "receptive_field", "recipe", "recipes", "saturation", "separation", "sizes_of", "stac", "stac_ablations",
+    "receptive_field", "recipe", "recipes", "saturation", "seeded", "separation", "sizes_of", "stac", "stac_ablations",
     "stac_options", "stage_grid", "tails", "trained", "truncation_cells", "untrained", "width_cells", "with_runs",
 ]
 
