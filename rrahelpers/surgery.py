@@ -58,11 +58,16 @@ def without_downsampling(model, layers):
     """A copy of ``model`` in which some layers keep the size of the map: convolutions at stride 1, poolings left out.
 
     A kernel larger than 3 becomes 3, newly drawn: so the dissertation's "Cifar10 optimized" ResNets come from the
-    others (9.4.1). ``layers``: names of ``Conv2d`` and of pooling modules; raises ``ValueError`` for others.
+    others (9.4.1). ``layers``: names of ``Conv2d`` and of pooling modules; raises ``ValueError`` for others. In a residual
+    block both paths have to keep the size: name the convolution of its shortcut too.
     """
     model = copy.deepcopy(model)
+    known = dict(model.named_modules())
     for name in layers:
-        layer = model.get_submodule(name)
+        if name not in known:
+            places = (n for n, module in known.items() if isinstance(module, (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)))
+            raise ValueError(f"unknown layer {name!r}; convolutions and poolings: {', '.join(places)}")
+        layer = known[name]
         if isinstance(layer, nn.Conv2d):
             kernel = tuple(min(3, side) for side in layer.kernel_size)
             fresh = nn.Conv2d(layer.in_channels, layer.out_channels, kernel, 1, "same", layer.dilation, layer.groups,

@@ -218,6 +218,8 @@ def test_dropping_the_stem_gives_the_cifar_network(resnet18):
     assert resnet18.conv1.stride == (2, 2)
     with pytest.raises(ValueError, match="at 'fc', got Linear"):
         without_downsampling(resnet18, ["fc"])
+    with pytest.raises(ValueError, match="unknown layer 'conv9'; convolutions and poolings: conv1, maxpool, layer1.0.conv1"):
+        without_downsampling(resnet18, ["conv9"])
 
 
 def test_weights_stay_where_only_the_stride_changes():
