@@ -340,6 +340,14 @@ def test_advice_adds_up_and_joins_measurements(resnet18):
     assert plain[["saturation", "in_tail", "probe", "probe_gain"]].isna().all(axis=None)
 
 
+def test_the_saturation_of_the_image_counts_for_nothing(resnet18):
+    saturations, _ = MEASURED
+    with_input = {"input": 1.0} | saturations
+    pd.testing.assert_frame_equal(advise(resnet18, 32, with_input), advise(resnet18, 32, saturations))
+    proposals = [propose(resnet18, 32, given)[["proposal", "change", "reason"]] for given in (with_input, saturations)]
+    pd.testing.assert_frame_equal(*proposals)
+
+
 def test_parameters_beside_submodules_and_idle_layers_come_last():
     model = meta("convnext_tiny")
     table = advise(model, 64)

@@ -106,6 +106,27 @@ def test_windows_that_do_not_divide_a_map_are_found_before_the_first_layer_is_do
     assert table.groupby("layer").scale.agg(list).tolist() == [["1", "2", "4", "global"], ["1", "8", "global"]]
 
 
+def test_maps_that_are_not_square():
+    torch.manual_seed(0)
+    network, labels = nn.Sequential(nn.Identity(), nn.Flatten()), [0, 1] * 4
+    images = torch.randn(8, 2, 4, 8)
+    graphs = {g.scale: g for g in scale_graphs(network, images, layers=["0"], scales=(4, 8), k=3, progress=False)}
+    for scale, window in ((4, 4), (8, (4, 8))):  # as large as the longer side: the whole map
+        x = torch.nn.functional.avg_pool2d(images, window).flatten(1)
+        assert torch.equal(graphs[scale].graph.indices, knn_graph(x, 3).indices)
+    with pytest.raises(ValueError, match=r"0 \(4 x 8\): 3"):
+        next(scale_graphs(network, images, layers=["0"], scales=(3,), k=3))
+    with pytest.raises(ValueError, match=r"0 \(4 x 6\): 4"):  # divides one side alone
+        classrepsim(network, images[..., :6], labels, layers=["0"], scales=(4,), k=3, progress=False)
+
+
+def test_a_sequence_is_one_vector():
+    torch.manual_seed(0)
+    network, images = nn.Sequential(nn.Flatten(2), nn.Flatten()), torch.randn(8, 3, 4, 4)
+    (graph,) = scale_graphs(network, images, layers=["0"], scales=(1,), k=3, progress=False)
+    assert graph.side == 1 and torch.equal(graph.graph.indices, knn_graph(images.flatten(1), 3).indices)
+
+
 @pytest.mark.parametrize("scales, message", [(("gloabl",), "got .'gloabl'."), ((0,), "got .0."), ((1.5,), "got .1.5."), ((), "one scale")])
 def test_impossible_scales(scales, message):
     with pytest.raises(ValueError, match=message):

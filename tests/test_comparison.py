@@ -54,7 +54,9 @@ def test_published_beside_measured(table):
     assert tidy.loc[("P 8", "measured"), "difference"] == 0
     assert tidy.loc[("P 1", "measured"), "difference"] == pytest.approx(2)
     assert np.isnan(tidy.loc[("P 1", "measured"), "low"])
-    assert tidy.loc[("P 1", "published"), "low"] < 0.1 < tidy.loc[("P 1", "published"), "high"]
+    printed = [tidy.loc[(label, "published"), ["mean", "std"]] for label in ("P 1", "P 8")]  # of 8 networks each
+    expected = welch(*(Sample(*row, 8) for row in printed))
+    assert tidy.loc[("P 1", "published"), ["difference", "low", "high"]].tolist() == pytest.approx(list(expected))
     status = tidy.xs("measured", level="who").status
     assert status.to_dict() == {"P 1": "measured", "P 2": "not in this profile", "P 4": "not trained yet",
                                 "P 8": "measured", "P GAP": "not trained yet"}
@@ -68,6 +70,14 @@ def test_for_reading(table):
     assert text.loc["P 1", "measured difference [95 %]"] == "+2.0 (no conclusion: too few seeds)"
     with pytest.raises(ValueError, match="no row has the reference's options"):
         comparison.top1(table, {"attention": "bam"})
+
+
+def test_rows_without_a_printed_number():
+    rows = published.table(1).query("data == 'CIFAR10'").iloc[[0]]
+    rows = pd.concat([rows, rows.assign(label="no number", accuracy=math.nan, options=[{"attention": "bam"}]),
+                      rows.assign(label="Greedy, ours (8 8 8)", accuracy=math.nan, options=[{"attention": "stac"}])])
+    tidy = comparison.top1(rows.assign(runs=[[]] * 3, configs=[[]] * 3), {}).query("who == 'published'")
+    assert tidy.status.tolist() == ["printed", "unstable", ""]
 
 
 def test_networks_that_diverged_are_told_beside_the_mean_of_the_others(table):

@@ -85,6 +85,18 @@ def test_equals_numpys_covariance(shape, axis, mean):
     np.testing.assert_allclose(covariance.matrix(correction=1), np.cov(rows.T), rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("dim", [300, 384])  # several panels of the symmetric product, the last one whole or not
+def test_equals_numpys_covariance_of_many_features(dim):
+    batches = [torch.randn(n, dim) @ torch.randn(dim, dim) for n in (250, 401)]
+    covariance = Covariance(dim)
+    for x in batches:
+        covariance.update(x)
+    rows = torch.cat(batches).double().numpy()
+    matrix = covariance.matrix()
+    np.testing.assert_allclose(matrix, np.cov(rows.T, bias=True), rtol=1e-9, atol=1e-9)
+    assert torch.equal(matrix, matrix.T)
+
+
 def test_memory_layout_makes_no_difference():
     x = torch.randn(8, 20, 12, 12)
     results = []

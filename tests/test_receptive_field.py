@@ -404,6 +404,13 @@ class Odd(nn.Module):
         return self.inner(self.conv(x))
 
 
+def test_height_and_width_of_the_image_are_not_mixed_up():
+    """Kernels of 5 x 3: layers see 1, 5, 9 ... places of the height and 1, 3, 5, 7, 9 ... of the width."""
+    model = nn.Sequential(*(nn.Conv2d(1, 1, (5, 3), padding=(2, 1)) for _ in range(6)))
+    assert border_layer(receptive_fields(model, (4, 8)), (4, 8)) == "4"  # 17 x 9
+    assert border_layer(receptive_fields(model, (8, 4)), (8, 4)) == "2"  # 9 x 5
+
+
 @pytest.mark.parametrize("forward, message", [
     (lambda x: torch.fft.fft2(x).abs(), "aten._fft.* in layer 'inner' .Identity. has no rule"),
     (lambda x: x * float(x.mean()), "'inner' .Identity. reads a value"),

@@ -35,6 +35,7 @@ def test_every_measure_of_every_layer_and_scale(network):
         for order in range(1, 5):
             assert of["separation index", order] == pytest.approx(separation_index(g.graph, labels, order))
         assert of["intrinsic dimension", 2] == two_nn(g.graph).dimension
+        assert (of["dimension low", 2], of["dimension high", 2]) == (two_nn(g.graph).low, two_nn(g.graph).high)
         assert of["dimension low", 2] < of["intrinsic dimension", 2] < of["dimension high", 2]
         assert of["duplicates", 1] == 0
 

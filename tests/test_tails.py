@@ -48,6 +48,20 @@ def test_every_tail_satisfies_the_definition_and_none_is_missed():
                     assert any(run & other for other in covered)
 
 
+def test_the_tail_is_the_run_that_leaves_the_least_variance_within():
+    """The independent form: what lies within the two groups is the total less what lies between them."""
+    generator = np.random.default_rng(1)
+    for _ in range(50):
+        s = np.concatenate([generator.uniform(0.3, 1, 5), generator.uniform(0, 0.45, 7)])
+        within = {}
+        for start in range(12):
+            for stop in range(start + 3, 13 - (start == 0)):
+                inside = np.isin(np.arange(12), np.arange(start, stop))
+                if s[inside].mean() <= 0.5 * s[~inside].mean():
+                    within[start, stop - start] = sum(((part - part.mean()) ** 2).sum() for part in (s[inside], s[~inside]))
+        assert not within or min(within, key=within.get) in runs(s)
+
+
 def test_a_table_of_several_seeds_is_averaged_in_the_order_of_its_layers():
     table = pd.DataFrame({"layer": ["z", "a", "z", "a"], "value": [0.1, 0.5, 0.3, 0.7], "seed": [0, 0, 1, 1]})
     assert layer_values(table).to_dict() == {"z": pytest.approx(0.2), "a": pytest.approx(0.6)}
