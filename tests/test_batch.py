@@ -130,11 +130,13 @@ def test_a_damaged_run_fails_its_notebook_alone(project, monkeypatch, capsys):
 
 
 INTERRUPTED = """
+import signal
 import sys
 from pathlib import Path
 from rrahelpers import batch, notebooks
 from rrahelpers.__main__ import main
 batch.project_root = notebooks.project_root = lambda: Path(sys.argv[1])
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which shells have their background jobs ignore
 main(["figures", "--profile", "quick", "--only", "00", "--jobs", "1"])
 """
 

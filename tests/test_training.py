@@ -104,7 +104,7 @@ def test_a_network_with_several_outputs_is_refused(monkeypatch):
         def forward(self, x):
             return (super().forward(x),) * 2 if self.training else super().forward(x)
 
-    monkeypatch.setattr(models, "build", lambda *_, in_channels, num_classes, **__: Several(
+    monkeypatch.setattr(models, "build", lambda *_, in_channels=3, num_classes=10, **__: Several(
         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(in_channels, num_classes)))
     with pytest.raises(TypeError, match="resnet20 answers with tuple in training mode.*aux_logits: false"):
         train(CONFIG)
