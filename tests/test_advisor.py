@@ -222,6 +222,11 @@ def test_dropping_the_stem_gives_the_cifar_network(resnet18):
         without_downsampling(resnet18, ["conv9"])
 
 
+def test_of_five_poolings_the_first_two_are_the_stem():
+    row = propose(meta("vgg16"), 32).set_index("proposal").loc["drop the stem"]
+    assert row.change == "no down-sampling in features.6, features.13"
+
+
 def test_weights_stay_where_only_the_stride_changes():
     model = nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), nn.AvgPool2d(2)).eval()
     copy = without_downsampling(model, ["0", "1"])

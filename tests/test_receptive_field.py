@@ -97,9 +97,27 @@ class Kinds(nn.Module):
         return self.d(self.pool(x))
 
 
+class Resampled(nn.Module):
+    """Further ways up and down: dilated transposed convolution, cubic interpolation, channels made of places."""
+
+    def __init__(self):
+        super().__init__()
+        self.up = nn.ConvTranspose2d(3, 2, 3, stride=2, dilation=3)
+        self.a = nn.Conv2d(2, 2, 3)
+        self.b = nn.Conv2d(18, 2, 3)
+        self.c = nn.Conv2d(2, 2, 2)
+
+    def forward(self, x):
+        x = F.pixel_unshuffle(self.a(self.up(x))[:, :, :120, :90], 3)
+        return self.c(F.interpolate(self.b(x), scale_factor=1.5, mode="bicubic"))
+
+
 @pytest.mark.parametrize("axis", [0, 1])
-def test_uneven_steps_are_bounded_by_the_gradient_at_every_place(axis):
-    model, shape, layers = Kinds(), (110, 90), ["wide", "up", "a", "b", "c", "pool", "d"]
+@pytest.mark.parametrize("build_it, shape, layers", [
+    (Kinds, (110, 90), ["wide", "up", "a", "b", "c", "pool", "d"]), (Resampled, (80, 60), ["up", "a", "b", "c"]),
+])
+def test_uneven_steps_are_bounded_by_the_gradient_at_every_place(build_it, shape, layers, axis):
+    model = build_it()
     table = receptive_fields(model, shape).set_index("layer")
     found = supports(positive(model), layers, shape, axis, offsets=range(-2, 3))
     for name in layers:
@@ -188,6 +206,24 @@ def test_worked_by_hand():
     assert table.conv.dropna().tolist() == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.parametrize("layer, sizes", [
+    (nn.MaxPool2d(3, 2, dilation=2), [3, 7, 11]),  # plus 2 · 2, then plus 2 at 2 apart
+    (nn.ConvTranspose2d(1, 1, 3, dilation=2), [3, 7, 9]),
+    (nn.Upsample(scale_factor=2, mode="bicubic"), [3, 6, 7]),  # four of the inputs, then half a step at most
+    (nn.AdaptiveAvgPool2d(4), [3, 5, 10]),  # 10 places to 4: windows of three, of which three span eight
+    (nn.PixelUnshuffle(2), [3, 4, 8]),
+])
+def test_each_kind_between_two_convolutions_by_hand(layer, sizes):
+    channels = 4 if isinstance(layer, nn.PixelUnshuffle) else 1
+    table = receptive_fields(nn.Sequential(nn.Conv2d(1, 1, 3), layer, nn.Conv2d(channels, 1, 3)), 12)
+    assert table.r_max.tolist() == sizes
+
+
+def test_uneven_adaptive_pooling_has_windows_of_two_sizes():
+    pool = receptive_fields(nn.Sequential(nn.Conv2d(1, 1, 3), nn.AdaptiveAvgPool2d(6)), 12).iloc[1]  # 10 places to 6
+    assert (pool.r_min, pool.r_max) == (3 - 1 + 2, 3 - 1 + 3)
+
+
 def test_paths_with_different_strides_are_followed_apart():
     class Uneven(nn.Module):
         def __init__(self):
@@ -255,6 +291,30 @@ def test_attention_behind_a_bounded_activation_stays_a_gate(activation):
     table = receptive_fields(squeeze, 32).set_index("layer")
     assert table.loc["3", ["r_min", "r_max", "r_min_in", "r_max_in"]].tolist() == [5, 5, 3, 3]
     assert table.path["2.gate.1"] == "gate"
+
+
+@pytest.mark.parametrize("layer, plain, counted", [  # behind a 3x3 convolution, on a map of 30x30 places
+    (nn.LayerNorm((30, 30)), 3, 32), (nn.GroupNorm(1, 2), 3, 32), (nn.BatchNorm2d(2), 3, 3),
+    (nn.Softmax(1), 3, 3), (nn.Softmax(-1), 32, 32),
+])
+def test_statistics_over_the_image_count_only_when_asked_for(layer, plain, counted):
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), layer)
+    assert [receptive_fields(model, 32, gates=gates).r_max.iloc[1] for gates in (False, True)] == [plain, counted]
+
+
+def test_attention_by_a_softmax_over_places_is_a_gate():
+    class Network(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.score, self.end = nn.Conv2d(1, 2, 3), nn.Conv2d(2, 1, 5, padding=2), nn.Identity()
+
+        def forward(self, x):
+            x = self.a(x)
+            return self.end(x * self.score(x).flatten(2).softmax(2).unflatten(2, x.shape[2:]))
+
+    found = [receptive_fields(Network(), 32, gates=gates, layers=["score", "end"]) for gates in (False, True)]
+    assert found[0].path.tolist() == ["gate", "main"]
+    assert [table.r_max.tolist() for table in found] == [[7, 3], [7, 7 + 29]]
 
 
 def test_of_two_gates_side_by_side_both_count_and_a_matrix_with_itself_too():

@@ -59,9 +59,9 @@ def receptive_fields(model, input_size, *, gates=False, layers=None):
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"expected a torch.nn.Module, got {type(model).__name__}")
-    known = dict(model.named_modules())
+    known = [name for name, _ in model.named_modules() if name]
     if unknown := [name for name in layers or () if name not in known]:
-        raise ValueError(f"unknown layers {unknown}; expected some of: {', '.join(name for name in known if name)}")
+        raise ValueError(f"unknown layers {unknown}; expected some of: {', '.join(known)}")
     like = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(0))
     graph = record(model, like.new_zeros(1, *image_shape(model, input_size)))
     going_on = reached(graph, gates)
