@@ -5,6 +5,11 @@ import os
 import torch
 
 
+def default_device():
+    """Where networks run unless told otherwise: "cuda" where there is one, else "cpu"."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def cores_each(jobs):
     """Processor cores for each of so many processes. Raises ``ValueError`` for fewer than one job."""
     if jobs < 1:

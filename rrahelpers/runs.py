@@ -67,8 +67,8 @@ class Run:
         """The network with weights drawn anew: those that the run began with, where its seed was set before. Reads no weights."""
         return models.build(self.config.model, **self.record["build"])
 
-    def model(self):
-        """The trained network in evaluation mode, on the CPU, channels-last as it was trained: a third faster there."""
+    def model(self, device="cpu"):
+        """The trained network in evaluation mode, on ``device``, channels-last as it was trained: a third faster on CPUs."""
         from safetensors.torch import load_file
 
         path = next((p for p in weight_paths(self.folder) if p.exists()), None)
@@ -81,7 +81,7 @@ class Run:
         except Exception as error:
             raise RunError(f"{path} is damaged or belongs to another network ({error}); "
                            "restore it with git checkout, or move the folder away and train again") from error
-        return network.to(memory_format=torch.channels_last).eval()
+        return network.to(device, memory_format=torch.channels_last).eval()
 
     def images(self, split, limit=None):
         """The first ``limit`` images (None: all) of a split of what the network was trained on: an ``ImageSet``, as bytes.

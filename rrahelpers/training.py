@@ -19,12 +19,12 @@ from tqdm.auto import tqdm
 
 from rrahelpers import checkpoints, data, models, preflight
 from rrahelpers.augmentation import augment
-from rrahelpers.devices import bfloat16_units
+from rrahelpers.devices import bfloat16_units, default_device
 from rrahelpers.files import digest, write_json
 from rrahelpers.provenance import environment
 from rrahelpers.runs import FORMAT, Run, RunConfig, RunError, find, normalise, save_weights, store_root
 
-__all__ = ["RunConfig", "train", "train_all", "resolve", "Interrupted", "default_device"]
+__all__ = ["RunConfig", "train", "train_all", "resolve", "Interrupted"]
 
 EVALUATION_BATCH = 500
 
@@ -99,10 +99,6 @@ def _attempt(config, **options):
         return train(config, **options)
     except (Interrupted, data.DataError, RunError, torch.OutOfMemoryError) as reason:
         return reason
-
-
-def default_device():
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _train(config, folder, device, deadline):

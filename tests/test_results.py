@@ -41,7 +41,7 @@ def test_layers_that_do_not_run_are_left_out_of_every_measure(run, monkeypatch):
         def forward(self, x):
             return self.fc(self.conv(x[:, :1]).mean((2, 3)))
 
-    monkeypatch.setattr(type(run), "model", lambda self: WithAuxiliary())
+    monkeypatch.setattr(type(run), "model", lambda self, device: WithAuxiliary().to(device))
     with pytest.warns(UserWarning, match=r"left out, .* auxiliary \(0 times\)"):
         found = results.response(run, 40, 4, kernel_samples=20)
     assert set(found.layers.layer) == {"input", "conv", "fc"} and (found.pairs.measure == "CKA").sum() == 9

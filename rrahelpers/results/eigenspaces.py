@@ -2,10 +2,10 @@
 
 import pandas as pd
 
+from rrahelpers.devices import default_device
 from rrahelpers.eigenspace.layers import covariances
 from rrahelpers.eigenspace.network import projected_accuracies
 from rrahelpers.eigenspace.spectrum import DELTA, describe
-from rrahelpers.training import default_device
 
 
 def saturation_table(run, samples, *, split="test", delta=DELTA, compute=True):
@@ -16,7 +16,7 @@ def saturation_table(run, samples, *, split="test", delta=DELTA, compute=True):
     without ``compute``, None is returned.
     """
     def measure():
-        found = covariances(run.model().to(default_device()), _images(run, split, samples)[0])
+        found = covariances(run.model(default_device()), _images(run, split, samples)[0])
         return pd.DataFrame([{"layer": layer, "index": index, **describe(covariance, delta)}
                              for index, (layer, covariance) in enumerate(found.items())])
 
@@ -41,7 +41,7 @@ def projected_accuracy_table(run, samples, deltas, *, test_samples=None, layers=
     deltas = [float(delta) for delta in deltas]
 
     def measure():
-        model = run.model().to(default_device())
+        model = run.model(default_device())
         found = covariances(model, _images(run, "train", samples)[0], layers)
         return projected_accuracies(model, *_images(run, "test", test_samples), found, deltas, draws=draws)
 

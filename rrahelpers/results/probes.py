@@ -3,9 +3,9 @@
 import pandas as pd
 import torch
 
+from rrahelpers.devices import default_device
 from rrahelpers.features import extract, layer_names
 from rrahelpers.probes import each_probe, probe_positions
-from rrahelpers.training import default_device
 
 
 def probe_table(run, samples, *, layers=None, sizes=(4,), pooling="average", C=1.0, compute=True):
@@ -35,7 +35,7 @@ def probe_table(run, samples, *, layers=None, sizes=(4,), pooling="average", C=1
         if not compute:
             return None
         (x, y), (x_test, y_test) = _images(run, samples)
-        for table in each_probe(run.model().to(default_device()), x, y, x_test, y_test, missing, sizes=sizes, pooling=pooling, C=C):
+        for table in each_probe(run.model(default_device()), x, y, x_test, y_test, missing, sizes=sizes, pooling=pooling, C=C):
             tables[table.layer[0]] = stored(table.layer[0], lambda: table)
     numbered = [table.assign(index=index) for index, table in enumerate(tables.values())]
     return pd.concat(numbered, ignore_index=True).assign(seed=run.config.seed)
@@ -48,7 +48,7 @@ def position_table(run, layer, samples, *, C=1.0, compute=True):
     """
     def measure():
         (x, y), (x_test, y_test) = _images(run, samples)
-        model = run.model().to(default_device())
+        model = run.model(default_device())
         maps, test_maps = (extract(model, images, [layer])[layer] for images in (x, x_test))
         return probe_positions(maps, y, test_maps, y_test, C=C)
 

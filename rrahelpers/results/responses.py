@@ -7,12 +7,12 @@ import pandas as pd
 
 from rrahelpers import data
 from rrahelpers.class_similarity import SCALES, classrepsim, scale_graphs
+from rrahelpers.devices import default_device
 from rrahelpers.features import analysed_layers, each_layer
 from rrahelpers.neighbors import knn_graph
 from rrahelpers.representational_response import Response, representational_response
 from rrahelpers.results.probes import probe_table
 from rrahelpers.separation import center_separation_index, separation_orders
-from rrahelpers.training import default_device
 
 
 def class_similarity_table(run, samples, k, *, compute=True):
@@ -23,7 +23,7 @@ def class_similarity_table(run, samples, k, *, compute=True):
     """
     def measure():
         test = run.images("test", samples)
-        return classrepsim(run.model().to(default_device()), run.preprocess(test.images), test.labels, k=k)
+        return classrepsim(run.model(default_device()), run.preprocess(test.images), test.labels, k=k)
 
     parameters = {"split": "test", "samples": samples, "k": k, "scales": [str(scale) for scale in SCALES]}
     table = run.result("classrepsim", parameters, measure if compute else None)
@@ -39,7 +39,7 @@ def response(run, samples, k, *, kernel_samples=2000):
     @cache
     def measure():
         test = run.images("test", samples)
-        model, images = run.model().to(default_device()), run.preprocess(test.images)
+        model, images = run.model(default_device()), run.preprocess(test.images)
         layers = analysed_layers(model, images)
         features = each_layer(model, images[:kernel_samples], layers)
         graphs = scale_graphs(model, images, layers=layers, k=k)
@@ -61,7 +61,7 @@ def separation_table(run, samples, orders):
     and ``seed``. What the store lacks is computed and stored.
     """
     def measure():
-        model, rows = run.model().to(default_device()), []
+        model, rows = run.model(default_device()), []
         for split in data.SPLITS:
             part = run.images(split, samples)
             images = run.preprocess(part.images)
