@@ -541,6 +541,8 @@ def test_unknown_layers_bounds_and_tables_are_named():
     model = Odd(nn.Identity())
     with pytest.raises(ValueError, match=r"unknown layers \['conv2'\]; expected some of: conv, idle, inner"):
         receptive_fields(model, 8, layers=["conv", "conv2"])
+    with pytest.raises(ValueError, match=r"unknown layers \[''\]; expected some of: conv, idle, inner"):
+        receptive_fields(model, 8, layers=[""])
     with pytest.raises(ValueError, match=r"layers \['idle'\] answer with no tensor"):
         receptive_fields(model, 8, layers=["conv", "idle"])
     table = receptive_fields(model, 8)
