@@ -1,4 +1,4 @@
-"""Published beside measured: accuracies over seeds, differences with their confidence, counts.
+"""Published beside measured: accuracies over seeds, and counts.
 
 Tables come from :func:`rrahelpers.grids.cells` (published columns), their ``runs`` from
 :func:`rrahelpers.grids.with_runs`. Accuracies are top-1 in percent, differences in percentage points.
@@ -7,54 +7,14 @@ Tables come from :func:`rrahelpers.grids.cells` (published columns), their ``run
 import json
 import math
 from functools import cache
-from typing import NamedTuple
 
 import pandas as pd
 import torch
 
 from rrahelpers import complexity, models, published
+from rrahelpers.significance import Difference, Sample, sample, variation, welch
 
 PUBLISHED_SEEDS = 8  # STAC paper, section 3.1: every printed number is the average of 8 networks
-
-
-class Sample(NamedTuple):
-    """Mean and standard deviation (with n - 1; NaN for one) of ``n`` numbers."""
-
-    mean: float
-    std: float
-    n: int
-
-
-class Difference(NamedTuple):
-    """A difference of means and its confidence interval; ``low`` and ``high`` are NaN where there is none."""
-
-    value: float
-    low: float
-    high: float
-
-
-def sample(values):
-    """The :class:`Sample` of some numbers. NaN (a run that diverged) is left out; without numbers, all is NaN."""
-    values = pd.Series(values, dtype=float).dropna()
-    return Sample(float(values.mean()), float(values.std()), len(values))
-
-
-def welch(first, second, confidence=0.95):
-    """``first`` less ``second`` with Welch's confidence interval for unequal variances, from two :class:`Sample`.
-
-    The interval is NaN where one of the two has fewer than two numbers, or neither varies at all.
-    """
-    from scipy.stats import t
-
-    value = first.mean - second.mean
-    if min(first.n, second.n) < 2:
-        return Difference(value, math.nan, math.nan)
-    a, b = first.std**2 / first.n, second.std**2 / second.n
-    if not a + b > 0:
-        return Difference(value, math.nan, math.nan)
-    freedom = (a + b) ** 2 / (a**2 / (first.n - 1) + b**2 / (second.n - 1))
-    half = float(t.ppf((1 + confidence) / 2, freedom)) * (a + b) ** 0.5
-    return Difference(value, value - half, value + half)
 
 
 def measured(runs):
@@ -102,6 +62,27 @@ def top1_for_reading(table, reference):
         columns[f"{who} top-1 (%)"] = [_mean(row) for row in rows.itertuples()]
         columns[f"{who} difference [95 %]"] = [_difference(row) for row in rows.itertuples()]
     return pd.DataFrame({"": table.label.tolist(), **columns}).set_index("")
+
+
+def published_variation(table):
+    """Whether the printed rows of ``table`` differ by more than seeds do (:func:`rrahelpers.significance.variation`), as text."""
+    return _tested(variation([Sample(row.accuracy, row.accuracy_std, PUBLISHED_SEEDS) for row in table.itertuples()
+                              if not math.isnan(row.accuracy)]))
+
+
+def measured_variation(table, others=()):
+    """The same of the measured rows: of any table with ``options`` and ``runs``.
+
+    ``others``: tables of the same data set. Their networks that are in none of the rows tell, where they have several
+    seeds, how far seeds lie apart. A network that is in several rows counts once.
+    """
+    if any(_diverged(row) for row in table.itertuples()):
+        return "no conclusion: networks diverged"
+    networks = {}
+    for part, rows in enumerate((table, *others)):
+        for row in rows.itertuples():
+            networks.setdefault(json.dumps(row.options, sort_keys=True), (part > 0, measured(row.runs)))
+    return _tested(variation(*([found for outside, found in networks.values() if outside is where] for where in (False, True))))
 
 
 def with_counts(table):
@@ -158,6 +139,12 @@ def _open(value, other, diverged, difference):
     if not math.isnan(difference.low):
         return ""
     return "networks diverged" if any(diverged) else "too few seeds" if min(value.n, other.n) < 2 else "no spread to judge by"
+
+
+def _tested(found):
+    if math.isnan(found.p):
+        return "no conclusion: too few networks"
+    return f"F({found.between}, {found.within}) = {found.f:.2f}, p = {found.p:.2g}"
 
 
 def _mean(row):

@@ -1,4 +1,4 @@
-"""Differences with their confidence, and tables of published beside measured."""
+"""Tables of published beside measured."""
 
 import math
 from types import SimpleNamespace
@@ -8,30 +8,7 @@ import pandas as pd
 import pytest
 
 from rrahelpers import comparison, published
-from rrahelpers.comparison import Sample, sample, welch
-
-
-def test_welch_against_scipy():
-    from scipy.stats import ttest_ind
-
-    a, b = np.random.default_rng(0).normal(90, 0.3, 5), np.random.default_rng(1).normal(89, 0.9, 3)
-    interval = ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
-    difference = welch(sample(a), sample(b))
-    assert difference.value == pytest.approx(a.mean() - b.mean())
-    assert (difference.low, difference.high) == pytest.approx((interval.low, interval.high))
-
-
-def test_by_hand():
-    # equal n and deviations: 2n - 2 = 14 degrees of freedom, t = 2.1448
-    difference = welch(Sample(90.6, 0.2, 8), Sample(89.9, 0.2, 8))
-    assert difference.high - difference.value == pytest.approx(2.1448 * 0.2 * (2 / 8) ** 0.5, rel=1e-4)
-
-
-@pytest.mark.parametrize("few", [Sample(90, math.nan, 1), Sample(math.nan, math.nan, 0)])
-def test_too_few_seeds_give_no_interval(few):
-    difference = welch(few, Sample(89, 0.2, 3))
-    assert math.isnan(difference.low) and math.isnan(difference.high)
-    assert math.isnan(welch(Sample(90, 0.0, 3), Sample(90, 0.0, 3)).low)
+from rrahelpers.significance import Sample, variation, welch
 
 
 def test_runs_that_diverged_are_left_out():
@@ -98,6 +75,29 @@ def test_no_interval_where_nothing_varies(table):
     table = table.assign(runs=[[SimpleNamespace(accuracy=a) for a in runs.get(label, [])] for label in table.label])
     text = comparison.top1_for_reading(table, {"attention": "stac"})
     assert text.loc["P 1", "measured difference [95 %]"] == "+10.0 (no conclusion: no spread to judge by)"
+
+
+def test_variation_of_the_rows(table):
+    printed = [Sample(row.accuracy, row.accuracy_std, 8) for row in table.itertuples()]
+    assert comparison.published_variation(table) == "F(4, 35) = {:.2f}, p = {:.2g}".format(variation(printed).f, variation(printed).p)
+    unprinted = pd.concat([table, table.iloc[[0]].assign(accuracy=math.nan)])
+    assert comparison.published_variation(unprinted) == comparison.published_variation(table)
+    # 80 and 82 against 83: F = (8 / 3) / 2 with 1 and 1 degrees of freedom, and p = 1 - 2 / pi atan(F ** 0.5)
+    assert comparison.measured_variation(table) == "F(1, 1) = {:.2f}, p = {:.2g}".format(4 / 3, 1 - 2 / math.pi * math.atan((4 / 3) ** 0.5))
+
+
+def test_other_tables_tell_the_spread_of_seeds_and_a_network_counts_once(table):
+    single = table[table.label == "P 1"]
+    other = table.assign(runs=[[SimpleNamespace(accuracy=a) for a in (0.8, 0.81, 0.82)]] * len(table))
+    assert comparison.measured_variation(single, [other]) == "no conclusion: too few networks"
+    pair = pd.concat([single, single, table[table.label == "P 8"]])
+    alone = comparison.measured_variation(pair)
+    assert alone.startswith("F(1, 1)")
+    assert comparison.measured_variation(pair, [table[table.label == "P 8"]]) == alone
+    base = table.iloc[[0]].assign(options=[{}], runs=[[SimpleNamespace(accuracy=a) for a in (0.8, 0.81, 0.82)]])
+    assert comparison.measured_variation(pair, [base, base]).startswith("F(1, 3)")
+    diverged = base.assign(runs=[[SimpleNamespace(accuracy=math.nan)]])
+    assert comparison.measured_variation(pd.concat([pair, diverged])) == "no conclusion: networks diverged"
 
 
 def test_counts_beside_printed_ones():
