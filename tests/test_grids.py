@@ -14,7 +14,7 @@ from rrahelpers.files import digest, write_json
 from rrahelpers.runs import FORMAT, RunError, store_root
 
 STUDY = {"data_sets": ["cifar10", "tiny-imagenet-50"], "image_sizes": [None, None], "learning_rates": [0.1, 0.1],
-         "epochs": 15, "main_seeds": 3, "seeds": 1, "rows": None, "train_limit": None}
+         "epochs": 15, "main_seeds": [3, 3], "seeds": [1, 1], "rows": None, "train_limit": None}
 ABLATIONS = {**STUDY, "stage_windows": None, "samples": None, "k": 10}
 BASE, STAC, SE, BAM = grids.MAIN
 
@@ -55,7 +55,7 @@ def test_no_configuration_twice():
 
 
 def test_base_networks_are_those_of_the_classrepsim_grid():
-    base = grids.classrepsim(["cifar10", "tiny-imagenet-50"], [None, None], 15, 3, 0.1, None)
+    base = grids.classrepsim(["cifar10", "tiny-imagenet-50"], [None, None], 15, [3, 2], 0.1, None)
     assert {key(c) for c in base} <= {key(c) for c in grids.stac_ablations(**ABLATIONS)}
     assert {key(c) for c in base if c.data == "cifar10"} <= {key(c) for c in grids.stac(**STUDY)}
 
@@ -66,6 +66,27 @@ def test_the_study_profile_shares_its_base_networks_between_the_grids():
     contrast = grids.grid("augmentation", "study")
     assert {key(config) for config in contrast if config.augmentation} <= base
     assert [(config.seed, bool(config.augmentation)) for config in contrast] == [(0, True), (0, False), (1, True), (1, False)]
+
+
+def test_each_data_set_has_its_own_number_of_networks():
+    configs = grids.classrepsim(["cifar10", "tiny-imagenet-50"], [None, None], 15, [3, 2], 0.1, None)
+    assert [(c.data, c.seed) for c in configs] == [(name, seed) for seed in (0, 1) for name in STUDY["data_sets"]] + [("cifar10", 2)]
+    main_alone = grids.stac_ablations(**ABLATIONS | {"main_seeds": [1, 2], "seeds": [1, 0]})
+    assert [(c.options, c.seed) for c in main_alone if c.data == "tiny-imagenet-50"] == [(BASE, 0), (STAC, 0), (BASE, 1), (STAC, 1)]
+    assert len([c for c in main_alone if c.data == "cifar10"]) == len([c for c in grids.stac_ablations(**ABLATIONS) if c.data == "cifar10"]) - 4
+    table1 = grids.stac(**STUDY | {"main_seeds": [1, 0], "seeds": [0, 2]})
+    assert [(c.data, c.seed) for c in table1[:4]] == [("cifar10", 0)] * 4
+    assert [(c.data, c.seed) for c in table1[4:]] == [("tiny-imagenet-50", seed) for seed in (0, 1) for _ in range(5)]
+
+
+@pytest.mark.parametrize("given", [3, [3], [3, 3, 3], None])
+def test_a_parameter_without_a_value_for_each_data_set_is_refused_by_name(given):
+    for grid, parameters in ((grids.stac, STUDY), (grids.stac_ablations, ABLATIONS)):
+        for name in ("image_sizes", "learning_rates", "seeds", "main_seeds"):
+            with pytest.raises(ValueError, match=f"{name}: expected a list with one value for each .* cifar10, tiny-imagenet-50; got "):
+                grid(**parameters | {name: given})
+    with pytest.raises(ValueError, match="seeds: expected"):
+        grids.classrepsim(STUDY["data_sets"], [None, None], 15, given, 0.1, None)
 
 
 def test_parameters_for_all_notebooks_reach_the_grids():
@@ -182,7 +203,7 @@ def test_greedy_averages_over_seeds():
 
 
 def small(**changes):
-    return {**ABLATIONS, "data_sets": ["digits"], "image_sizes": [32], "learning_rates": [0.1], "main_seeds": 2,
+    return {**ABLATIONS, "data_sets": ["digits"], "image_sizes": [32], "learning_rates": [0.1], "main_seeds": [2], "seeds": [1],
             "stage_windows": [4, 8], **changes}
 
 

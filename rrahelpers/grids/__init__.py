@@ -14,22 +14,23 @@ from rrahelpers.grids.architecture import (
 )
 from rrahelpers.grids.eigenspaces import family, projection, saturation
 from rrahelpers.grids.probes import probes, sizes_of, tails
-from rrahelpers.grids.recipes import recipe, recipes, seeded, trained, with_runs
+from rrahelpers.grids.recipes import for_each, recipe, recipes, seeded, trained, with_runs
 from rrahelpers.grids.response import augmentation, separation
 from rrahelpers.grids.stac import MAIN, cells, own_greedy, own_maximum_cs, stac, stac_ablations, stac_options, stage_grid
 
 __all__ = [
     "ATTENTION", "ELSEWHERE", "GRIDS", "MAIN", "NARROW", "NETWORKS", "STEMLESS", "VGG", "advice", "architecture_cells",
-    "augmentation", "cells", "classrepsim", "family", "grid", "own_greedy", "own_maximum_cs", "probes", "projection",
+    "augmentation", "cells", "classrepsim", "family", "for_each", "grid", "own_greedy", "own_maximum_cs", "probes", "projection",
     "receptive_field", "recipe", "recipes", "saturation", "seeded", "separation", "sizes_of", "stac", "stac_ablations",
     "stac_options", "stage_grid", "tails", "trained", "truncation_cells", "untrained", "width_cells", "with_runs",
 ]
 
 
 def classrepsim(data_sets, image_sizes, epochs, seeds, learning_rate, train_limit):
-    """ResNet20 on each data set (STAC paper, section 3.1), seed by seed."""
+    """ResNet20 on each data set (STAC paper, section 3.1), so many ``seeds`` of each, seed by seed."""
+    counted = for_each(data_sets, image_sizes=image_sizes, seeds=seeds)
     return [recipe(data, epochs=epochs, seed=seed, learning_rate=learning_rate, image_size=image_size, limit=train_limit)
-            for seed in range(seeds) for data, image_size in zip(data_sets, image_sizes, strict=True)]
+            for seed in range(max(seeds, default=0)) for data, image_size, count in counted if seed < count]
 
 
 GRIDS = {"classrepsim": (classrepsim, "01_classrepsim"), "stac": (stac, "02_stac_design"),

@@ -22,7 +22,18 @@ def recipe(data, model="resnet20", **fields):
 def recipes(data_sets, image_sizes, learning_rates, epochs, train_limit):
     """One function for each data set that makes a configuration: ``recipe_of(model, options=…, seed=…)``."""
     return [partial(recipe, name, image_size=size, learning_rate=rate, epochs=epochs, limit=train_limit)
-            for name, size, rate in zip(data_sets, image_sizes, learning_rates, strict=True)]
+            for name, size, rate in for_each(data_sets, image_sizes=image_sizes, learning_rates=learning_rates)]
+
+
+def for_each(data_sets, **parameters):
+    """A tuple for each data set: its name, and its value of each parameter.
+
+    ``parameters``: lists with one value for each data set. Raises ``ValueError``, by name, for one that is none.
+    """
+    for name, values in parameters.items():
+        if not isinstance(values, (list, tuple)) or len(values) != len(data_sets):
+            raise ValueError(f"{name}: expected a list with one value for each of the data sets {', '.join(data_sets)}; got {values!r}")
+    return list(zip(data_sets, *parameters.values()))
 
 
 def seeded(recipe_of, model, options, seeds):

@@ -7,7 +7,7 @@ import pandas as pd
 
 from rrahelpers import published, results, strategies
 from rrahelpers.attention import WINDOW
-from rrahelpers.grids.recipes import distinct, recipes, seed_by_seed, seeded, trained, with_runs
+from rrahelpers.grids.recipes import distinct, for_each, recipes, seed_by_seed, seeded, trained, with_runs
 from rrahelpers.image_set import size_steps
 
 # The column of the STAC paper's tables that a data set is held against.
@@ -17,25 +17,30 @@ MAIN = ({}, {"attention": "stac"}, {"attention": "se"}, {"attention": "bam"})
 
 
 def stac(data_sets, image_sizes, learning_rates, epochs, seeds, main_seeds, rows, train_limit):
-    """Table 1 of the STAC paper: for each data set the main networks, seed by seed, then the other rows."""
-    return distinct(config for recipe_of in recipes(data_sets, image_sizes, learning_rates, epochs, train_limit)
-                     for config in _in_order(cells(1, recipe_of, seeds, main_seeds, rows)))
+    """Table 1 of the STAC paper: for each data set the main networks, seed by seed, then the other rows.
+
+    ``seeds``, ``main_seeds``: as for :func:`cells`, one for each data set, like ``image_sizes`` and ``learning_rates``.
+    """
+    every = recipes(data_sets, image_sizes, learning_rates, epochs, train_limit)
+    counted = for_each(data_sets, seeds=seeds, main_seeds=main_seeds)
+    return distinct(config for recipe_of, (_, few, many) in zip(every, counted)
+                    for config in _in_order(cells(1, recipe_of, few, many, rows)))
 
 
 def stac_ablations(data_sets, image_sizes, learning_rates, epochs, seeds, main_seeds, rows, stage_windows, train_limit,
                    samples, k):
-    """Tables 2 to 5 of the STAC paper, one data set after the other.
+    """Tables 2 to 5 of the STAC paper, one data set after the other; ``seeds`` and ``main_seeds`` as for :func:`stac`.
 
     First base and STAC, seed by seed; then the rows of tables 4, 3, 2 and 5; our own Max CS; the stage-by-window grid
     (section 6.4); our own greedy choice. The two choices rest on stored runs: they join the list when these are there.
     """
     configs = []
-    for recipe_of in recipes(data_sets, image_sizes, learning_rates, epochs, train_limit):
-        arguments = recipe_of, seeds, main_seeds, rows
-        configs += _in_order(pd.concat([cells(number, *arguments) for number in (4, 3, 2, 5)], ignore_index=True))
-        configs += seed_by_seed(own_maximum_cs(recipe_of, seeds, main_seeds, samples, k, compute=False))
-        configs += seed_by_seed(stage_grid(recipe_of, seeds, stage_windows))
-        configs += seed_by_seed(own_greedy(recipe_of, seeds, main_seeds, stage_windows))
+    every = recipes(data_sets, image_sizes, learning_rates, epochs, train_limit)
+    for recipe_of, (_, few, many) in zip(every, for_each(data_sets, seeds=seeds, main_seeds=main_seeds)):
+        configs += _in_order(pd.concat([cells(number, recipe_of, few, many, rows) for number in (4, 3, 2, 5)], ignore_index=True))
+        configs += seed_by_seed(own_maximum_cs(recipe_of, few, many, samples, k, compute=False))
+        configs += seed_by_seed(stage_grid(recipe_of, few, stage_windows))
+        configs += seed_by_seed(own_greedy(recipe_of, few, many, stage_windows))
     return distinct(configs)
 
 
