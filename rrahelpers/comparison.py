@@ -78,11 +78,9 @@ def measured_variation(table, others=()):
     """
     if any(_diverged(row) for row in table.itertuples()):
         return "no conclusion: networks diverged"
-    networks = {}
-    for part, rows in enumerate((table, *others)):
-        for row in rows.itertuples():
-            networks.setdefault(json.dumps(row.options, sort_keys=True), (part > 0, measured(row.runs)))
-    return _tested(variation(*([found for outside, found in networks.values() if outside is where] for where in (False, True))))
+    inside, outside = ({json.dumps(row.options, sort_keys=True): measured(row.runs) for rows in tables for row in rows.itertuples()}
+                       for tables in ([table], others))
+    return _tested(variation(inside.values(), [found for network, found in outside.items() if network not in inside]))
 
 
 def with_counts(table):

@@ -96,7 +96,10 @@ def top1_panels(tables):
 
     ``tables``: {(published data, measured data): table as of :func:`rrahelpers.comparison.top1`}. Error bars are one
     standard deviation over seeds; a hollow dot is a single network; the dotted line is what others are compared with.
+    A data set with no row in the profile is left out, unless all are such.
     """
+    tables = {titles: table for titles, table in tables.items()
+              if (table.status[table.who == "measured"] != "not in this profile").any()} or tables
     longest = [table.label.nunique() for table in tables.values()]
     fig, grid = plt.subplots(len(tables), 2, figsize=(7.2, 0.5 + sum(0.24 * n + 0.65 for n in longest)), squeeze=False,
                              height_ratios=[n + 2.5 for n in longest])

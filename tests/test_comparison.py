@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rrahelpers import comparison, published
+from rrahelpers import comparison, plots, published
 from rrahelpers.significance import Sample, variation, welch
 
 
@@ -75,6 +75,18 @@ def test_no_interval_where_nothing_varies(table):
     table = table.assign(runs=[[SimpleNamespace(accuracy=a) for a in runs.get(label, [])] for label in table.label])
     text = comparison.top1_for_reading(table, {"attention": "stac"})
     assert text.loc["P 1", "measured difference [95 %]"] == "+10.0 (no conclusion: no spread to judge by)"
+
+
+def test_a_data_set_with_no_row_in_the_profile_has_no_panel(table):
+    import matplotlib.pyplot as plt
+
+    asked = comparison.top1(table, {"attention": "stac"})
+    nothing = comparison.top1(table.assign(runs=[[]] * len(table), configs=[[]] * len(table)), {"attention": "stac"})
+    for tables, titles in (({("A", "a"): asked, ("B", "b"): nothing}, ["published: A", "measured: a"]),
+                           ({("B", "b"): nothing}, ["published: B", "measured: b"])):
+        fig = plots.top1_panels(tables)
+        assert [ax.get_title() for ax in fig.axes] == titles
+        plt.close(fig)
 
 
 def test_variation_of_the_rows(table):

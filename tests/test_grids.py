@@ -55,7 +55,7 @@ def test_no_configuration_twice():
 
 
 def test_base_networks_are_those_of_the_classrepsim_grid():
-    base = grids.classrepsim(["cifar10", "tiny-imagenet-50"], [None, None], 15, [3, 2], 0.1, None)
+    base = grids.classrepsim(["cifar10", "tiny-imagenet-50"], [None, None], 15, [3, 3], 0.1, None)
     assert {key(c) for c in base} <= {key(c) for c in grids.stac_ablations(**ABLATIONS)}
     assert {key(c) for c in base if c.data == "cifar10"} <= {key(c) for c in grids.stac(**STUDY)}
 

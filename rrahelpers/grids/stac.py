@@ -22,8 +22,8 @@ def stac(data_sets, image_sizes, learning_rates, epochs, seeds, main_seeds, rows
     ``seeds``, ``main_seeds``: as for :func:`cells`, one for each data set, like ``image_sizes`` and ``learning_rates``.
     """
     every = recipes(data_sets, image_sizes, learning_rates, epochs, train_limit)
-    counted = for_each(data_sets, seeds=seeds, main_seeds=main_seeds)
-    return distinct(config for recipe_of, (_, few, many) in zip(every, counted)
+    counted = for_each(data_sets, recipes=every, seeds=seeds, main_seeds=main_seeds)
+    return distinct(config for _, recipe_of, few, many in counted
                     for config in _in_order(cells(1, recipe_of, few, many, rows)))
 
 
@@ -36,7 +36,7 @@ def stac_ablations(data_sets, image_sizes, learning_rates, epochs, seeds, main_s
     """
     configs = []
     every = recipes(data_sets, image_sizes, learning_rates, epochs, train_limit)
-    for recipe_of, (_, few, many) in zip(every, for_each(data_sets, seeds=seeds, main_seeds=main_seeds)):
+    for _, recipe_of, few, many in for_each(data_sets, recipes=every, seeds=seeds, main_seeds=main_seeds):
         configs += _in_order(pd.concat([cells(number, recipe_of, few, many, rows) for number in (4, 3, 2, 5)], ignore_index=True))
         configs += seed_by_seed(own_maximum_cs(recipe_of, few, many, samples, k, compute=False))
         configs += seed_by_seed(stage_grid(recipe_of, few, stage_windows))
