@@ -1,6 +1,6 @@
-"""The STAC paper's augmentations (section 5) on whole batches of tensors, one draw for each image.
+"""The sources' augmentations on whole batches of tensors, one draw for each image.
 
-The paper names crop, flip, rotation, colour jitter, greyscale and blur without their strengths; ours are the
+"resized_crop" is the dissertation's (9.1.1), the others the STAC paper's (section 5). The paper names crop, flip, rotation, colour jitter, greyscale and blur without their strengths; ours are the
 constants below. Crop, flip and rotation are one affine resampling, colour jitter and greyscale one affine map
 of the colours, so that the whole chain costs a few per cent of a ResNet20 training step. Contrast turns about the mean
 of all channels (torchvision: about the mean luma).
@@ -11,7 +11,8 @@ import math
 import torch
 import torch.nn.functional as F
 
-AUGMENTATIONS = ("crop", "flip", "rotation", "colour", "greyscale", "blur")
+AUGMENTATIONS = ("crop", "flip", "rotation", "colour", "greyscale", "blur")  # the STAC paper's
+KNOWN = (*AUGMENTATIONS, "resized_crop")
 
 SHIFT = 1 / 8  # crop: largest shift, as a share of the side (4 pixels at 32), zeros outside
 ANGLE = 15  # rotation: largest angle in degrees
@@ -20,6 +21,7 @@ HUE = 0.05  # colour: largest shift of the hue, in turns
 GREYSCALE = 0.1  # greyscale: probability
 BLUR = 0.1  # blur: probability of a 3x3 Gaussian blur
 SIGMA = (0.3, 1.0)  # blur: standard deviation in pixels
+AREA = (0.05, 1.0)  # resized_crop: share of the image that the square covers
 
 LUMA = (0.299, 0.587, 0.114)
 YIQ = ((0.299, 0.587, 0.114), (0.595716, -0.274453, -0.321263), (0.211456, -0.522591, 0.311135))
@@ -31,15 +33,15 @@ def augment(images, names, generator):
     Parameters
     ----------
     images: uint8 [N, C, H, W] with C = 1 or 3 (with one channel, greyscale, saturation and hue do nothing).
-    names: which of ``AUGMENTATIONS`` to apply.
+    names: which of ``KNOWN`` to apply.
     generator: ``torch.Generator`` on the images' device.
 
     Returns float32 [N, C, H, W] in [0, 1].
     """
-    if unknown := set(names) - set(AUGMENTATIONS):
-        raise ValueError(f"unknown augmentation {sorted(unknown)}; expected some of {AUGMENTATIONS}")
+    if unknown := set(names) - set(KNOWN):
+        raise ValueError(f"unknown augmentation {sorted(unknown)}; expected some of {KNOWN}")
     x = images.float() / 255
-    if {"crop", "flip", "rotation"} & set(names):
+    if {"crop", "flip", "rotation", "resized_crop"} & set(names):
         x = _resample(x, names, generator)
     if {"colour", "greyscale"} & set(names):
         x = _recolour(x, names, generator)
@@ -56,6 +58,10 @@ def _resample(x, names, generator):
     shift = [2 * torch.round(_uniform(n, -r - 0.5, r + 0.5, generator).clamp(-r, r)) / side if r else torch.zeros_like(angle)
              for r, side in zip(reach, (width, height))]
     cos, sin = angle.cos(), angle.sin()
+    if "resized_crop" in names:  # the place of the square: as far from the middle as it stays within the image
+        scale = _uniform(n, *AREA, generator).sqrt()
+        shift = [s + _uniform(n, -1, 1, generator) * (1 - scale) for s in shift]
+        cos, sin = scale * cos, scale * sin
     rows = [mirror * cos, -mirror * sin * height / width, shift[0], sin * width / height, cos, shift[1]]
     grid = F.affine_grid(torch.stack(rows, 1).view(n, 2, 3), list(x.shape), align_corners=False)
     return F.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)

@@ -31,13 +31,18 @@ class ImageSet:
 
     def statistics(self):
         """Mean and standard deviation of each channel over all pixels, in [0, 1]: two lists of C floats."""
-        levels = torch.arange(256, dtype=torch.float64) / 255
-        counts = [torch.stack([torch.bincount(part[:, c].flatten().int(), minlength=256) for c in range(part.shape[1])])
-                  for part in self.images.split(1000)]
-        shares = torch.stack(counts).sum(0)
-        shares = shares.double() / shares.sum(1, keepdim=True)
-        mean = shares @ levels
-        return mean.tolist(), (shares @ levels**2 - mean**2).clamp_min(1e-12).sqrt().tolist()
+        return statistics(self.images.split(1000))
+
+
+def statistics(batches):
+    """:meth:`ImageSet.statistics` of uint8 images [n, C, H, W] that come in batches."""
+    levels = torch.arange(256, dtype=torch.float64) / 255
+    counts = [torch.stack([torch.bincount(part[:, c].flatten().int(), minlength=256) for c in range(part.shape[1])])
+              for part in batches]
+    shares = torch.stack(counts).sum(0)
+    shares = shares.double() / shares.sum(1, keepdim=True)
+    mean = shares @ levels
+    return mean.tolist(), (shares @ levels**2 - mean**2).clamp_min(1e-12).sqrt().tolist()
 
 
 def size_steps(size):
@@ -62,15 +67,27 @@ def size_text(size):
     return " ".join(parts).removeprefix("to ")
 
 
-def fit(images, size):
-    """uint8 images [N, C, H, W] taken through the steps of an image size, one after the other."""
+def has_canvas(size):
+    """Whether an image size, or None, has a canvas among its steps."""
+    return size is not None and any(isinstance(step, dict) for step in size_steps(size))
+
+
+def fit(images, size, places=None):
+    """Images [N, C, H, W], uint8 or float, taken through the steps of an image size, one after the other.
+
+    ``places``: float [N, 2] in [0, 1), from top to bottom and from left to right on each canvas; default:
+    :func:`fixed_places`.
+    """
     for step in size_steps(size):
-        images = on_canvas(images, step["canvas"]) if isinstance(step, dict) else resize(images, step)
+        if isinstance(step, dict):
+            images = on_canvas(images, step["canvas"], fixed_places(len(images)) if places is None else places)
+        else:
+            images = resize(images, step)
     return images
 
 
 def resize(images, size, batch=None):
-    """Resize uint8 images [N, C, H, W] to ``size`` x ``size`` (bilinear, antialiased when shrinking).
+    """Resize images [N, C, H, W] to ``size`` x ``size`` (bilinear, antialiased when shrinking); uint8 stays uint8.
 
     ``batch``: images at a time; default: as many as make four million places.
     """
@@ -82,23 +99,27 @@ def resize(images, size, batch=None):
     batch = batch or max(1, 2**22 // size**2)
     for part, place in zip(images.split(batch), resized.split(batch)):
         pixels = F.interpolate(part.float(), size=(size, size), mode="bilinear", antialias=True)
-        place.copy_(pixels.round_().clamp_(0, 255))
+        place.copy_(pixels if images.is_floating_point() else pixels.round_().clamp_(0, 255))
     return resized
 
 
-def on_canvas(images, side):
-    """Each of some images [N, C, H, W] at a place of its own on a black square of ``side`` pixels (dissertation, 9.2.1).
+def fixed_places(count):
+    """Where images lie on a canvas, float64 [count, 2] in [0, 1): the n-th image of any set has the same place every time."""
+    return torch.from_numpy(np.random.default_rng(0).random((count, 2)))
 
-    No image is truncated, and every place is as likely as another. The n-th image of any set has the same place every
-    time; the dissertation draws a new one whenever an image is read. Raises ``ValueError`` where the images are larger.
+
+def on_canvas(images, side, places):
+    """Each of some images [N, C, H, W] at its place on a black square of ``side`` pixels (dissertation, 9.2.1).
+
+    No image is truncated. ``places`` [N, 2] in [0, 1): the share of the room above the image and to its left. Raises
+    ``ValueError`` where the images are larger than the canvas.
     """
     height, width = images.shape[-2:]
     if side < max(height, width):
         raise ValueError(f"images of {height}x{width} pixels have no room on a canvas of {side}x{side}")
     canvas = images.new_zeros(*images.shape[:2], side, side)
-    draw = np.random.default_rng(0)
-    places = (draw.random((len(images), 2)) * (side - height + 1, side - width + 1)).astype(int).tolist()
-    for image, place, (top, left) in zip(images, canvas, places):
+    corners = (places.cpu().double() * torch.tensor([side - height + 1, side - width + 1])).int().tolist()
+    for image, place, (top, left) in zip(images, canvas, corners):
         place[:, top:top + height, left:left + width] = image
     return canvas
 

@@ -1,8 +1,11 @@
 """What is refused before hours of training are spent: networks that can't be built, data that they can't be trained on."""
 
+import warnings
+
 import torch
 
 from rrahelpers import models
+from rrahelpers.eigenspace import SaturationTracker
 from rrahelpers.image_set import DataError
 
 
@@ -12,9 +15,14 @@ def check_network(config):
         models.build(config.model, **config.options)
 
 
-def check_splits(name, sets):
-    """Raise ``DataError`` where a data set's "train" and "test" (:class:`ImageSet`) are not of one form, or hold one class."""
+def check_splits(name, sets, normalisation=None):
+    """Raise ``DataError`` where a data set's "train" and "test" (:class:`ImageSet`) are not of one form, or hold one class.
+
+    ``normalisation``: [mean, deviation] that must have a number for each channel.
+    """
     train, test = sets["train"], sets["test"]
+    if normalisation and len(normalisation[0]) != train.images.shape[1]:
+        raise DataError(f"{name}: the normalisation is of {len(normalisation[0])} channels, images have {train.images.shape[1]}")
     if train.images.shape[1:] != test.images.shape[1:]:
         raise DataError(f"{name}: training images are {_size(train.images)}, test images {_size(test.images)} "
                         "(channels, height, width); expected one form. image_size brings both to one height and width")
@@ -37,6 +45,19 @@ def check_forward(model, config, image):
     except (RuntimeError, ValueError) as error:
         raise DataError(f"{config.model} can't take the images of {config.data}, {_size(image)} (channels, height, width): "
                         f"{error}. Another size is chosen by image_size") from error
+
+
+@torch.no_grad()
+def trackable(model, image):
+    """Whether a :class:`SaturationTracker` can follow a network; a warning where it can't. ``image``: [1, C, H, W]."""
+    try:
+        with warnings.catch_warnings(), SaturationTracker(model):
+            warnings.simplefilter("ignore")  # of a single image
+            model.eval()(image)
+        return True
+    except (TypeError, ValueError) as error:
+        warnings.warn(f"no saturation is kept of this training: {error}", stacklevel=3)
+        return False
 
 
 def _size(images):

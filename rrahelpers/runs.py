@@ -18,6 +18,7 @@ import pandas as pd
 import torch
 
 from rrahelpers import data, models
+from rrahelpers.devices import memory_format
 from rrahelpers.files import atomic, data_root, digest, write_json
 from rrahelpers.provenance import environment
 from rrahelpers.run_config import RunConfig
@@ -68,7 +69,7 @@ class Run:
         return models.build(self.config.model, **self.record["build"])
 
     def model(self, device="cpu"):
-        """The trained network in evaluation mode, on ``device``, channels-last as it was trained: a third faster on CPUs."""
+        """The trained network in evaluation mode, on ``device``, in the memory format in which it was trained."""
         from safetensors.torch import load_file
 
         path = next((p for p in weight_paths(self.folder) if p.exists()), None)
@@ -81,7 +82,7 @@ class Run:
         except Exception as error:
             raise RunError(f"{path} is damaged or belongs to another network ({error}); "
                            "restore it with git checkout, or move the folder away and train again") from error
-        return network.to(device, memory_format=torch.channels_last).eval()
+        return network.to(device, memory_format=memory_format(network)).eval()
 
     def images(self, split, limit=None):
         """The first ``limit`` images (None: all) of a split of what the network was trained on: an ``ImageSet``, as bytes.
@@ -109,18 +110,14 @@ def stored_table(folder, measure, parameters, compute):
 
     Where the store lacks it and ``compute`` is None, the answer is None. A damaged file raises :class:`RunError`.
     """
-    path = Path(folder) / "results" / f"{measure}-{digest(parameters)}.csv"
+    path = _result_path(folder, measure, parameters)
     about = path.with_suffix(".json")
     if not path.exists():
         if compute is None:
             return None
         table = compute()
-        types = {column: str(dtype) for column, dtype in table.dtypes.items()}
-        # the table last: where it is, its origin is known
         try:
-            write_json(about, {"measure": measure, "parameters": parameters, "types": types, "environment": environment()})
-            with atomic(path) as temporary:
-                table.to_csv(temporary, index=False, float_format="%.8g")
+            store_table(folder, measure, parameters, table)
         except OSError as error:  # a full disk, a read-only store: what was computed is good all the same
             warnings.warn(f"cannot write {path} ({error}); it will be computed again next time", stacklevel=3)
             return table
@@ -129,6 +126,20 @@ def stored_table(folder, measure, parameters, compute):
     except (OSError, ValueError, KeyError) as error:
         raise RunError(f"{path} or its {about.name} is damaged or from another version ({error!r}); restore both with "
                        "git checkout, or delete them and they are computed again") from error
+
+
+def store_table(folder, measure, parameters, table):
+    """Write what :func:`stored_table` reads. Raises ``OSError`` where the folder can't be written."""
+    path = _result_path(folder, measure, parameters)
+    types = {column: str(dtype) for column, dtype in table.dtypes.items()}
+    # the table last: where it is, its origin is known
+    write_json(path.with_suffix(".json"), {"measure": measure, "parameters": parameters, "types": types, "environment": environment()})
+    with atomic(path) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.8g")
+
+
+def _result_path(folder, measure, parameters):
+    return Path(folder) / "results" / f"{measure}-{digest(parameters)}.csv"
 
 
 def normalise(images, mean, std):

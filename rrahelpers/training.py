@@ -1,11 +1,11 @@
 """Training by a flat recipe, resumable at every epoch, stored once.
 
-SGD with momentum, linear warm-up, cosine decay (STAC paper, sections 3.1 and 5). The data stay on the device as
-bytes and are augmented in batches. On CUDA, and on CPUs with bfloat16 units, the forward pass runs in bfloat16
-autocast and channels-last; on CUDA it is compiled too. (On two Zen 4 cores, ResNet20 trains 446 images/s plainly,
+The data stay on the device as bytes and are brought to size and augmented in batches. On CUDA, and on CPUs with bfloat16
+units, the forward pass runs in bfloat16 autocast; on CUDA it is compiled too. (On two Zen 4 cores, ResNet20 trains 446 images/s plainly,
 1,053 that way, and 1,040 compiled after 26 s of compilation: so no compiling on CPUs.)
 """
 
+import contextlib
 import math
 import time
 import warnings
@@ -17,16 +17,22 @@ import torch.nn.functional as F
 from filelock import FileLock, Timeout
 from tqdm.auto import tqdm
 
-from rrahelpers import checkpoints, data, models, preflight
-from rrahelpers.augmentation import augment
-from rrahelpers.devices import bfloat16_units, default_device
+from rrahelpers import checkpoints, data, models, optimisation, preflight
+from rrahelpers.devices import bfloat16_units, default_device, memory_format
+from rrahelpers.eigenspace import SaturationTracker
+from rrahelpers.eigenspace.spectrum import DELTA
 from rrahelpers.files import digest, write_json
+from rrahelpers.image_feed import ImageFeed
+from rrahelpers.image_set import fit
 from rrahelpers.provenance import environment
-from rrahelpers.runs import FORMAT, Run, RunConfig, RunError, find, normalise, save_weights, store_root
+from rrahelpers.runs import FORMAT, Run, RunConfig, RunError, find, normalise, save_weights, store_root, store_table
 
 __all__ = ["RunConfig", "train", "train_all", "resolve", "Interrupted"]
 
-EVALUATION_BATCH = 500
+
+# Measure and parameters under which a run stores the saturation of its last epoch: of the training images as they pass
+# (augmented, in training mode; dissertation 9.2.1), and of the test images after it.
+LAST_EPOCH = ("saturation-last-epoch", {"delta": DELTA})
 
 
 class Interrupted(Exception):
@@ -102,33 +108,42 @@ def _attempt(config, **options):
 
 
 def _train(config, folder, device, deadline):
-    sets = {"train": data.load(config.data, "train", limit=config.limit, image_size=config.image_size),
-            "test": data.load(config.data, "test", image_size=config.image_size)}
+    sets = {"train": data.load(config.data, "train", limit=config.limit), "test": data.load(config.data, "test")}
     if (found := digest([sets[split].checksum for split in data.SPLITS])) != config.data_checksum:
         raise data.DataError(f"{config.data} has the checksum {found} here, {config.data_checksum} was asked for; "
                              "leave data_checksum out to train on the data found, or bring the other data")
-    preflight.check_splits(config.data, sets)
-    mean, std = sets["train"].statistics()
+    first = {split: part.images[:1] if config.image_size is None else fit(part.images[:1], config.image_size)
+             for split, part in sets.items()}
+    preflight.check_splits(config.data, {split: replace(part, images=first[split]) for split, part in sets.items()},
+                           config.normalisation)
+    feeds = {split: ImageFeed(part.images, config, device) for split, part in sets.items()}
+    mean, std = config.normalisation or feeds["train"].statistics()
     build = {**config.options, "num_classes": len(sets["train"].classes)}
     if config.model in models.FAMILIES:
         build["in_channels"] = sets["train"].images.shape[1]
     torch.manual_seed(config.seed)
-    model = models.build(config.model, **build).to(device, memory_format=torch.channels_last)
-    preflight.check_forward(model, config, normalise(sets["test"].images[:1].to(device), mean, std))
-    optimiser = torch.optim.SGD(model.parameters(), config.learning_rate, config.momentum, weight_decay=config.weight_decay)
+    model = models.build(config.model, **build)
+    if config.initialisation == "kaiming":
+        optimisation.kaiming(model)
+    model.to(device, memory_format=memory_format(model))
+    preflight.check_forward(model, config, normalise(first["test"].to(device), mean, std))
+    optimiser = optimisation.optimiser(config, model.parameters())
     for leftover in folder.glob("*.tmp"):  # of processes that were killed while they wrote
         leftover.unlink()
     history = checkpoints.restore(folder, model, optimiser, device)
 
-    trainer = _Trainer(config, model, optimiser, sets, mean, std, device)
-    bar = tqdm(total=config.epochs, initial=len(history), desc=folder.name, unit="epoch")
+    labels = {split: part.labels.to(device) for split, part in sets.items()}
+    trainer = _Trainer(config, model, optimiser, feeds, labels, mean, std, device)
     status = "complete"
+    bar = tqdm(total=config.epochs, initial=len(history), desc=folder.name, unit="epoch")
     with bar:
         for epoch in range(len(history), config.epochs):
             expected = history[-1]["seconds"] if history else 0
             if deadline is not None and time.monotonic() + expected > deadline:
                 raise Interrupted(f"{folder.name}: time is up after {epoch} of {config.epochs} epochs; they are kept in {folder}")
-            row = trainer.epoch(epoch)
+            last = epoch + 1 == config.epochs and preflight.trackable(model, normalise(first["test"].to(device), mean, std))
+            with SaturationTracker(model) if last else contextlib.nullcontext() as tracker:
+                row = trainer.epoch(epoch)
             history.append(row)
             bar.update()
             if not math.isfinite(row["loss"]):
@@ -137,6 +152,8 @@ def _train(config, folder, device, deadline):
                 break
             bar.set_postfix(loss=f"{row['loss']:.3f}", test=f"{row['test_accuracy']:.3f}")
             with checkpoints.writing(folder):
+                if tracker:
+                    store_table(folder, *LAST_EPOCH, tracker.table)
                 checkpoints.save(folder, model, optimiser, history)
 
     record = {
@@ -154,35 +171,36 @@ def _train(config, folder, device, deadline):
 class _Trainer:
     """One epoch of training and evaluation at a time; an epoch's randomness depends on the seed and its number alone."""
 
-    def __init__(self, config, model, optimiser, sets, mean, std, device):
+    def __init__(self, config, model, optimiser, feeds, labels, mean, std, device):
         self.config, self.model, self.optimiser, self.device = config, model, optimiser, device
-        self.mean, self.std = mean, std
-        self.sets = {split: (s.images.to(device), s.labels.to(device)) for split, s in sets.items()}
+        self.feeds, self.labels, self.mean, self.std = feeds, labels, mean, std
+        self.layout = memory_format(model)
         self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=bfloat16_units(device))
         self.forward = model
         if device.type == "cuda":
             torch._dynamo.reset()  # else it gives up after eight variants of one class of networks
             self.forward = torch.compile(model, dynamic=False)
-        self.batch = min(config.batch_size, len(sets["train"]))
-        self.steps = len(sets["train"]) // self.batch  # the last, smaller batch is left out
+        self.batch = min(config.batch_size, len(feeds["train"]))
+        self.steps = len(feeds["train"]) // self.batch  # the last, smaller batch is left out
 
     def epoch(self, epoch):
         start = time.perf_counter()
-        images, labels = self.sets["train"]
+        labels = self.labels["train"]
         seed = self.config.seed * 1_000_003 + epoch
         generator = torch.Generator(self.device).manual_seed(seed)
         torch.manual_seed(seed)  # for dropout
         order = torch.randperm(len(labels), generator=generator, device=self.device)
         loss_sum, correct = torch.zeros((), device=self.device), torch.zeros((), device=self.device)
         self.model.train()
+        forward = self.model if epoch + 1 == self.config.epochs else self.forward  # a tracker's hooks need the former
         bar = tqdm(range(self.steps), desc=f"epoch {epoch + 1}", unit="step", leave=False, mininterval=1)
         for step in bar:
             for group in self.optimiser.param_groups:
-                group["lr"] = self.learning_rate(epoch * self.steps + step)
+                group["lr"] = optimisation.learning_rate(self.config, epoch * self.steps + step, self.steps)
             chosen = order[step * self.batch:(step + 1) * self.batch]
-            x = augment(images[chosen], self.config.augmentation, generator)
+            x = self.feeds["train"].augmented(chosen, generator)
             with self.autocast:
-                logits = self.forward(self._prepare(x))
+                logits = forward(self._prepare(x))
                 if not isinstance(logits, torch.Tensor):
                     raise TypeError(f"{self.config.model} answers with {type(logits).__name__} in training mode; expected one tensor "
                                     "of logits. With auxiliary classifiers: give the option aux_logits: false")
@@ -192,30 +210,26 @@ class _Trainer:
             self.optimiser.step()
             loss_sum += loss.detach()
             correct += (logits.detach().argmax(1) == labels[chosen]).sum()
-        return {"epoch": epoch + 1, "learning_rate": self.optimiser.param_groups[0]["lr"],
-                "loss": loss_sum.item() / self.steps, "train_accuracy": correct.item() / (self.steps * self.batch),
-                "test_accuracy": self.evaluate(), "seconds": round(time.perf_counter() - start, 3)}
-
-    def learning_rate(self, step):
-        """Linear warm-up over the first share ``warmup`` of all steps, then a cosine down to ``final`` of the peak."""
-        c = self.config
-        total = c.epochs * self.steps
-        warm = int(c.warmup * total)
-        if step < warm:
-            return c.learning_rate * (step + 1) / warm
-        progress = (step - warm) / max(1, total - 1 - warm)
-        return c.learning_rate * (c.final + (1 - c.final) * (1 + math.cos(math.pi * progress)) / 2)
+        row = {"epoch": epoch + 1, "learning_rate": self.optimiser.param_groups[0]["lr"],
+               "loss": loss_sum.item() / self.steps, "train_accuracy": correct.item() / (self.steps * self.batch)}
+        return row | self.evaluate() | {"seconds": round(time.perf_counter() - start, 3)}
 
     @torch.no_grad()
     def evaluate(self):
-        """Share of test images classified correctly."""
-        images, labels = self.sets["test"]
+        """Share of test images whose class is the likeliest, and (of more than five classes) among the five likeliest."""
         self.model.eval()
-        correct = 0
-        for x, y in zip(images.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH)):
+        correct, counted = {"test_accuracy": 0, "test_top5": 0}, 0
+        for x in self.feeds["test"].batches():
             with self.autocast:
-                correct += (self.model(self._prepare(x)).argmax(1) == y).sum().item()
-        return correct / len(labels)
+                logits = self.model(self._prepare(x))
+            y = self.labels["test"][counted:counted + len(x), None]
+            counted += len(x)
+            hits = logits.topk(min(5, logits.shape[1])).indices == y
+            correct["test_accuracy"] += hits[:, 0].sum().item()
+            correct["test_top5"] += hits.sum().item()
+        if logits.shape[1] <= 5:
+            del correct["test_top5"]
+        return {name: count / counted for name, count in correct.items()}
 
     def _prepare(self, x):
-        return normalise(x, self.mean, self.std).contiguous(memory_format=torch.channels_last)
+        return normalise(x, self.mean, self.std).contiguous(memory_format=self.layout)

@@ -217,3 +217,21 @@ def test_blur_takes_a_tenth_of_the_images():
     images = batch(2000, 1, 4, 4)
     changed = (augment(images, ("blur",), seeded()) - images / 255).abs().amax((1, 2, 3)) > 1e-4
     assert 160 < changed.sum() < 240
+
+
+def test_a_resized_crop_covers_5_to_100_per_cent_of_the_image():
+    """A ramp from left to right and one from top to bottom: their slopes tell the square's size, their means its place."""
+    side = 64
+    ramp = torch.arange(side).float().mul(3).to(torch.uint8)
+    images = torch.stack([ramp.expand(side, side), ramp[:, None].expand(side, side), torch.zeros(side, side, dtype=torch.uint8)])
+    x = augment(images.expand(400, -1, -1, -1), ["resized_crop"], seeded(3)) * 255 / 3
+    across, down = (x[:, 0, 32, 40] - x[:, 0, 32, 24]) / 16, (x[:, 1, 40, 32] - x[:, 1, 24, 32]) / 16
+    torch.testing.assert_close(across, down, rtol=0, atol=1e-3)  # a square
+    area = across**2
+    assert 0.05 - 1e-3 <= area.min() < 0.1 and 0.9 < area.max() <= 1 + 1e-3
+    assert area.mean() == pytest.approx(0.525, abs=0.05)  # evenly from 0.05 to 1
+    middle = torch.stack([x[:, 0, 32, 31:33].mean(1), x[:, 1, 31:33, 32].mean(1)])
+    half = across * side / 2
+    assert (middle - half > -0.6).all() and (middle + half < side - 0.4).all()  # within the image
+    small = area < 0.2
+    assert middle[:, small].min() < 18 and middle[:, small].max() > 45  # anywhere in it

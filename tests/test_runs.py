@@ -46,6 +46,8 @@ def test_defaults_never_change():
     assert asdict(RunConfig("m", "d")) == {
         "model": "m", "data": "d", "options": {}, "image_size": None, "limit": None, "epochs": 100, "batch_size": 128,
         "learning_rate": 0.1, "momentum": 0.9, "weight_decay": 1e-4, "warmup": 0.1, "final": 0.01,
+        "optimiser": "sgd", "schedule": "cosine", "step_epochs": None, "normalisation": None, "initialisation": "model",
+        "augment_first": False, "redraw_canvas": False,
         "augmentation": ("crop", "flip", "rotation", "colour", "greyscale", "blur"), "seed": 0, "data_checksum": None,
     }
 
@@ -58,11 +60,14 @@ def test_fields_at_their_default_stay_out_of_the_name():
 def test_every_field_enters_the_name():
     other = {"model": "resnet34", "data": "mnist", "options": {"width": 2}, "image_size": 32, "limit": 10, "epochs": 3,
              "batch_size": 64, "learning_rate": 0.2, "momentum": 0.8, "weight_decay": 1e-3, "warmup": 0.2, "final": 0.1,
-             "augmentation": ("crop",), "seed": 1, "data_checksum": "ffffffffffff"}
+             "augmentation": ("crop",), "seed": 1, "data_checksum": "ffffffffffff", "optimiser": "adam",
+             "schedule": "constant", "step_epochs": 5, "normalisation": [[0.5], [0.25]], "initialisation": "kaiming",
+             "augment_first": True, "redraw_canvas": True}
     assert set(other) == set(asdict(CONFIG))
-    base = RunConfig("resnet20", "digits", data_checksum="0123456789ab")
-    names = {replace(base, **{field: value}).name for field, value in other.items()}
-    assert len(names | {base.name}) == len(other) + 1
+    base = RunConfig("resnet20", "digits", image_size={"canvas": 40}, data_checksum="0123456789ab")
+    steps = replace(base, schedule="steps", step_epochs=4)
+    names = {replace(steps if field == "step_epochs" else base, **{field: value}).name for field, value in other.items()}
+    assert len(names | {base.name, steps.name}) == len(other) + 2
 
 
 def test_one_name_for_one_configuration_however_it_is_spelled():
@@ -108,6 +113,16 @@ def test_no_name_without_the_datas_checksum():
     ({"final": 1.5}, "final in"),
     ({"augmentation": ("crop", "mixup")}, r"unknown augmentation \['mixup'\]"),
     ({"image_size": "32"}, "a list of such steps, got '32'"),
+    ({"optimiser": "lamb"}, "optimiser: expected one of sgd, adam, adamw, got 'lamb'"),
+    ({"schedule": "linear"}, "schedule: expected one of cosine, steps, constant, got 'linear'"),
+    ({"schedule": "steps"}, "step_epochs goes with the schedule 'steps'.*got 'steps' and None"),
+    ({"step_epochs": 5}, "step_epochs goes with the schedule 'steps'.*got 'cosine' and 5"),
+    ({"schedule": "steps", "step_epochs": 0}, "step_epochs to be a positive whole number, got 0"),
+    ({"initialisation": "zeros"}, "initialisation: expected one of model, kaiming, got 'zeros'"),
+    ({"augment_first": 1}, "augment_first: expected true or false, got 1"),
+    ({"redraw_canvas": True, "image_size": 32}, "redraw_canvas needs an image_size with a canvas, got 32"),
+    ({"normalisation": [[0.5], [0.2, 0.2]]}, r"expected \[mean, deviation\] with a number for each channel"),
+    ({"normalisation": [[0.5], [0.0]]}, "deviations above 0"),
     ({"augmentation": "crop"}, "unknown augmentation"),  # a string is a sequence of letters
 ])
 def test_impossible_configurations(fields, message):

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,8 +19,10 @@ from filelock import FileLock
 from safetensors.torch import load_file
 from torch import nn
 
-from rrahelpers import data, files, models, preflight, runs, training
+from rrahelpers import data, files, models, optimisation, preflight, runs, training
 from rrahelpers.__main__ import main
+from rrahelpers.eigenspace import covariances
+from rrahelpers.eigenspace.spectrum import describe
 from rrahelpers.runs import RunConfig
 from rrahelpers.training import Interrupted, train
 
@@ -61,8 +62,7 @@ def elsewhere(monkeypatch, tmp_path, config=CONFIG):
 
 def rates(steps, **fields):
     config = RunConfig("m", "d", **fields)
-    trainer = SimpleNamespace(config=config, steps=steps)
-    return [training._Trainer.learning_rate(trainer, step) for step in range(config.epochs * steps)]
+    return [optimisation.learning_rate(config, step, steps) for step in range(config.epochs * steps)]
 
 
 def test_the_cosine_by_hand():
@@ -80,6 +80,87 @@ def test_the_warm_up_by_hand():
 def test_the_shortest_schedules():
     assert rates(1, epochs=1) == [0.1]
     np.testing.assert_allclose(rates(1, epochs=2, warmup=0.5), [0.1, 0.1])
+
+
+def test_steps_fall_to_a_tenth_after_so_many_epochs():
+    schedule = rates(2, epochs=5, learning_rate=0.1, schedule="steps", step_epochs=2, warmup=0)
+    np.testing.assert_allclose(schedule, [0.1] * 4 + [0.01] * 4 + [0.001] * 2, rtol=1e-12)
+
+
+def test_a_constant_rate_stays_and_warms_up_where_asked():
+    assert rates(2, epochs=2, learning_rate=0.5, schedule="constant", warmup=0) == [0.5] * 4
+    assert rates(2, epochs=2, learning_rate=0.5, schedule="constant", warmup=0.5) == [0.25, 0.5, 0.5, 0.5]
+
+
+@pytest.mark.parametrize("name, decay", [("sgd", 0.1), ("adam", 0.0), ("adamw", 0.1)])
+def test_a_step_of_each_optimiser_by_hand(name, decay):
+    config = RunConfig("m", "d", optimiser=name, learning_rate=0.5, momentum=0.8, weight_decay=decay)
+    x = nn.Parameter(torch.tensor([2.0]))
+    step = optimisation.optimiser(config, [x])
+    for gradient in (3.0, -1.0):
+        x.grad = torch.tensor([gradient])
+        step.step()
+    if name == "sgd":  # x = 2, v = 3 + .1 x 2; then v = .8 v - 1 + .1 x
+        first = 2 - 0.5 * 3.2
+        expected = first - 0.5 * (0.8 * 3.2 - 1 + 0.1 * first)
+    else:  # the first step of Adam is the rate itself; AdamW shrinks the weight by .5 x .1 before each
+        shrink = 1 - 0.5 * decay
+        first = 2 * shrink - 0.5
+        m = (0.8 * 0.2 * 3 + 0.2 * -1) / (1 - 0.8**2)
+        v = (0.999 * 0.001 * 9 + 0.001 * 1) / (1 - 0.999**2)
+        expected = first * shrink - 0.5 * m / v**0.5
+    assert x.item() == pytest.approx(expected, abs=1e-5)
+
+
+def test_kaiming_draws_every_layer_anew():
+    model = nn.Sequential(nn.Conv2d(3, 64, 3), nn.Flatten(), nn.Linear(100, 400))
+    for parameter in model.parameters():
+        nn.init.constant_(parameter, 7.0)
+    optimisation.kaiming(model)
+    # He et al. 2015: variance 2 / (outgoing connections of a unit)
+    assert model[0].weight.std().item() == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.05)
+    assert model[2].weight.std().item() == pytest.approx((2 / 400) ** 0.5, rel=0.05)
+    assert model[0].bias.abs().max() == model[2].bias.abs().max() == 0
+
+
+def test_a_run_keeps_the_saturation_of_its_last_epoch():
+    run = train(CONFIG)
+    table = run.result(*training.LAST_EPOCH, None)
+    assert table.epoch.unique().tolist() == [1] and set(table.split) == {"train", "validation"}
+    linear = table[table.layer == "fc"].set_index("split")
+    assert linear.observations.to_dict() == {"train": 96, "validation": len(data.load("digits", "test"))}
+    # of the test images it is that of the finished network
+    model, test = run.model(), data.load("digits", "test")
+    found = describe(covariances(model, run.preprocess(test.images), ["fc"])["fc"])
+    assert linear.saturation["validation"] == pytest.approx(found["saturation"], abs=0.11)
+    assert linear.trace["validation"] == pytest.approx(found["trace"], rel=0.05)
+
+
+def test_a_network_that_cannot_be_followed_is_trained_all_the_same(monkeypatch):
+    def refuse_tracker(model, *_, **__):
+        raise TypeError("layer 'x' answers with a dict")
+
+    monkeypatch.setattr(preflight, "SaturationTracker", refuse_tracker)
+    with pytest.warns(UserWarning, match="no saturation is kept of this training: layer 'x' answers with a dict"):
+        run = train(CONFIG)
+    assert run.result(*training.LAST_EPOCH, None) is None and len(run.history) == 3
+
+
+def test_the_printed_normalisation_is_used():
+    run = train(replace(CONFIG, epochs=1, normalisation=[[0.25], [0.5]]))
+    assert (run.record["mean"], run.record["std"]) == ([0.25], [0.5])
+    white = torch.full((1, 1, 8, 8), 255, dtype=torch.uint8)
+    assert run.preprocess(white).unique().item() == pytest.approx(1.5)
+
+
+def test_top5_is_recorded():
+    run = train(replace(CONFIG, epochs=1))
+    test = data.load("digits", "test")
+    with torch.no_grad():
+        logits = run.model()(run.preprocess(test.images))
+    five = (logits.argsort(1, descending=True)[:, :5] == test.labels[:, None]).any(1)
+    assert run.history.test_top5[0] == pytest.approx(five.double().mean().item(), abs=0.02)
+    assert run.history.test_top5[0] > run.accuracy
 
 
 def test_the_optimiser_follows_the_schedule():
@@ -207,17 +288,17 @@ def test_a_resumed_run_is_the_run_without_a_break_bit_for_bit(monkeypatch, tmp_p
 
 
 def test_a_break_at_any_write_costs_nothing_but_the_epoch_under_way(monkeypatch, tmp_path):
-    """Two epochs write two checkpoints, the weights and the record: stop just before and just after each."""
+    """Two epochs write two checkpoints, the saturation in two files, the weights and the record: stop before and after each."""
     config = replace(CONFIG, epochs=2)
     reference = elsewhere(monkeypatch, tmp_path, config)
-    for number in range(4):
+    for number in range(6):
         for written in (False, True):
             monkeypatch.setenv("RRA_RUNS", str(tmp_path / f"{number}-{written}"))
             with monkeypatch.context() as patch:
                 patch.setattr(files.os, "replace", stop_at(number, written))
                 with pytest.raises(KeyboardInterrupt):
                     train(config)
-            assert (runs.find(config) is not None) == ((number, written) == (3, True))
+            assert (runs.find(config) is not None) == ((number, written) == (5, True))
             assert_same_network(train(config), reference)
 
 
@@ -261,7 +342,7 @@ def full_disk_at(number, monkeypatch):
     monkeypatch.setattr(files.os, "fsync", fsync)
 
 
-@pytest.mark.parametrize("number", range(5))  # three checkpoints, the weights, the record
+@pytest.mark.parametrize("number", range(7))  # two checkpoints, the saturation, the third, the weights, the record
 def test_a_full_disk_is_told_and_costs_one_epoch_at_most(monkeypatch, tmp_path, number):
     with monkeypatch.context() as patch:
         full_disk_at(number, patch)
@@ -269,8 +350,9 @@ def test_a_full_disk_is_told_and_costs_one_epoch_at_most(monkeypatch, tmp_path, 
     assert isinstance(reason, runs.RunError)
     assert "No space left on device" in str(reason) and CONFIG.name in str(reason)
     checkpoint = runs.store_root() / CONFIG.name / "checkpoint.pt"
-    assert len(kept(checkpoint)) == min(number, 3)
+    assert len(kept(checkpoint)) == (number if number < 2 else 2 if number < 5 else 3)
     assert_same_network(train(CONFIG), elsewhere(monkeypatch, tmp_path))
+    assert runs.find(CONFIG).result(*training.LAST_EPOCH, None) is not None
 
 
 def test_a_checkpoint_of_another_network_is_named(monkeypatch):
@@ -309,6 +391,11 @@ def split(channels=3, side=8, labels=(0, 1), classes=("a", "b")):
 def test_splits_that_do_not_fit(test, message):
     with pytest.raises(data.DataError, match=message):
         preflight.check_splits("toy", {"train": split(), "test": split(**test)})
+
+
+def test_a_normalisation_of_other_channels_is_refused():
+    with pytest.raises(data.DataError, match="digits: the normalisation is of 3 channels, images have 1"):
+        train(replace(CONFIG, normalisation=[[0.5] * 3, [0.25] * 3]))
 
 
 def test_one_class_is_nothing_to_tell_apart():
