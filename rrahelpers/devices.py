@@ -19,11 +19,16 @@ def cores_each(jobs):
 
 
 def bfloat16_units(device):
-    """Whether bfloat16 products are faster than float32's: on CUDA, and on CPUs with AVX-512 bfloat16 or AMX units."""
+    """Whether bfloat16 products are faster than float32's: on CUDA, and on CPUs with AVX-512 bfloat16 or AMX units.
+
+    Where oneDNN is told by ``ONEDNN_MAX_CPU_ISA`` to leave such units alone, they aren't.
+    """
     device = torch.device(device)
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == "cpu" and torch.backends.mkldnn.is_available() and (
+    most = os.environ.get("ONEDNN_MAX_CPU_ISA", "ALL").upper()
+    allowed = not most.startswith(("SSE", "AVX")) or any(name in most for name in ("BF16", "FP16", "AMX", "AVX10"))
+    return device.type == "cpu" and allowed and torch.backends.mkldnn.is_available() and (
         getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)() or torch.cpu._is_amx_tile_supported())
 
 
