@@ -1,7 +1,7 @@
 """Run the numbered notebooks headless (papermill) so that they write their figures anew.
 
-A notebook is passed over while its source, parameters, package code, data and trained runs are what they were when
-its figures were begun. Executed copies and the note of what they were made from lie in
+A notebook is passed over while its source, parameters, the modules that it imports, data and trained runs are what they
+were when its figures were begun. Executed copies and the note of what they were made from lie in
 ``figures/<profile>/executed/``, which is not committed.
 """
 
@@ -12,11 +12,10 @@ import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from rrahelpers import data, grids, notebooks, profiles, runs
+from rrahelpers import data, dependencies, grids, notebooks, profiles, runs
 from rrahelpers.devices import cores_each
 from rrahelpers.files import digest, project_root, write_json
 
@@ -136,11 +135,11 @@ def _key(source, data_sets, trained):
 
 
 def _source(name, given):
-    """Cells, parameters and package code, as one hash."""
+    """Cells, parameters and the package code that the cells import, as one hash."""
     cells = [[cell["cell_type"], "".join(cell["source"])] for cell in notebooks.read(name)["cells"]]
-    package = Path(__file__).parent
-    code = {str(path.relative_to(package)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(package.rglob("*")) if path.is_file() and "__pycache__" not in path.parts}
+    package = dependencies.FOLDER
+    code = {path.relative_to(package).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in dependencies.code_files([source for kind, source in cells if kind == "code"], package)}
     return digest([cells, given, code])
 
 
