@@ -21,7 +21,7 @@ from rrahelpers import data
 from rrahelpers.class_similarity import class_similarity, scale_graphs
 from rrahelpers.features import each_layer, layer_names
 from rrahelpers.neighbors import SCALES, KNNGraph
-from rrahelpers.runs import stored_runs
+from rrahelpers.training.runs import stored_runs
 
 
 def network(samples):

@@ -24,11 +24,11 @@ import torch
 import torch.nn.functional as F
 
 from rrahelpers import data, models
-from rrahelpers.devices import bfloat16_units
+from rrahelpers.base.devices import bfloat16_units
 from rrahelpers.features import extract
 from rrahelpers.neighbors import SCALES, candidates, knn_graph, pyramid_graphs
-from rrahelpers.provenance import environment
-from rrahelpers.runs import normalise, stored_runs
+from rrahelpers.base.provenance import environment
+from rrahelpers.training.runs import normalise, stored_runs
 
 K = 10
 PACKAGES = {"FAISS flat": "faiss-cpu", "scikit-learn brute force": "scikit-learn", "pynndescent": "pynndescent"}

@@ -24,9 +24,9 @@ from neighbors import apart, machine
 
 from rrahelpers import data, models
 from rrahelpers.features import extract
-from rrahelpers.pooled_features import pool
+from rrahelpers.features.pooled import pool
 from rrahelpers.probes import fit_probe, probe_positions
-from rrahelpers.runs import normalise, stored_runs
+from rrahelpers.training.runs import normalise, stored_runs
 
 LAYER = "stages.2.0"
 SOLVERS = {"scikit-learn SAGA, 100 epochs": {"solver": "saga", "max_iter": 100},

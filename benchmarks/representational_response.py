@@ -22,7 +22,8 @@ from rrahelpers.features import each_layer, layer_names
 from rrahelpers.intrinsic_dimension import two_nn
 from rrahelpers.representational_response import representational_response
 from rrahelpers.separation import separation_orders
-from rrahelpers.topology import births_and_deaths, linear_cka_matrix, nntp, nnts_matrix
+from rrahelpers.similarity import linear_cka_matrix
+from rrahelpers.topology import births_and_deaths, nntp, nnts_matrix
 
 
 def timed(function):

@@ -24,9 +24,9 @@ import torch.nn.functional as F
 from neighbors import machine
 
 from rrahelpers import data
-from rrahelpers._torchvision import torchvision
+from rrahelpers.base.torchvision import torchvision
 from rrahelpers.eigenspace import Covariance, SaturationTracker, eigenvalues
-from rrahelpers.runs import normalise
+from rrahelpers.training.runs import normalise
 
 METHODS = ("plain", "rrahelpers", "Delve")
 MEANS = (0, 1e2, 1e4)  # of activations of deviation 1

@@ -15,12 +15,9 @@ import torch  # noqa: F401
 __version__ = "0.1.0"
 
 MODULES = (
-    "advisor", "architecture_plots", "arrays", "attention", "augmentation", "batch",
-    "class_similarity", "comparison", "complexity", "data", "eigenspace", "features", "figures", "grids",
-    "intrinsic_dimension", "models", "neighbors", "notebooks", "plots", "pooled_features", "probe_plots",
-    "probes", "profiles", "published", "receptive_field", "receptive_field_diagrams",
-    "representational_response", "response_plots", "results", "runs", "separation", "strategies", "surgery", "tails",
-    "topology", "training", "widgets",
+    "advisor", "attention", "base", "class_similarity", "complexity", "data", "eigenspace", "features",
+    "intrinsic_dimension", "models", "neighbors", "plots", "probes", "receptive_field", "representational_response",
+    "separation", "similarity", "study", "tails", "topology", "training", "widgets",
 )
 
 

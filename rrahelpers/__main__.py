@@ -15,10 +15,11 @@ from pathlib import Path
 
 import torch
 
-from rrahelpers import batch, grids
-from rrahelpers.devices import cores_each
-from rrahelpers.files import atomic
-from rrahelpers.runs import Run, RunConfig, RunError, run_folders, store_root
+from rrahelpers.study import batch, grids
+from rrahelpers.base.devices import cores_each
+from rrahelpers.base.files import atomic
+from rrahelpers.training.config import RunConfig
+from rrahelpers.training.runs import Run, RunError, run_folders, store_root
 from rrahelpers.training import Interrupted, train_all
 
 UNITS = {"s": 1, "m": 60, "h": 3600}

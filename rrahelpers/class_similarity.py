@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pandas as pd
 from tqdm.auto import tqdm
 
-from rrahelpers.arrays import as_values
+from rrahelpers.base.arrays import check_labels
 from rrahelpers.features import MEMORY, analysed_layers, check_images, each_layer, extract
 from rrahelpers.neighbors import SCALES, KNNGraph, pyramid_graphs
 
@@ -37,16 +37,6 @@ def class_similarity(graph, labels):
     """
     labels = check_labels(labels, len(graph.indices)).to(graph.indices.device)
     return (labels[graph.indices] == labels[:, None]).double().mean().item()
-
-
-def check_labels(labels, n):
-    """``labels`` as an int64 tensor of length ``n``, or a clear error."""
-    labels = as_values(labels, "labels must be integers")
-    if labels.is_floating_point() or labels.is_complex():
-        raise TypeError(f"labels must be integers, got {labels.dtype}")
-    if labels.shape != (n,):
-        raise ValueError(f"expected one label for each of {n} samples, got labels of shape {tuple(labels.shape)}")
-    return labels.long()
 
 
 def scale_graphs(model, images, *, layers=None, scales=None, k=10, memory=MEMORY, progress=True):

@@ -12,7 +12,8 @@ import pandas as pd
 from rrahelpers.class_similarity import class_similarity
 from rrahelpers.intrinsic_dimension import two_nn
 from rrahelpers.separation import separation_orders
-from rrahelpers.topology import births_and_deaths, linear_cka_matrix, nntp, nnts, nnts_matrix
+from rrahelpers.similarity import linear_cka_matrix
+from rrahelpers.topology import births_and_deaths, nntp, nnts, nnts_matrix
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""How the neighbours of samples change from layer to layer: similarity, persistence, births and deaths; and linear CKA.
+"""How the neighbours of samples change from layer to layer: similarity, persistence, births and deaths.
 
 Nearest-neighbour topological similarity (NNTS) and persistence (NNTP) are measures of A. Hryniowski and A. Wong
 (arXiv:2012.03793, 2020) and of Hryniowski's Representational Response Analysis thesis (Waterloo, 2024). Neither text is
@@ -8,14 +8,12 @@ at hand beyond its abstract: **the definitions here are our readings**. A graph 
 Graphs to be compared are over the same N samples with the same k: two layers, two networks, two seeds, two scales.
 """
 
-import math
 from itertools import pairwise
 
 import pandas as pd
 import torch
 
-from rrahelpers.arrays import as_features
-from rrahelpers.class_similarity import check_labels
+from rrahelpers.base.arrays import check_labels, symmetric_table
 
 
 def kept(a, b):
@@ -57,7 +55,7 @@ def nnts_matrix(graphs, others=None):
     """
     graphs = _graphs(graphs)
     if others is None:
-        return _symmetric(graphs, nnts)
+        return symmetric_table(graphs, nnts)
     others = _graphs(others)
     return pd.DataFrame([(i, j, nnts(a, b)) for i, a in enumerate(graphs) for j, b in enumerate(others)],
                         columns=["i", "j", "value"])
@@ -125,72 +123,8 @@ def cohorts(persistence):
                         columns=["born", "layer", "share"])
 
 
-def linear_cka(x, y):
-    """Linear centred kernel alignment of two layers' features (Kornblith et al., ICML 2019, section 3 and equation 4).
-
-    ‖Yᵀ X‖² / (‖Xᵀ X‖ ‖Yᵀ Y‖) with Frobenius norms and centred columns: in [0, 1], not changed by rotation and scaling.
-
-    Parameters
-    ----------
-    x, y: [N, D] and [N, E], or [N, ...] which is flattened: features of the same N samples.
-
-    Each norm comes from the D x E matrix or from the N x N Gram matrices, whichever costs less. NaN where the features
-    of one side do not vary. Raises as :func:`rrahelpers.arrays.as_features`, ``ValueError`` for different N.
-    """
-    x, y = _centred(x), _centred(y)
-    if len(x) != len(y):
-        raise ValueError(f"expected features of the same samples, got {len(x)} and {len(y)}")
-    dtype = torch.promote_types(x.dtype, y.dtype)
-    x, y = x.to(dtype), y.to(dtype)
-    norm = math.sqrt(_inner(x, x) * _inner(y, y))
-    return _inner(x, y) / norm if norm else math.nan
-
-
-def linear_cka_matrix(features):
-    """:func:`linear_cka` of every pair of layers: a tidy table with i, j, value, as :func:`nnts_matrix` gives.
-
-    ``features``: an iterable of [N, ...], such as the second items of :func:`rrahelpers.features.each_layer`. One layer
-    is held at a time, and the Gram matrix of each: 4 N² bytes, 16 MB for 2,000 samples. Raises as :func:`linear_cka`,
-    ``ValueError`` without layers.
-    """
-    grams = []
-    for x in features:
-        x = _centred(x).float()
-        gram = x @ x.T
-        grams.append(gram / torch.linalg.vector_norm(gram, dtype=torch.float64).float())
-        if len(gram) != len(grams[0]):
-            raise ValueError(f"expected features of the same samples, got {len(grams[0])} and {len(gram)}")
-    if not grams:
-        raise ValueError("expected features of at least one layer, got none")
-    return _symmetric(grams, lambda a, b: sum((p * q).sum(dtype=torch.float64) for p, q in zip(a.split(256), b.split(256))).item())
-
-
-def _symmetric(items, measure):
-    """A tidy table with i, j, value of every pair; ``measure`` doesn't depend on the order of the two."""
-    upper = {(i, j): measure(items[i], items[j]) for i in range(len(items)) for j in range(i, len(items))}
-    return pd.DataFrame([(i, j, upper[min(i, j), max(i, j)]) for i in range(len(items)) for j in range(len(items))],
-                        columns=["i", "j", "value"])
-
-
 def _graphs(graphs, least=1):
     graphs = list(graphs)
     if len(graphs) < least:
         raise ValueError(f"expected at least {least} graph{'s' * (least > 1)}, got {len(graphs)}")
     return graphs
-
-
-def _centred(x):
-    """Centred features of about unit size: their products neither overflow nor vanish."""
-    x = as_features(x)
-    x = x - x[0]  # exactly zero where nothing varies; keeps the digits beside a large common offset
-    x = x - x.mean(0)
-    largest = x.abs().amax()
-    return x / largest if largest > 0 else x
-
-
-def _inner(x, y):
-    """‖Yᵀ X‖², which is the inner product of the Gram matrices."""
-    (n, d), e = x.shape, y.shape[1]
-    if d * e <= n * (d + e):
-        return (y.T @ x).square_().sum(dtype=torch.float64).item()
-    return (x @ x.T).mul_(y @ y.T).sum(dtype=torch.float64).item()

@@ -17,7 +17,7 @@ def data_folder(tmp_path_factory, monkeypatch):
     folder = tmp_path_factory.mktemp("data")
     monkeypatch.setenv("RRA_RUNS", str(folder / "runs"))
     monkeypatch.delenv("RRA_DATA", raising=False)
-    monkeypatch.setattr("rrahelpers.data.data_root", lambda: folder)
+    monkeypatch.setattr("rrahelpers.data.sets.data_root", lambda: folder)
     return folder
 
 

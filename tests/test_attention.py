@@ -7,7 +7,7 @@ import torch.fx
 from torch import nn
 from torch.func import functional_call
 
-from rrahelpers._torchvision import torchvision  # noqa: F401  # first, for torchvision.ops beside a CPU-only torch
+from rrahelpers.base.torchvision import torchvision  # noqa: F401  # first, for torchvision.ops beside a CPU-only torch
 from rrahelpers.attention import (
     ATTENTION, BAM, CBAM, STAC, SpatialAttention, SqueezeExcitation, attention_module, stage_windows,
 )

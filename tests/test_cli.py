@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_runs import store
+from tests.stored import store
 
-from rrahelpers import grids, notebooks, runs
+from rrahelpers.study import grids, notebooks
+from rrahelpers.training import runs
 from rrahelpers.__main__ import duration, main
 
 TINY = ["--data", "digits", "--set", "width=0.25", "--set", "depth=0.34", "--set", "limit=64", "--set", "epochs=1"]

@@ -8,8 +8,9 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from rrahelpers import models, published
-from rrahelpers._torchvision import torchvision
+from rrahelpers import models
+from rrahelpers.study import published
+from rrahelpers.base.torchvision import torchvision
 from rrahelpers.attention import STAC
 from rrahelpers.complexity import Complexity, count, per_layer
 

@@ -7,7 +7,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from rrahelpers.files import project_root
+from rrahelpers.base.files import project_root
 
 CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
 

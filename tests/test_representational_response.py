@@ -9,7 +9,8 @@ from rrahelpers.features import each_layer
 from rrahelpers.intrinsic_dimension import two_nn
 from rrahelpers.representational_response import representational_response
 from rrahelpers.separation import separation_index
-from rrahelpers.topology import births_and_deaths, linear_cka, nnts, nntp
+from rrahelpers.similarity import linear_cka
+from rrahelpers.topology import births_and_deaths, nntp, nnts
 
 LAYERS, SCALES = ["input", "0", "2", "5"], (1, 2, "global")
 

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from rrahelpers.neighbors import KNNGraph, knn_graph
-from rrahelpers.topology import (births_and_deaths, cohorts, linear_cka, linear_cka_matrix, nnts, nnts_matrix,
-                                 nnts_per_sample, nntp)
+from rrahelpers.similarity import linear_cka, linear_cka_matrix
+from rrahelpers.topology import births_and_deaths, cohorts, nntp, nnts, nnts_matrix, nnts_per_sample
 
 
 def graph_of(rows):

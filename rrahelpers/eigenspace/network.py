@@ -4,7 +4,7 @@ import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
-from rrahelpers.class_similarity import check_labels
+from rrahelpers.base.arrays import check_labels
 from rrahelpers.eigenspace.layers import attach, refuse_compiled
 from rrahelpers.eigenspace.projection import PCAProjection
 from rrahelpers.eigenspace.spectrum import DELTA, check_delta

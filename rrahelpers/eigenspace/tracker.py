@@ -9,7 +9,7 @@ import pandas as pd
 from rrahelpers.eigenspace.covariance import Covariance
 from rrahelpers.eigenspace.layers import attach, weighted_layers
 from rrahelpers.eigenspace.spectrum import DELTA, check_delta, describe
-from rrahelpers.files import atomic
+from rrahelpers.base.files import atomic
 
 COLUMNS = ("epoch", "split", "layer", "index", "features", "observations", "intrinsic_dimension", "saturation", "trace")
 EXTENDED = ("diagonal_trace", "log_determinant")
@@ -147,7 +147,7 @@ class SaturationTracker:
         import matplotlib.pyplot as plt
         from IPython.display import display
 
-        from rrahelpers.eigenspace.plots import training_figure
+        from rrahelpers.plots.eigenspace import training_figure
 
         figure = training_figure(self.table)
         if self._display is None:

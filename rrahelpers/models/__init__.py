@@ -8,7 +8,7 @@ from rrahelpers.models.multipath import MPNet, densenet18, densenet65, mpnet18, 
 from rrahelpers.models.perceptron import autoencoder, perceptron, skip_perceptron
 from rrahelpers.models.resnet import ResNet, resnet18, resnet20, resnet34, resnet50
 from rrahelpers.models.vgg import VGG, vgg11, vgg13, vgg16, vgg19
-from rrahelpers.surgery import truncate
+from rrahelpers.models.surgery import truncate
 
 FAMILIES = {function.__name__: function for function in (
     resnet20, resnet18, resnet34, resnet50, vgg11, vgg13, vgg16, vgg19, mpnet18, mpnet36, densenet18, densenet65,
@@ -30,7 +30,7 @@ def build(name, *, truncate_at=None, **options):
     ----------
     name: one of :func:`names`. A name that we share with torchvision gives our network; "torchvision/resnet34"
         asks for torchvision's.
-    truncate_at: name of a convolution; the network ends before it, see :func:`rrahelpers.surgery.truncate`.
+    truncate_at: name of a convolution; the network ends before it, see :func:`rrahelpers.models.surgery.truncate`.
     options: ``num_classes``, ``in_channels``, ``width``, ``depth``, ``stem``, ``skip``, ``dilation``, ``attention``,
         ``placement``, ``window``, ``kernels``, ``stages`` … where the family has them (``help`` of its function lists
         them); for torchvision's networks, their own arguments.
@@ -50,7 +50,7 @@ def _whole(name, options):
                             f"it takes {', '.join(sorted(accepted))}")
         return FAMILIES[name](**options)
     check(name)
-    from rrahelpers._torchvision import torchvision
+    from rrahelpers.base.torchvision import torchvision
 
     return torchvision.models.get_model(name.removeprefix("torchvision/"), weights=None, **options)
 
@@ -62,6 +62,6 @@ def check(name):
 
 
 def _torchvision_models():
-    from rrahelpers._torchvision import torchvision
+    from rrahelpers.base.torchvision import torchvision
 
     return torchvision.models.list_models(module=torchvision.models)

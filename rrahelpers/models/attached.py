@@ -31,7 +31,7 @@ def attach(model, attention, *, placement="standard", window=WINDOW, kernels=Non
     attention already; ``model`` is then unchanged. A window larger than a stage's map raises ``ValueError`` in the
     forward pass.
     """
-    from rrahelpers._torchvision import torchvision
+    from rrahelpers.base.torchvision import torchvision
 
     from rrahelpers.models.he_resnet import HeResNet
 
@@ -61,7 +61,7 @@ def attach(model, attention, *, placement="standard", window=WINDOW, kernels=Non
 
 def _last_of_branch(block, name):
     """The last convolution of a block's residual branch, and the name of the norm after it."""
-    from rrahelpers._torchvision import torchvision
+    from rrahelpers.base.torchvision import torchvision
 
     if isinstance(block, torchvision.models.resnet.BasicBlock):
         return block.conv2, "bn2"

@@ -37,7 +37,7 @@ class HeResNet(nn.Module):
     def __init__(self, block, depths, *, num_classes=10, in_channels=3, width=1, stem="imagenet", skip=True,
                  attention=None, placement="standard", window=WINDOW, kernels=None, reduction=None, stages=None):
         super().__init__()
-        from rrahelpers._torchvision import torchvision
+        from rrahelpers.base.torchvision import torchvision
 
         if stem not in STEMS:
             raise ValueError(f"stem must be one of {tuple(STEMS)}, got {stem!r}")

@@ -98,7 +98,7 @@ def densenet65(*, num_classes=10, in_channels=3, width=1):
 
 
 def _densenet(blocks, num_classes, in_channels, width):
-    from rrahelpers._torchvision import torchvision
+    from rrahelpers.base.torchvision import torchvision
 
     stem = scaled(width, 64)
     model = torchvision.models.DenseNet(scaled(width, 32), blocks, stem, num_classes=num_classes)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from rrahelpers.arrays import as_tensor
+from rrahelpers.base.arrays import as_tensor
 from rrahelpers.neighbors.bands import full_precision
 from rrahelpers.neighbors.candidates import Search
 from rrahelpers.neighbors.cores import on_cores

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from rrahelpers.devices import bfloat16_units
+from rrahelpers.base.devices import bfloat16_units
 from rrahelpers.neighbors.bands import Block, Plan, full_precision, subtract_twice_product
 from rrahelpers.neighbors.rows import Source
 

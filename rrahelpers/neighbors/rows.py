@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from rrahelpers.arrays import work_dtype
+from rrahelpers.base.arrays import work_dtype
 
 
 @dataclass

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 
 import torch
 
-from rrahelpers.arrays import as_features, as_targets, distance_blocks
-from rrahelpers.class_similarity import check_labels
+from rrahelpers.base.arrays import as_features, as_targets, distance_blocks
+from rrahelpers.base.arrays import check_labels
 from rrahelpers.neighbors import knn_graph
 from rrahelpers.separation.indices import confidence
 

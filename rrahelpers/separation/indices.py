@@ -11,8 +11,8 @@ from numbers import Integral
 import pandas as pd
 import torch
 
-from rrahelpers.arrays import as_features, as_targets, as_values, distance_blocks
-from rrahelpers.class_similarity import check_labels
+from rrahelpers.base.arrays import as_features, as_targets, as_values, distance_blocks
+from rrahelpers.base.arrays import check_labels
 
 
 def separation_index(graph, labels, order=1, *, soft=False):
@@ -45,7 +45,7 @@ def center_separation_index(x, labels):
     """The share of samples whose nearest class centre (mean of the class) is that of their own class, in [0, 1].
 
     ``x``: [N, D], or [N, ...] which is flattened; ``labels``: integers [N]. Ties go to the lower class. Raises as
-    :func:`rrahelpers.arrays.as_features` and :func:`rrahelpers.class_similarity.check_labels`.
+    :func:`rrahelpers.base.arrays.as_features` and :func:`rrahelpers.base.arrays.check_labels`.
     """
     return _center_separated(x, labels).mean().item()
 

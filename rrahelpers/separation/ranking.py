@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pandas as pd
 import torch
 
-from rrahelpers.arrays import as_features
+from rrahelpers.base.arrays import as_features
 from rrahelpers.neighbors import knn_graph
 from rrahelpers.separation.indices import confidence, scorer
 

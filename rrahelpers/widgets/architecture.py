@@ -5,7 +5,8 @@ from functools import cache
 import ipywidgets
 import matplotlib.pyplot as plt
 
-from rrahelpers import architecture_plots, grids
+from rrahelpers.plots import architecture as architecture_plots
+from rrahelpers.study import grids
 from rrahelpers.advisor import advise, propose
 from rrahelpers.features import layer_names
 from rrahelpers.widgets.sliders import explorer

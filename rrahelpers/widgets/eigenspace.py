@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from rrahelpers import data
-from rrahelpers.eigenspace import DELTA, covariances, eigenvalues, plots, project, projected_accuracies, saturation
+from rrahelpers.eigenspace import DELTA, covariances, eigenvalues, project, projected_accuracies, saturation
+from rrahelpers.plots import eigenspace as plots
 from rrahelpers.plots import OTHER, SAME
 from rrahelpers.widgets.sliders import explorer
 

@@ -7,13 +7,13 @@ from statistics import mean
 import ipywidgets
 import matplotlib.pyplot as plt
 import pandas as pd
-import torch
 
-from rrahelpers import architecture_plots, data, probe_plots
+from rrahelpers import data
+from rrahelpers.plots import architecture as architecture_plots, probes as probe_plots
 from rrahelpers.features import layer_names
-from rrahelpers.pooled_features import POOLING, each_pooled_layer
+from rrahelpers.features.pooled import POOLING, each_pooled_layer
 from rrahelpers.probes import fit_probe
-from rrahelpers.results import measured_advice
+from rrahelpers.study.results import measured_advice
 from rrahelpers.tails import find_tails
 from rrahelpers.widgets.sliders import explorer
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import ipywidgets
 
-from rrahelpers import response_plots
+from rrahelpers.plots import response as response_plots
 from rrahelpers.features import each_layer, layer_names
 from rrahelpers.neighbors import knn_graph
 from rrahelpers.topology import nnts, nnts_per_sample

@@ -4,7 +4,8 @@ import ipywidgets
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from rrahelpers import comparison, grids, plots
+from rrahelpers import plots
+from rrahelpers.study import comparison, grids
 from rrahelpers.widgets.sliders import explorer
 
 STAGES = {"resnet20": 3, "resnet34": 4}  # of the STAC paper's networks; each halves the map of the one before

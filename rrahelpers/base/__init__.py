@@ -1,0 +1,1 @@
+"""What every room stands on: arrays and labels, devices, files, provenance, torchvision."""

@@ -1,0 +1,91 @@
+"""Reading images from Parquet files in the Hugging Face hub's column layout: encoded images and integer labels."""
+
+import csv
+import io
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+from tqdm.auto import tqdm
+
+from rrahelpers.data.image_set import DataError, ImageSet, fingerprint, stack
+
+CLASSES = {"cifar10": "airplane automobile bird cat deer dog frog horse ship truck".split()}
+
+
+def read(name, files):
+    """The :class:`ImageSet` in ``files``; raises :class:`DataError` with the file and row that are damaged."""
+    import pyarrow.parquet as pq
+
+    images, targets = [], []
+    for file in files:
+        encoded, labels = _read_columns(file)
+        images += decode(encoded, file)
+        targets += labels
+    if not targets:
+        raise DataError(f"{files[0]}: expected images, got a table without rows")
+    pixels, targets = stack(images, str(files[0])), torch.tensor(targets, dtype=torch.int64)
+    schema = pq.read_schema(files[0])
+    classes = _class_names(name, files[0], schema, _columns(schema, files[0])[1], targets)
+    if targets.min() < 0 or targets.max() >= len(classes):
+        raise DataError(f"{files[0]}: expected labels from 0 to {len(classes) - 1} for {len(classes)} classes, "
+                        f"got {targets.min()} to {targets.max()}")
+    return ImageSet(pixels, targets, classes, fingerprint(pixels, targets), f"Parquet files in a folder {name}/")
+
+
+def _read_columns(file):
+    """The encoded images and the labels of one Parquet file, as lists."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(file)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"cannot read {file}: the file is damaged or truncated ({error}); fetch it again") from error
+    image, label = _columns(table.schema, file)
+    labels = table[label].to_pylist()
+    if None in labels:
+        raise DataError(f"{file}: row {labels.index(None)} has no {label}; expected an integer in every row")
+    return [row and row["bytes"] for row in table[image].to_pylist()], labels
+
+
+def _columns(schema, file):
+    """The names of the image column and of the label column: an integer, "label" before others, "fine_label" and the like next."""
+    import pyarrow as pa
+
+    images = [f.name for f in schema if pa.types.is_struct(f.type) and f.type.get_field_index("bytes") >= 0]
+    labels = sorted((f.name for f in schema if pa.types.is_integer(f.type)), key=lambda name: (name != "label", not name.endswith("label")))
+    if not images or not labels:
+        raise DataError(f"{file}: expected a column of encoded images (struct with 'bytes') and an integer label, "
+                        f"got {schema.names}")
+    return images[0], labels[0]
+
+
+def decode(encoded, where):
+    """Decode encoded images into PIL images, several at a time."""
+    from PIL import Image
+
+    def open_image(row):
+        try:
+            with Image.open(io.BytesIO(encoded[row])) as image:
+                image.load()
+                return image
+        except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error ...
+            raise DataError(f"{where}: the image in row {row} is damaged ({error}); fetch the file again") from error
+
+    with ThreadPoolExecutor() as pool:
+        return list(tqdm(pool.map(open_image, range(len(encoded))), total=len(encoded), desc=f"decoding {where.parent.name}"))
+
+
+def _class_names(name, file, schema, label, targets):
+    """Class names from ``classes.csv`` beside the files, the hub's metadata, or our own list; else numbers."""
+    listing = file.parent / "classes.csv"
+    if listing.is_file():
+        with open(listing, newline="") as rows:
+            table = list(csv.DictReader(rows))
+        if table and "label" in table[0]:
+            table.sort(key=lambda row: int(row["label"]))
+        return tuple(list(row.values())[-1] for row in table)
+    about = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+    names = about.get("info", {}).get("features", {}).get(label, {}).get("names")
+    return tuple(names or CLASSES.get(name) or map(str, range(int(targets.max()) + 1)))

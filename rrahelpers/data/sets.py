@@ -1,0 +1,128 @@
+"""Image data sets as tensors: found in ``$RRA_DATA``, then in ``data/``, then downloaded by torchvision.
+
+A folder ``<root>/<name>/`` with Parquet files in the Hugging Face hub's column layout (encoded images and integer
+labels, files named ``train-*``, ``test-*`` or ``valid-*``) is a data set, whatever its name. Images are decoded once
+and kept as one tensor file in ``data/cache/``.
+"""
+
+import json
+import os
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from rrahelpers.data import parquet
+from rrahelpers.base.files import atomic, data_root, digest
+from rrahelpers.data.image_set import DataError, ImageSet, fingerprint, fit, stack
+
+SPLITS = {"train": ("train",), "test": ("test", "valid", "validation")}
+TORCHVISION = {"cifar10": "CIFAR10", "cifar100": "CIFAR100", "mnist": "MNIST", "fashion-mnist": "FashionMNIST",
+               "kmnist": "KMNIST", "svhn": "SVHN", "stl10": "STL10"}
+
+
+def load(name, split, *, limit=None, image_size=None):
+    """Load one split of a data set.
+
+    Parameters
+    ----------
+    name: "digits" (bundled with scikit-learn), "cifar10", "mnist", "tiny-imagenet-50", another folder of Parquet
+        files, or one of torchvision's: cifar100, fashion-mnist, kmnist, svhn, stl10.
+    split: "train" or "test" (a validation split serves as the test split where that is all there is).
+    limit: keep the first ``limit`` samples.
+    image_size: resize to this many pixels squared (bilinear, antialiased). Or a list of steps, gone through in order:
+        [16, 64] is 64 pixels with the detail of 16, [32, {"canvas": 160}] is 32 pixels somewhere on a black canvas of
+        160 (:func:`rrahelpers.data.image_set.on_canvas`). Every image is held at its last size.
+
+    Returns an :class:`ImageSet`. Raises :class:`DataError` when the data are missing (with every place that was
+    tried and the command that fetches them) or damaged, and ``ValueError`` for an impossible name, split or limit.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"unknown split {split!r}; expected 'train' or 'test'")
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit must be at least 1, got {limit}")
+    images = _digits(split) if name == "digits" else _stored(name, split)
+    if limit is not None:
+        images = replace(images, images=images.images[:limit], labels=images.labels[:limit])
+    if image_size is not None:
+        images = replace(images, images=fit(images.images, image_size))
+    return images
+
+
+def checksum(name):
+    """One checksum for both splits of a data set: what a run's configuration carries."""
+    return digest([load(name, split).checksum for split in SPLITS])
+
+
+def _digits(split):
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    rank = (bunch.target[:, None] == np.arange(10)).cumsum(0)[np.arange(len(bunch.target)), bunch.target]
+    chosen = (rank % 5 == 0) == (split == "test")  # every fifth sample of a class is for testing
+    pixels = torch.from_numpy(np.round(bunch.images[chosen] * 255 / 16).astype(np.uint8))[:, None]
+    labels = torch.from_numpy(bunch.target[chosen]).long()
+    return ImageSet(pixels, labels, tuple("0123456789"), fingerprint(pixels, labels), "scikit-learn's bundled digits")
+
+
+def _stored(name, split):
+    if not name or name == ".." or Path(name).name != name:  # it would find the files of every data set, or strange ones
+        raise ValueError(f"expected a data set's name, such as 'digits' or that of a folder, got {name!r}")
+    roots = [*([Path(os.environ["RRA_DATA"])] if os.environ.get("RRA_DATA") else []), data_root()]
+    for root in roots:
+        found = (sorted((root / name).rglob(f"{stem}-*.parquet")) for stem in SPLITS[split])
+        if files := next(filter(None, found), None):  # test files, or else those for validation: never both
+            listing = files[0].parent / "classes.csv"  # of the classes' names
+            key = [[f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in [*files, *([listing] if listing.exists() else [])]]
+            return _cached(name, split, key, lambda: parquet.read(name, files))
+    if name not in TORCHVISION:
+        tried = "\n".join(f"  {root / name}/{'|'.join(SPLITS[split])}-*.parquet" for root in roots)
+        raise DataError(
+            f"no data set {name!r} ({split}). Tried:\n{tried}\n"
+            f"Put Parquet files in the Hugging Face hub's layout there (RRA_DATA names the folder above {name}/), "
+            f"or use one of: digits, {', '.join(TORCHVISION)}")
+    return _cached(name, split, "torchvision", lambda: _download(name, split, roots))
+
+
+def _cached(name, split, key, read):
+    """The decoded split from ``data/cache``, decoded now if it isn't there or was decoded from other files."""
+    from safetensors import SafetensorError, safe_open
+    from safetensors.torch import save_file
+
+    path = data_root() / "cache" / f"{name}-{split}-{digest(key)}.safetensors"
+    if path.exists():
+        try:
+            with safe_open(path, "pt") as file:
+                about = json.loads(file.metadata()["about"])
+                return ImageSet(file.get_tensor("images"), file.get_tensor("labels"), **{**about, "classes": tuple(about["classes"])})
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+            warnings.warn(f"{path} is damaged ({error}); decoding the data again", stacklevel=2)
+    images = read()
+    about = {"classes": images.classes, "checksum": images.checksum, "source": images.source}
+    try:
+        with atomic(path) as temporary:
+            save_file({"images": images.images, "labels": images.labels}, temporary, {"about": json.dumps(about)})
+    except (SafetensorError, OSError) as error:  # a full disk, a read-only checkout: the data are good all the same
+        warnings.warn(f"cannot write {path} ({error}); the data will be decoded again next time", stacklevel=2)
+    return images
+
+
+def _download(name, split, roots):
+    from rrahelpers.base.torchvision import torchvision
+
+    dataset = getattr(torchvision.datasets, TORCHVISION[name])
+    choice = {"split": split} if name in ("svhn", "stl10") else {"train": split == "train"}
+    root = data_root() / "torchvision"
+    try:
+        samples = dataset(root, download=True, **choice)
+    except Exception as error:  # torchvision raises URLError, RuntimeError, OSError ... all mean: not here
+        tried = "\n".join([*(f"  {r / name}/*.parquet" for r in roots), f"  {root} and torchvision's download ({error})"])
+        raise DataError(f"no data set {name!r} ({split}). Tried:\n{tried}\nWith a network, fetch it with: "
+                        f"python -c \"from rrahelpers import data; data.load('{name}', '{split}')\"") from error
+    pixels = stack([samples[i][0] for i in tqdm(range(len(samples)), desc=f"reading {name}")], str(root))
+    labels = torch.tensor([int(samples[i][1]) for i in range(len(samples))])
+    classes = tuple(getattr(samples, "classes", None) or map(str, range(int(labels.max()) + 1)))
+    return ImageSet(pixels, labels, classes, fingerprint(pixels, labels), f"torchvision's {TORCHVISION[name]}")

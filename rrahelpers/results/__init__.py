@@ -1,9 +1,0 @@
-"""Measures of stored runs, computed once: each table lies beside its run, keyed by the measure and its parameters."""
-
-from rrahelpers.results.advice import measured_advice
-from rrahelpers.results.eigenspaces import projected_accuracy_table, saturation_table
-from rrahelpers.results.probes import position_table, probe_table
-from rrahelpers.results.responses import class_similarity_table, response, separation_table
-
-__all__ = ["class_similarity_table", "measured_advice", "position_table", "probe_table", "projected_accuracy_table",
-           "response", "saturation_table", "separation_table"]

@@ -1,0 +1,128 @@
+"""The networks of the notebooks on receptive fields and architecture advice: the dissertation's chapters 9 to 11."""
+
+from itertools import product
+
+import pandas as pd
+import torch
+from torch import nn
+
+from rrahelpers import models
+from rrahelpers.study.grids.recipes import distinct, recipes, seed_by_seed, seeded
+from rrahelpers.models.multipath import MPBlock
+from rrahelpers.receptive_field import border_layer, receptive_fields
+
+ATTENTION = {"SE": "se", "spatial": "spatial", "CBAM": "cbam"}  # figure 57
+VGG = ("VGG11", "VGG13", "VGG16", "VGG19")
+NARROW = {f"{name}, 1/8 width": (name.lower(), {"width": 1 / 8}) for name in VGG}  # appendix F.1
+RESNET18 = {"ResNet18": {}, "ResNet18, no shortcuts": {"skip": False}}
+# model and options of each network, in the order in which they are worth training: the most telling, then by cost
+NETWORKS = {
+    "VGG16": ("vgg16", {}),
+    **{name: ("resnet18", options) for name, options in RESNET18.items()},
+    "ResNet34": ("resnet34", {"stem": "imagenet"}),
+    **{name: (name.lower(), {}) for name in ("VGG11", "VGG13", "VGG19")},
+    **{f"{name}, {kind}": ("resnet18", {"attention": attention, **options})
+       for (name, options), (kind, attention) in product(RESNET18.items(), ATTENTION.items())},
+    **NARROW,
+    "DenseNet18": ("densenet18", {}),
+    "DenseNet65": ("densenet65", {}),
+    "MPNet18": ("mpnet18", {}),
+    "MPNet36": ("mpnet36", {}),
+    "VGG19, dilation 3": ("vgg19", {"dilation": 3}),
+    "ResNet18, CIFAR stem": ("resnet18", {"stem": "cifar"}),
+    "ResNet34, CIFAR stem": ("resnet34", {"stem": "cifar", "paper": "he"}),
+}
+STEMLESS = ("ResNet18, CIFAR stem", "ResNet34, CIFAR stem")  # section 11.4
+ELSEWHERE = ("VGG11", "VGG16")  # the networks of figure 83, on another data set
+TRUNCATED = (*VGG, "ResNet18", "ResNet34", "MPNet18", "MPNet36")  # figure 64
+
+
+def receptive_field(data_set, image_size, other_data_set, other_image_size, learning_rate, epochs, seeds, widths,
+                    networks, train_limit):
+    """Every network of chapters 9 and 10 and of appendix F, seed by seed; see :func:`architecture_cells`."""
+    recipe_of, other = recipes([data_set, other_data_set], [image_size, other_image_size], [learning_rate] * 2, epochs,
+                               train_limit)
+    return distinct(seed_by_seed(pd.concat([architecture_cells(recipe_of, NETWORKS, seeds, widths, networks),
+                                            architecture_cells(other, ELSEWHERE, seeds, widths, networks)])))
+
+
+def advice(data_set, image_size, input_size, learning_rate, epochs, seeds, widths, networks, wide_data_set,
+           wide_image_size, wide_factors, tail_data_set, tail_image_size, tail_factors, train_limit):
+    """Networks whole and truncated (figures 64 and 65), without their stem, and of several widths (61 to 63)."""
+    main, wide, tail = recipes([data_set, wide_data_set, tail_data_set], [image_size, wide_image_size, tail_image_size],
+                               [learning_rate] * 3, epochs, train_limit)
+    return distinct(seed_by_seed(pd.concat([
+        truncation_cells(main, input_size, seeds, widths, networks), width_cells(tail, "VGG16", tail_factors, seeds),
+        width_cells(wide, "ResNet18", wide_factors, seeds),
+        architecture_cells(main, STEMLESS, seeds, widths, networks)])))
+
+
+def architecture_cells(recipe_of, labels, seeds, widths, wanted=None):
+    """Networks of :data:`NETWORKS` by their labels, with their configurations: label, model, options, configs.
+
+    ``widths``: {family ("vgg", "resnet", "mpnet", "densenet"): factor of all channels}, for networks that have none of
+    their own. ``wanted``: labels of those that are trained, None for all; the others have no configurations.
+    """
+    if unknown := {*labels, *(wanted or ())} - set(NETWORKS):
+        raise ValueError(f"unknown networks {sorted(unknown)}; expected some of: {'; '.join(NETWORKS)}")
+    families = sorted({_family(label) for label in NETWORKS})
+    if unknown := set(widths) - set(families):
+        raise ValueError(f"widths for unknown families {sorted(unknown)}; expected some of {', '.join(families)}")
+    rows = []
+    for label in labels:
+        model, options = NETWORKS[label]
+        width = widths.get(_family(label), 1)
+        options = ({"width": width} if width != 1 else {}) | options
+        count = seeds if wanted is None or label in wanted else 0
+        rows.append((label, model, options, seeded(recipe_of, model, options, count)))
+    return pd.DataFrame(rows, columns=["label", "model", "options", "configs"])
+
+
+def truncation_cells(recipe_of, input_size, seeds, widths, wanted=None):
+    """The networks of figure 64, each whole and, in the row after, cut before its tail: those columns and ``at``.
+
+    ``at``: the layer before which it is cut, see :func:`tail_begin`; "" where it is whole. Others as above. Networks
+    without a tail at ``input_size`` are left out; raises ``ValueError`` where none has one.
+    """
+    rows = []
+    for row in architecture_cells(recipe_of, TRUNCATED, seeds, widths, wanted).itertuples(index=False):
+        if at := tail_begin(untrained(row.label), input_size):
+            cut = row.options | {"truncate_at": at}
+            configs = seeded(recipe_of, row.model, cut, len(row.configs))
+            rows += [{**row._asdict(), "at": ""}, {**row._asdict(), "at": at, "options": cut, "configs": configs}]
+    if not rows:
+        raise ValueError(f"no network has a tail at {input_size}x{input_size} pixels, so there is nothing to cut off; "
+                         "choose a smaller input_size")
+    return pd.DataFrame(rows)
+
+
+def width_cells(recipe_of, label, factors, seeds):
+    """One network at several widths: label, factor, model, options, configs."""
+    return pd.concat([architecture_cells(recipe_of, [label], seeds, {_family(label): factor}).assign(factor=factor)
+                      for factor in factors], ignore_index=True)
+
+
+def untrained(label, **options):
+    """A network of :data:`NETWORKS` at the sources' width on the device "meta", without weights."""
+    model, own = NETWORKS[label]
+    with torch.device("meta"):
+        return models.build(model, **own, **options)
+
+
+def tail_begin(model, input_size):
+    """The layer before which to cut a network's tail off: its border layer b_min, or None where it has no tail.
+
+    In an MPNet, whose paths come together between its blocks alone, it is the first layer of the block in which b_min of
+    the path of smallest receptive fields lies.
+    """
+    table = receptive_fields(model, input_size)
+    paths = getattr(model, "paths", {"min": table.layer})
+    border = border_layer(table[table.layer.isin(paths["min"])], input_size)
+    for name, block in model.named_modules():
+        if isinstance(block, MPBlock) and border is not None and border.startswith(f"{name}."):
+            return next(f"{name}.{inner}" for inner, layer in block.named_modules() if isinstance(layer, nn.Conv2d))
+    return border
+
+
+def _family(label):
+    return NETWORKS[label][0].rstrip("0123456789")

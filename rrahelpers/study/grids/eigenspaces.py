@@ -1,0 +1,39 @@
+"""The networks of the notebooks on eigenspaces: projections (dissertation, chapter 7) and saturation (8.2, 8.4, 8.5).
+
+A network is written as [model, options]. What is common to both notebooks has one configuration and is trained once.
+"""
+
+from rrahelpers.study.grids.recipes import distinct, recipes
+
+
+def projection(data_set, image_size, learning_rate, epochs, depths, widths, seeds, tested, tested_seeds, train_limit):
+    """VGG networks of every depth and width (figure 43), then those that are tested (tables 5, 14 to 16).
+
+    ``depths``: models' names; ``widths``: factors; ``tested``: networks.
+    """
+    recipe_of, = recipes([data_set], [image_size], [learning_rate], epochs, train_limit)
+    return distinct([*_seed_by_seed(recipe_of, family(depths, widths), seeds),
+                     *_seed_by_seed(recipe_of, tested, tested_seeds)])
+
+
+def saturation(data_set, image_size, learning_rate, epochs, depths, widths, seeds, stable, stable_seeds, difficulty,
+               difficult, train_limit):
+    """VGG networks of every depth and width (figure 47), one network on several data sets (48), several seeds (44).
+
+    ``depths``: models' names; ``widths``: factors; ``stable``: networks with more seeds; ``difficulty``: a list of
+    [data set, image size] on which the network ``difficult`` is trained.
+    """
+    names, sizes = zip([data_set, image_size], *difficulty)
+    recipe_of, *others = recipes(names, sizes, [learning_rate] * len(names), epochs, train_limit)
+    return distinct([*_seed_by_seed(recipe_of, family(depths, widths), seeds),
+                     *(config for other in others for config in _seed_by_seed(other, [difficult], 1)),
+                     *_seed_by_seed(recipe_of, stable, stable_seeds)])
+
+
+def family(depths, widths):
+    """The networks of every width and depth; the full width is the default, which has no option."""
+    return [[model, {} if width == 1 else {"width": width}] for width in widths for model in depths]
+
+
+def _seed_by_seed(recipe_of, networks, seeds):
+    return [recipe_of(model, options=options, seed=seed) for seed in range(seeds) for model, options in networks]

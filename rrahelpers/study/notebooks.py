@@ -1,0 +1,54 @@
+"""The numbered notebooks: where they are, and the parameters that each declares."""
+
+import ast
+import csv
+import json
+
+from rrahelpers.base.files import project_root
+
+
+def folder():
+    """Where the notebooks are. Raises ``FileNotFoundError`` where the package is installed without them."""
+    path = project_root() / "notebooks"
+    if not path.is_dir():
+        raise FileNotFoundError(f"no folder {path}: the notebooks and their profiles are in the project's repository; "
+                                "call this within a clone of it")
+    return path
+
+
+def names():
+    """Every notebook's name without its ending, in order of reading."""
+    return sorted(path.stem for path in folder().glob("[0-9][0-9]_*.ipynb"))
+
+
+def read(name):
+    """The notebook as JSON. Raises ``ValueError`` for an unknown name, with the known ones."""
+    path = folder() / f"{name}.ipynb"
+    if not path.is_file():
+        raise ValueError(f"unknown notebook {name!r}; expected one of {', '.join(names())}")
+    return json.loads(path.read_text())
+
+
+def parameters(name):
+    """The defaults in the notebook's one cell tagged ``parameters``, whose lines are ``name = literal  # help``."""
+    cells = [c for c in read(name)["cells"] if "parameters" in c["metadata"].get("tags", [])]
+    if len(cells) != 1:
+        raise ValueError(f"{name}: expected exactly one cell tagged 'parameters', got {len(cells)}")
+    return {target.id: ast.literal_eval(node.value)
+            for node in ast.parse("".join(cells[0]["source"])).body if isinstance(node, ast.Assign) for target in node.targets}
+
+
+def check_parameters(name, given):
+    """Raise ``ValueError`` for parameters that the notebook doesn't declare."""
+    declared = parameters(name)
+    if unknown := sorted(set(given) - set(declared)):
+        raise ValueError(f"notebook {name} has no parameter {', '.join(unknown)}; it declares {', '.join(declared)}")
+
+
+def figure_table():
+    """The map of every figure and table of the sources (``notebooks/figures.csv``) as Markdown, for the README."""
+    with open(folder() / "figures.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    lines = ["| source | figure or table | notebook | status | why |", "| --- | --- | --- | --- | --- |"]
+    lines += [f"| {r['source']} | {r['item']} | [{r['notebook']}](notebooks/{r['notebook']}.ipynb) | {r['status']} | {r['why']} |" for r in rows]
+    return "\n".join(lines)

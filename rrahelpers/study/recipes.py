@@ -1,0 +1,73 @@
+"""How the sources train: one recipe for each of their tables of hyperparameters.
+
+A notebook's network is trained by the recipe of the figure that it stands for. Where a profile shortens it, only epochs,
+width or image size change; what is left of a recipe is told by :func:`caption`.
+"""
+
+from dataclasses import fields
+
+from rrahelpers.training.augmentation import AUGMENTATIONS
+from rrahelpers.training.config import RunConfig
+
+KRIZHEVSKY = [[0.4914, 0.4822, 0.4465], [0.2023, 0.1994, 0.2010]]  # of CIFAR-10, printed in 8.3.1, 10.1 and 11.2
+IMAGENET = [[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]]  # 7.1
+GREY = ("digits", "mnist", "fashion-mnist", "kmnist")  # one channel: normalised by their own mean and deviation
+
+# The mirror image of a character is not that character; those written in grey have no colours to change.
+STAC_AUGMENTATION = {**dict.fromkeys(("digits", "mnist", "kmnist"), ("crop", "rotation")),
+                     "svhn": tuple(name for name in AUGMENTATIONS if name != "flip")}
+
+_ADAM = {"optimiser": "adam", "learning_rate": 1e-4, "schedule": "constant"}
+_SGD = {"schedule": "steps", "learning_rate": 0.1}
+_CROPS = {"augmentation": ("crop", "flip"), "normalisation": KRIZHEVSKY, "warmup": 0.0, "weight_decay": 0.0}
+
+# Of the dissertation: no weight decay, and every network initialised by its family's own Kaiming scheme (8.3.1).
+RECIPES = {
+    "STAC paper, section 5": {},  # RunConfig's own defaults
+    "dissertation 7.1": _CROPS | _ADAM | {"learning_rate": 1e-3, "batch_size": 64, "epochs": 30, "normalisation": IMAGENET},
+    "dissertation, table 6": _CROPS | _SGD | {"step_epochs": 30, "batch_size": 64, "epochs": 90},
+    "dissertation, table 7": _CROPS | _ADAM | {"batch_size": 128, "epochs": 30},
+    "dissertation, table 8": _CROPS | _ADAM | {"batch_size": 64, "epochs": 30},
+    "dissertation, table 9": _CROPS | _SGD | {"step_epochs": 20, "batch_size": 64, "epochs": 60,
+                                              "augmentation": ("flip", "resized_crop")},
+    "dissertation, table 11": _CROPS | _SGD | {"step_epochs": 20, "batch_size": 64, "epochs": 60},
+    "dissertation, table 12": _CROPS | _ADAM | {"batch_size": 128, "epochs": 60},  # and 13
+}
+
+
+def recipe(name, data, model, **changed):
+    """The configuration of a network on a data set by one of :data:`RECIPES`, with some fields of RunConfig ``changed``.
+
+    With fewer epochs a schedule of steps is shortened in proportion. The dissertation augments at the data's own size and
+    resizes afterwards (8.3.1). Raises ``ValueError`` for an unknown recipe.
+    """
+    if name not in RECIPES:
+        raise ValueError(f"unknown recipe {name!r}; expected one of: {'; '.join(RECIPES)}")
+    own = dict(RECIPES[name])
+    if name.startswith("STAC"):
+        own["augmentation"] = STAC_AUGMENTATION.get(data, AUGMENTATIONS)
+    elif changed.get("image_size") is not None:
+        own["augment_first"] = True
+    if data in GREY:
+        own.pop("normalisation", None)
+    if "step_epochs" in own and "epochs" in changed:
+        own["step_epochs"] = max(1, round(own["step_epochs"] * changed["epochs"] / own["epochs"]))
+    return RunConfig(model, data, **{**own, **changed})
+
+
+def follows(config, name):
+    """Whether a configuration is a recipe's, for its epochs and image size. Shortened recipes can be one and the same."""
+    free = {f.name: getattr(config, f.name) for f in fields(config)
+            if f.name in ("options", "image_size", "redraw_canvas", "limit", "epochs", "seed", "data_checksum")}
+    return config == recipe(name, config.data, config.model, **free)
+
+
+def caption(config, name):
+    """A recipe with a configuration's epochs, in words: "dissertation, table 11 (30 of 60 epochs)".
+
+    Raises ``ValueError`` for a configuration that doesn't follow it.
+    """
+    if not follows(config, name):
+        raise ValueError(f"{config} doesn't follow the recipe {name!r}")
+    whole = recipe(name, config.data, config.model).epochs
+    return f"{name} ({config.epochs} epochs)" if whole == config.epochs else f"{name} ({config.epochs} of {whole} epochs)"

@@ -1,0 +1,55 @@
+"""Saturation and projected accuracy of stored runs."""
+
+import pandas as pd
+
+from rrahelpers.base.devices import default_device
+from rrahelpers.eigenspace.layers import covariances
+from rrahelpers.eigenspace.network import projected_accuracies
+from rrahelpers.eigenspace.spectrum import DELTA, describe
+
+
+def saturation_table(run, samples, *, split="test", delta=DELTA, compute=True):
+    """Saturation of every weighted layer of a run's network on the first ``samples`` images of a split (None: all).
+
+    Returns a row for each layer, in the order of the forward pass: ``layer``, ``index``, the columns of
+    :func:`rrahelpers.eigenspace.describe`, and ``seed``. Where the store lacks the table it is computed and stored, or,
+    without ``compute``, None is returned.
+    """
+    def measure():
+        found = covariances(run.model(default_device()), _images(run, split, samples)[0])
+        return pd.DataFrame([{"layer": layer, "index": index, **describe(covariance, delta)}
+                             for index, (layer, covariance) in enumerate(found.items())])
+
+    table = run.result("saturation", {"split": split, "samples": samples, "delta": delta}, measure if compute else None)
+    return None if table is None else table.assign(seed=run.config.seed)
+
+
+def projected_accuracy_table(run, samples, deltas, *, test_samples=None, layers=None, draws=1, compute=True):
+    """Accuracy of a run's network in the eigenspaces of its layers and in random subspaces of the same dimensions.
+
+    Parameters
+    ----------
+    run: :class:`rrahelpers.training.runs.Run`.
+    samples, test_samples: the first training images give the eigenspaces (in evaluation mode, not augmented), the
+        first test images the accuracy; None: all.
+    deltas: shares of the variance.
+    layers: names of those that are projected; default all weighted layers.
+    draws: random bases for each share.
+
+    Returns the columns of :func:`rrahelpers.eigenspace.projected_accuracies` and ``seed``; ``compute`` as above.
+    """
+    deltas = [float(delta) for delta in deltas]
+
+    def measure():
+        model = run.model(default_device())
+        found = covariances(model, _images(run, "train", samples)[0], layers)
+        return projected_accuracies(model, *_images(run, "test", test_samples), found, deltas, draws=draws)
+
+    parameters = {"samples": samples, "test_samples": test_samples, "deltas": deltas, "layers": layers, "draws": draws}
+    table = run.result("projected-accuracy", parameters, measure if compute else None)
+    return None if table is None else table.assign(seed=run.config.seed)
+
+
+def _images(run, split, samples):
+    images = run.images(split, samples)
+    return run.preprocess(images.images), images.labels

@@ -1,0 +1,61 @@
+"""Probes of stored runs: each layer's table is stored by itself."""
+
+import pandas as pd
+import torch
+
+from rrahelpers.base.devices import default_device
+from rrahelpers.features import extract, layer_names
+from rrahelpers.probes import each_probe, probe_positions
+
+
+def probe_table(run, samples, *, layers=None, sizes=(4,), pooling="average", C=1.0, compute=True):
+    """Probes on the layers of a run's network, fitted on its first training images and scored on the first test images.
+
+    Parameters
+    ----------
+    run: a :class:`rrahelpers.training.runs.Run`.
+    samples: images of each split, at most; None for all.
+    layers: names; default :func:`rrahelpers.features.layer_names`.
+    sizes, pooling, C: as for :func:`rrahelpers.probes.each_probe`.
+
+    Returns the columns of :func:`rrahelpers.probes.each_probe` and ``seed``. Every layer is stored as soon as it is
+    fitted. Where the store lacks one it is fitted, or, without ``compute``, None is returned.
+    """
+    if layers is None:
+        with torch.device("meta"):  # the names need no weights
+            layers = layer_names(run.untrained())
+
+    def stored(layer, compute=None):
+        parameters = {"layer": layer, "samples": samples, "sizes": list(sizes), "pooling": pooling, "C": C}
+        return run.result("probes", parameters, compute)
+
+    tables = {layer: stored(layer) for layer in layers}
+    missing = [layer for layer in layers if tables[layer] is None]
+    if missing:
+        if not compute:
+            return None
+        (x, y), (x_test, y_test) = _images(run, samples)
+        for table in each_probe(run.model(default_device()), x, y, x_test, y_test, missing, sizes=sizes, pooling=pooling, C=C):
+            tables[table.layer[0]] = stored(table.layer[0], lambda: table)
+    numbered = [table.assign(index=index) for index, table in enumerate(tables.values())]
+    return pd.concat(numbered, ignore_index=True).assign(seed=run.config.seed)
+
+
+def position_table(run, layer, samples, *, C=1.0, compute=True):
+    """A probe for each place of one layer's map: :func:`rrahelpers.probes.probe_positions` with ``layer`` and ``seed``.
+
+    ``samples``, ``compute``: as for :func:`probe_table`.
+    """
+    def measure():
+        (x, y), (x_test, y_test) = _images(run, samples)
+        model = run.model(default_device())
+        maps, test_maps = (extract(model, images, [layer])[layer] for images in (x, x_test))
+        return probe_positions(maps, y, test_maps, y_test, C=C)
+
+    table = run.result("probe-positions", {"layer": layer, "samples": samples, "C": C}, measure if compute else None)
+    return None if table is None else table.assign(layer=layer, seed=run.config.seed)
+
+
+def _images(run, samples):
+    sets = (run.images(split, samples) for split in ("train", "test"))
+    return [(run.preprocess(s.images), s.labels) for s in sets]

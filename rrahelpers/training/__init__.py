@@ -1,0 +1,7 @@
+"""Training networks and keeping what came of it: configurations, the loop, the run store."""
+
+from rrahelpers.training.config import RunConfig
+from rrahelpers.training.loop import Interrupted, resolve, train, train_all
+from rrahelpers.training.runs import Run, RunError
+
+__all__ = ["Interrupted", "Run", "RunConfig", "RunError", "resolve", "train", "train_all"]

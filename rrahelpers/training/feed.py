@@ -1,0 +1,65 @@
+"""Batches of a data set on their way into training: brought to size, augmented, normalised."""
+
+import torch
+
+from rrahelpers.training.augmentation import augment
+from rrahelpers.data.image_set import fit, fixed_places, size_steps, statistics
+
+ROOM = 2**30  # bytes of images that are brought to size once and held; more are brought to size batch by batch
+BATCH = 500
+
+
+class ImageFeed:
+    """The images of one split as a run's network gets them; ``len`` is their number.
+
+    Images are held as bytes on the device, at their own size where they would take more than :data:`ROOM` at the last
+    one: so 1,024 pixels cost arithmetic, not memory. What a batch holds doesn't depend on that.
+
+    Parameters
+    ----------
+    images: uint8 [N, C, H, W], at their own size.
+    config: a :class:`rrahelpers.training.config.RunConfig`.
+    device: where batches are made.
+    """
+
+    def __init__(self, images, config, device):
+        steps = [] if config.image_size is None else size_steps(config.image_size)
+        canvases = [number for number, step in enumerate(steps, start=1) if isinstance(step, dict)]
+        early = max(canvases, default=0) if config.augment_first else len(steps)
+        self.before, self.after = steps[:early], steps[early:]  # the augmentation
+        self.config, self.places = config, fixed_places(len(images))
+        if not config.redraw_canvas and len(images) * _bytes(images, self.before) <= ROOM:
+            images, self.before = fit(images, self.before, self.places) if self.before else images, []
+        self.images = images.to(device)
+
+    def __len__(self):
+        return len(self.images)
+
+    def batches(self):
+        """All images in order, uint8 [n, C, H, W] at their last size, as a network is tested on them."""
+        for start in range(0, len(self), BATCH):
+            yield self._at(torch.arange(start, min(start + BATCH, len(self))), self.before + self.after)
+
+    def statistics(self):
+        """Mean and standard deviation of each channel at the last size, as :meth:`ImageSet.statistics`."""
+        return statistics(part.cpu() for part in self.batches())
+
+    def augmented(self, chosen, generator):
+        """The images with the indices ``chosen``, augmented: float32 [n, C, H, W] in [0, 1]."""
+        drawn = None
+        if self.config.redraw_canvas:
+            drawn = torch.rand(len(chosen), 2, generator=generator, device=generator.device)
+        x = augment(self._at(chosen, self.before, drawn), self.config.augmentation, generator)
+        return fit(x, self.after) if self.after else x
+
+    def _at(self, chosen, steps, places=None):
+        images = self.images[chosen.to(self.images.device)]
+        if not steps:
+            return images
+        return fit(images, steps, self.places[chosen.cpu()] if places is None else places)
+
+
+def _bytes(images, steps):
+    """Of one image at its largest."""
+    sides = [step["canvas"] if isinstance(step, dict) else step for step in steps]
+    return images.shape[1] * max([images.shape[-1] * images.shape[-2], *(side * side for side in sides)])

@@ -1,0 +1,238 @@
+"""The run store: one folder for each trained network, named by the hash of its whole configuration.
+
+``data/runs/<model>-<data>-<hash>/`` holds
+
+- ``record.json``: configuration, per-epoch history, environment, data checksum; written last, so a record is complete;
+- ``weights.safetensors``, or ``weights.large.safetensors`` over 4 MB (that name is git-ignored);
+- ``checkpoint.pt`` while the run is unfinished (git-ignored);
+- ``results/<measure>-<hash>.csv`` and ``.json``: what expensive measures gave, keyed by measure and parameters.
+"""
+
+import json
+import os
+import warnings
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from rrahelpers import data, models
+from rrahelpers.base.devices import memory_format
+from rrahelpers.base.files import atomic, data_root, digest, write_json
+from rrahelpers.base.provenance import environment
+from rrahelpers.training.config import RunConfig
+
+FORMAT = 1  # raise when a record's layout changes; older folders are then refused by name
+COMMITTED_WEIGHTS = 4 * 2**20  # bytes; larger weights stay out of git
+
+
+class RunError(Exception):
+    """A run folder that cannot be used: damaged, of another format, or without the weights that were asked for."""
+
+
+class Run:
+    """A finished run in the store."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.record = read_record(self.folder)
+
+    @cached_property
+    def config(self):
+        try:
+            return RunConfig(**self.record["config"])
+        except (TypeError, ValueError) as error:
+            raise RunError(f"{self.folder} was written by another version ({error}); move the folder away or use that version") from error
+
+    @property
+    def name(self):
+        return self.folder.name
+
+    @property
+    def diverged(self):
+        """Whether training ended with a loss that is not finite: there is nothing to measure."""
+        return self.record["status"] != "complete"
+
+    @property
+    def history(self):
+        """One row for each epoch: epoch, loss, learning_rate, train_accuracy, test_accuracy (fractions), seconds."""
+        return pd.DataFrame(self.record["history"])
+
+    @property
+    def accuracy(self):
+        """Top-1 accuracy on the test split after the last epoch, a fraction. NaN for a run that diverged."""
+        return float("nan") if self.diverged else self.record["history"][-1]["test_accuracy"]
+
+    def untrained(self):
+        """The network with weights drawn anew: those that the run began with, where its seed was set before. Reads no weights."""
+        return models.build(self.config.model, **self.record["build"])
+
+    def model(self, device="cpu"):
+        """The trained network in evaluation mode, on ``device``, in the memory format in which it was trained."""
+        from safetensors.torch import load_file
+
+        path = next((p for p in weight_paths(self.folder) if p.exists()), None)
+        if path is None:
+            raise RunError(f"{self.folder} has a record but no weights (too large to be committed); expected one of "
+                           f"{', '.join(p.name for p in weight_paths(self.folder))}. Train the run again after moving the folder away")
+        network = self.untrained()
+        try:
+            network.load_state_dict(load_file(path))
+        except Exception as error:
+            raise RunError(f"{path} is damaged or belongs to another network ({error}); "
+                           "restore it with git checkout, or move the folder away and train again") from error
+        return network.to(device, memory_format=memory_format(network)).eval()
+
+    def images(self, split, limit=None):
+        """The first ``limit`` images (None: all) of a split of what the network was trained on: an ``ImageSet``, as bytes.
+
+        Raises ``DataError`` where the data of this name that are found here are others: no measure of this network.
+        """
+        config = self.config
+        if (here := data.checksum(config.data)) != config.data_checksum:
+            raise data.DataError(f"{self.name} was trained on {config.data} with the checksum {config.data_checksum}, found here "
+                                 f"is {here}. Stored results can be read all the same; to compute new ones bring those data, "
+                                 f"or train on these")
+        return data.load(config.data, split, limit=limit, image_size=config.image_size)
+
+    def preprocess(self, images):
+        """Turn uint8 images [N, C, H, W] into what the network was trained on: float32, normalised by channel."""
+        return normalise(images, self.record["mean"], self.record["std"])
+
+    def result(self, measure, parameters, compute):
+        """The tidy table of ``measure`` of this run: :func:`stored_table` in its folder."""
+        return stored_table(self.folder, measure, parameters, compute)
+
+
+def stored_table(folder, measure, parameters, compute):
+    """The tidy table of ``measure`` under ``parameters`` (JSON), from ``folder``, or from ``compute()`` and stored.
+
+    Where the store lacks it and ``compute`` is None, the answer is None. A damaged file raises :class:`RunError`.
+    """
+    path = _result_path(folder, measure, parameters)
+    about = path.with_suffix(".json")
+    if not path.exists():
+        if compute is None:
+            return None
+        table = compute()
+        try:
+            store_table(folder, measure, parameters, table)
+        except OSError as error:  # a full disk, a read-only store: what was computed is good all the same
+            warnings.warn(f"cannot write {path} ({error}); it will be computed again next time", stacklevel=3)
+            return table
+    try:
+        return pd.read_csv(path, dtype=json.loads(about.read_text())["types"], keep_default_na=False, na_values=[""])
+    except (OSError, ValueError, KeyError) as error:
+        raise RunError(f"{path} or its {about.name} is damaged or from another version ({error!r}); restore both with "
+                       "git checkout, or delete them and they are computed again") from error
+
+
+def store_table(folder, measure, parameters, table):
+    """Write what :func:`stored_table` reads. Raises ``OSError`` where the folder can't be written."""
+    path = _result_path(folder, measure, parameters)
+    types = {column: str(dtype) for column, dtype in table.dtypes.items()}
+    # the table last: where it is, its origin is known
+    write_json(path.with_suffix(".json"), {"measure": measure, "parameters": parameters, "types": types, "environment": environment()})
+    with atomic(path) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.8g")
+
+
+def _result_path(folder, measure, parameters):
+    return Path(folder) / "results" / f"{measure}-{digest(parameters)}.csv"
+
+
+def normalise(images, mean, std):
+    """uint8 [N, C, H, W] in 0..255, or float in [0, 1], to (x - mean) / std by channel, float32."""
+    x = images.float().div_(255) if images.dtype == torch.uint8 else images.clone()
+    shape = (1, -1, 1, 1)
+    return x.sub_(torch.tensor(mean, device=x.device).view(shape)).div_(torch.tensor(std, device=x.device).view(shape))
+
+
+def store_root():
+    """``$RRA_RUNS``, or ``data/runs``."""
+    return Path(os.environ.get("RRA_RUNS") or data_root() / "runs")
+
+
+def run_folders():
+    """The folder of every finished run in the store, by name."""
+    return [path.parent for path in sorted(store_root().glob("*/record.json"))]
+
+
+def stored_runs():
+    """Every finished run in the store, by name. Raises ``RunError`` for a record that is damaged."""
+    return [Run(folder) for folder in run_folders()]
+
+
+def find(config):
+    """The finished run of ``config``, or None. Without a checksum as for :func:`finished`."""
+    if config.data_checksum is None:
+        return finished([config])[0]
+    folder = store_root() / config.name
+    return Run(folder) if (folder / "record.json").exists() else None
+
+
+def finished(configs):
+    """The stored run of each configuration, None where there is none; the store is read once.
+
+    Runs on several copies of a data set don't mix: where there are several, those on the data found here count, or those
+    that ``data_checksum`` names. Raises ``RunError`` where none of the copies is here.
+    """
+    stored = {}
+    for run in stored_runs():
+        stored.setdefault(_key(run.config), {})[run.config.data_checksum] = run
+    found = [stored.get(_key(config), {}) for config in configs]
+    checksums = {name: {c for config, runs in zip(configs, found)
+                        if config.data == name and config.data_checksum is None for c in runs}
+                 for name in {config.data for config in configs}}
+    chosen = {name: _choose_data(name, sums) for name, sums in checksums.items() if sums}
+    return [runs.get(config.data_checksum or chosen.get(config.data)) for config, runs in zip(configs, found)]
+
+
+def _key(config):
+    """A configuration without its data's checksum, as text."""
+    return json.dumps({key: value for key, value in config.as_dict().items() if key != "data_checksum"}, sort_keys=True)
+
+
+def _choose_data(name, checksums):
+    if len(checksums) == 1:
+        return next(iter(checksums))
+    try:
+        here = data.checksum(name)
+    except data.DataError:
+        here = None
+    if here not in checksums:
+        copies = ", ".join(sorted(checksums))
+        raise RunError(f"the store has runs on {len(checksums)} copies of {name} ({copies}), none of which is the one found "
+                       f"here ({here}); give data_checksum to choose, or bring one of them")
+    return here
+
+
+def weight_paths(folder):
+    return [folder / "weights.safetensors", folder / "weights.large.safetensors"]
+
+
+def save_weights(folder, state):
+    """Write a state dict, under the git-ignored name where it is too large to commit."""
+    from safetensors.torch import save
+
+    size = sum(t.numel() * t.element_size() for t in state.values())
+    with atomic(weight_paths(folder)[size > COMMITTED_WEIGHTS]) as temporary:
+        temporary.write_bytes(save({name: tensor.contiguous() for name, tensor in state.items()}))
+
+
+def read_record(folder):
+    path = Path(folder) / "record.json"
+    try:
+        record = json.loads(path.read_text())
+        version = record["format"]
+    except FileNotFoundError:
+        raise RunError(f"{folder} is no finished run: expected {path.name} in it") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path} is damaged ({error}); restore it with git checkout, or move the folder away and train again") from error
+    if version != FORMAT:
+        raise RunError(f"{path} has format {version}, this version reads {FORMAT}; move the folder away or use the version that wrote it")
+    if missing := {"status", "config", "build", "mean", "std", "history"} - set(record):
+        raise RunError(f"{path} is damaged (it has no {', '.join(sorted(missing))}); restore it with git checkout, "
+                       "or move the folder away and train again")
+    return record

@@ -1,0 +1,80 @@
+"""The plots draw the numbers of their tables."""
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from rrahelpers.plots import response as response_plots
+from rrahelpers.neighbors import knn_graph
+from rrahelpers.topology import births_and_deaths, nntp, nnts_matrix
+
+
+@pytest.fixture
+def graphs():
+    x = torch.randn(30, 3)
+    return [knn_graph(x + step * 0.3 * torch.randn(30, 3), 4) for step in range(4)]
+
+
+@pytest.fixture
+def ax():
+    figure, ax = plt.subplots()
+    yield ax
+    plt.close(figure)
+
+
+def test_heatmap_averages_seeds_and_names_layers(graphs, ax):
+    first, second = nnts_matrix(graphs), nnts_matrix(graphs[::-1])
+    response_plots.similarity_heatmap(pd.concat([first, second]), ax, layers={0: "input"})
+    mean = (first.value.to_numpy() + second.value.to_numpy()) / 2
+    np.testing.assert_allclose(ax.images[0].get_array(), mean.reshape(4, 4))
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["input", "1", "2", "3"]
+
+
+def test_heatmap_between_two_networks(graphs, ax):
+    response_plots.similarity_heatmap(nnts_matrix(graphs, graphs[:2]), ax, other="seed 1")
+    assert ax.images[0].get_array().shape == (4, 2) and ax.get_xlabel() == "layer of seed 1"
+
+
+def test_persistence_curves(graphs, ax):
+    table = nntp(graphs)
+    response_plots.persistence_curves(table, ax)
+    assert len(ax.lines) == 3
+    for i, line in enumerate(ax.lines):
+        np.testing.assert_allclose(line.get_ydata(), table[table.i == i].value)
+        np.testing.assert_allclose(line.get_xdata(), range(i, 4))
+
+
+@pytest.mark.parametrize("labels", [None, torch.arange(30) % 3])
+def test_births_rise_above_zero_as_far_as_deaths_fall_below(graphs, ax, labels):
+    table = births_and_deaths(graphs, labels)
+    response_plots.neighbour_flow(table, ax)
+    births = table[table.event == "birth"].groupby("j").share.sum().to_numpy()
+    ends = np.array([[bar.get_y() + bar.get_height() for bar in bars] for bars in ax.containers])
+    np.testing.assert_allclose(ends.max(0), births)
+    np.testing.assert_allclose(ends.min(0), -births)
+    assert len(ax.containers) == (2 if labels is None else 4)
+
+
+def test_cohorts_fill_every_layer(graphs, ax):
+    response_plots.neighbour_cohorts(nntp(graphs), ax)
+    assert len(ax.collections) == 4
+    top = ax.collections[-1].get_paths()[0].vertices
+    assert top[:, 1].max() == pytest.approx(1)
+
+
+def test_separation_beside_accuracy(ax):
+    rows = [(i, measure, split, seed, 0.1 * i + 0.02 * seed) for i in range(3)
+            for measure in ("separation index", "accuracy") for split in ("train", "test") for seed in (0, 1)]
+    table = pd.DataFrame(rows, columns=["index", "measure", "split", "seed", "value"])
+    response_plots.separation_beside_accuracy(table, ax)
+    assert [line.get_label() for line in ax.lines] == ["separation index, train", "separation index, test",
+                                                       "accuracy, train", "accuracy, test"]
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), [0.01, 0.11, 0.21])
+    assert ax.lines[0].get_color() == ax.lines[1].get_color() != ax.lines[2].get_color()
+    assert ax.lines[0].get_linestyle() == "-" and ax.lines[1].get_linestyle() == "--"

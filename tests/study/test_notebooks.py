@@ -1,0 +1,76 @@
+"""The project's own notebooks: their form, and every cell of each in the smoke profile."""
+
+import csv
+import json
+
+import pytest
+
+from rrahelpers.study import batch, notebooks, profiles
+from rrahelpers.base.files import project_root
+
+NAMES = notebooks.names()
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory):
+    """Every notebook executed in the smoke profile, in order, as outcomes by name."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RRA_RUNS", str(tmp_path_factory.mktemp("runs")))
+        patch.delenv("RRA_DATA", raising=False)
+        for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+            patch.setenv(variable, "2")
+        return {outcome.notebook: outcome for outcome in batch.run_notebooks("smoke", force=True)}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_runs_in_the_smoke_profile_and_writes_its_figures(executed, name):
+    outcome = executed[name]
+    assert outcome.status == "done", outcome.error
+    assert outcome.figures
+    for figure in outcome.figures:
+        for ending in ("png", "svg", "csv", "json"):
+            assert (project_root() / "figures" / "smoke" / f"{figure}.{ending}").stat().st_size > 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_form(name):
+    book = notebooks.read(name)
+    cells = book["cells"]
+    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells), "committed with outputs"
+    assert cells[0]["cell_type"] == "markdown"
+    assert "Question" in "".join(cells[0]["source"])
+    (parameters,) = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
+    for line in "".join(parameters["source"]).splitlines():
+        assert "=" in line and "  # " in line, f"expected 'name = literal  # help', got {line!r}"
+    assert "profile" in notebooks.parameters(name)
+    explorers = [cell for cell in cells if "skip-execution" in cell["metadata"].get("tags", [])]
+    assert explorers == cells[-1:], "the interactive cell comes last"
+
+
+@pytest.mark.parametrize("profile", profiles.names())
+def test_profiles_give_only_declared_parameters(profile):
+    declared = {key for name in NAMES for key in notebooks.parameters(name)}
+    assert set(profiles.read(profile).get("all", {})) <= declared
+    for name in NAMES:
+        profiles.parameters(name, profile)
+
+
+def test_the_map_of_the_sources_names_existing_notebooks_and_figures():
+    with open(notebooks.folder() / "figures.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows
+    for row in rows:
+        assert None not in row, f"a comma without quotes: {row}"
+        assert row["status"] in ("reproduced", "partial", "differs", "not possible here"), row
+        assert row["why"] or row["status"] == "reproduced", row
+        if row["notebook"]:
+            assert row["notebook"] in NAMES, row
+            source = json.dumps(notebooks.read(row["notebook"]))
+            assert row["file"].rstrip("abcdefgh") in source, row
+            drawn = (project_root() / "figures" / "study" / f"{row['file']}.png").is_file()
+            assert drawn or "so far" in row["why"] or "not trained yet" in row["why"], f"no study figure, and not a word of it: {row}"
+            assert not drawn or "quick profile only" not in row["why"], f"there is a study figure: {row}"
+
+
+def test_the_readme_shows_that_map():
+    assert notebooks.figure_table() in (project_root() / "README.md").read_text()

@@ -1,0 +1,81 @@
+"""Measures of stored runs: computed once, kept beside the run, with the seed."""
+
+import pandas as pd
+import pytest
+from torch import nn
+
+from rrahelpers import data
+from rrahelpers.base import files
+from rrahelpers.study import grids, results
+from rrahelpers.class_similarity import scale_graphs
+from rrahelpers.features import each_layer
+from rrahelpers.neighbors import knn_graph
+from rrahelpers.representational_response import representational_response
+from rrahelpers.study.results import probe_table
+from rrahelpers.separation import center_separation_index, separation_orders
+from rrahelpers.training import train
+
+
+@pytest.fixture
+def run():
+    return train(grids.recipe("digits", epochs=1, limit=64, options={"width": 0.25, "depth": 0.34}, seed=3))
+
+
+def test_the_response_of_a_run_is_that_of_its_network_and_stored(run, monkeypatch):
+    first = results.response(run, 40, 4, kernel_samples=20)
+    test = data.load("digits", "test", limit=40)
+    expected = representational_response(scale_graphs(run.model(), run.preprocess(test.images), k=4), test.labels)
+    assert first.layers.value.to_numpy() == pytest.approx(expected.layers.value.to_numpy(), nan_ok=True)
+    assert set(first.pairs.measure) == {"NNTS", "NNTP", "CKA"}
+    assert all((getattr(first, name).seed == 3).all() for name in ("layers", "pairs", "flow", "scales"))
+    monkeypatch.setattr(results.responses, "scale_graphs", lambda *a, **k: pytest.fail("computed again"))
+    again = results.response(run, 40, 4, kernel_samples=20)
+    for name in ("layers", "pairs", "flow", "scales"):
+        pd.testing.assert_frame_equal(getattr(first, name), getattr(again, name))
+
+
+def test_layers_that_do_not_run_are_left_out_of_every_measure(run, monkeypatch):
+    class WithAuxiliary(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.auxiliary, self.fc = nn.Conv2d(1, 4, 3), nn.Linear(4, 10), nn.Linear(4, 10)
+
+        def forward(self, x):
+            return self.fc(self.conv(x[:, :1]).mean((2, 3)))
+
+    monkeypatch.setattr(type(run), "model", lambda self, device: WithAuxiliary().to(device))
+    with pytest.warns(UserWarning, match=r"left out, .* auxiliary \(0 times\)"):
+        found = results.response(run, 40, 4, kernel_samples=20)
+    assert set(found.layers.layer) == {"input", "conv", "fc"} and (found.pairs.measure == "CKA").sum() == 9
+
+
+def test_class_similarity_is_left_out_where_it_is_not_stored(run):
+    assert results.class_similarity_table(run, 30, 3, compute=False) is None
+    table = results.class_similarity_table(run, 30, 3)
+    pd.testing.assert_frame_equal(results.class_similarity_table(run, 30, 3, compute=False), table)
+    assert (table.seed == 3).all()
+
+
+def test_separation_and_classification_rate_of_every_layer(run):
+    table = results.separation_table(run, 60, 3)
+    assert set(table.split) == {"train", "test"} and (table.seed == 3).all()
+    images = data.load("digits", "test", limit=60)
+    features = dict(each_layer(run.model(), run.preprocess(images.images), ["stem"]))["stem"]
+    stem = table[(table.split == "test") & (table.layer == "stem")].set_index(["measure", "order"]).value
+    graph = knn_graph(features, 3)
+    assert [stem["separation index", order] for order in (1, 2, 3)] == pytest.approx(separation_orders(graph, images.labels))
+    assert stem["centre-based index", 1] == pytest.approx(center_separation_index(features, images.labels))
+    assert stem["correct classification rate", 1] == probe_table(run, 60).set_index("layer").value["stem"]
+
+
+def test_probes_that_cannot_be_stored_are_not_lost(run, monkeypatch):
+    choice = {"layers": ["stages.0.0", "stages.2.0"], "sizes": (1,)}
+
+    def full_disk(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.warns(UserWarning, match="cannot write .*No space left on device"):
+        patch.setattr(files.os, "replace", full_disk)
+        unstored = probe_table(run, 40, **choice)
+    assert not list(run.folder.glob("results/probes-*.csv"))
+    pd.testing.assert_frame_equal(probe_table(run, 40, **choice), unstored, rtol=1e-6)
