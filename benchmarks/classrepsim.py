@@ -114,8 +114,8 @@ def main():
         "difference": max(abs(ours[key] - theirs[key]) for key in ours),
         "recall": apart(child, "exactness", samples, checked)["values"],
     }
-    (folder / "classrepsim.json").write_text(json.dumps(report, indent=1) + "\n")
-    (folder / "classrepsim.md").write_text(markdown(report))
+    (folder / "classrepsim.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    (folder / "classrepsim.md").write_text(markdown(report), encoding="utf-8")
     print(markdown(report))
 
 

@@ -75,7 +75,7 @@ def graphs(method, x, scales):
 
 def peak_memory():
     """Bytes that this process has held at most (ru_maxrss would count what its parent held before it)."""
-    return 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1])
+    return 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8"))[1])
 
 
 def child(method, path, n, scales, answer):
@@ -268,14 +268,14 @@ def main():
                   "The five-scale pyramid": compare(path, x, SCALES, methods, repetitions)}
         previous = folder / "neighbors.json"
         if options.no_growth:
-            rows = json.loads(previous.read_text())["growth"] if previous.exists() else []
+            rows = json.loads(previous.read_text(encoding="utf-8"))["growth"] if previous.exists() else []
         else:
             sizes = (500, 1000, 2000) if options.quick else (2000, 5000, 10000, 20000, 50000)
             rows = growth(scratch, sizes, (64, 256, 1024) if options.quick else (64, 256, 1024, 4096, 16384), sizes[-1] if options.quick else 5000)
     report = {"machine": about, "k": K, "tables": tables, "growth": rows,
               "features": f"ResNet20's stem, {origin}, on {samples:,} CIFAR-10 images: {x[0].numel():,} features"}
-    previous.write_text(json.dumps(report, indent=1) + "\n")
-    (folder / "neighbors.md").write_text(markdown(report))
+    previous.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    (folder / "neighbors.md").write_text(markdown(report), encoding="utf-8")
     if rows:
         plot(rows, folder / "neighbors.png")
     print(markdown(report))

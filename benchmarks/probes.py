@@ -167,8 +167,8 @@ def main():
             tables[task] = compare(task, path, options.repetitions or (1 if options.quick else 3), found["train"])
     report = {"machine": about, "tables": tables,
               "features": f"ResNet20's {LAYER}, {origin}, on {samples:,} + {samples:,} CIFAR-10 images"}
-    (folder / "probes.json").write_text(json.dumps(report, indent=1) + "\n")
-    (folder / "probes.md").write_text(markdown(report))
+    (folder / "probes.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    (folder / "probes.md").write_text(markdown(report), encoding="utf-8")
     print(markdown(report))
 
 

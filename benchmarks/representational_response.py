@@ -75,8 +75,8 @@ def main():
     name = f"linear CKA, all pairs of layers, {some:,} images"
     seconds[name], _ = timed(lambda: linear_cka_matrix(x for _, x in each_layer(model, images[:some], layers)))
     report = {"machine": about, "run": run.name, "samples": samples, "graphs": len(graphs), "seconds": seconds}
-    (folder / "representational_response.json").write_text(json.dumps(report, indent=1) + "\n")
-    (folder / "representational_response.md").write_text(markdown(report))
+    (folder / "representational_response.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    (folder / "representational_response.md").write_text(markdown(report), encoding="utf-8")
     print(markdown(report))
 
 

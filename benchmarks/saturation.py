@@ -165,8 +165,8 @@ def main():
         rows += compare(name, methods, x, y, steps, batch)
     report = {"machine": about, "batch": batch, "images": source, "steps": steps,
               "delve": delve_version(), "rows": rows, "exactness": exactness(methods)}
-    (folder / "saturation.json").write_text(json.dumps(report, indent=1) + "\n")
-    (folder / "saturation.md").write_text(markdown(report))
+    (folder / "saturation.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    (folder / "saturation.md").write_text(markdown(report), encoding="utf-8")
     print(markdown(report))
 
 

@@ -170,4 +170,5 @@ def run_list(options):
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="backslashreplace")  # what the terminal's encoding lacks is shown as an escape
     sys.exit(main())

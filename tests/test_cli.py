@@ -103,8 +103,8 @@ def test_a_packed_run_is_all_there_and_usable_elsewhere(tmp_path, monkeypatch, c
     assert main(["train", "resnet20", *TINY]) == 0
     run, = runs.stored_runs()
     table = run.result("measure", {"k": 1}, lambda: run.history)
-    (run.folder / "record.json.99.tmp").write_text("left by a process that was killed")
-    (run.folder / "checkpoint.pt").write_text("likewise")
+    (run.folder / "record.json.99.tmp").write_text("left by a process that was killed", encoding="utf-8")
+    (run.folder / "checkpoint.pt").write_text("likewise", encoding="utf-8")
     assert main(["train", "resnet20", *TINY, "--pack", str(archive)]) == 0
     assert f"1 runs packed into {archive}" in capsys.readouterr().out
 
@@ -149,7 +149,7 @@ def test_list(capsys):
 def test_list_names_a_record_that_is_damaged_beside_the_others(capsys):
     folder = runs.store_root() / "resnet20-digits-0"
     folder.mkdir(parents=True)
-    (folder / "record.json").write_text("{")
+    (folder / "record.json").write_text("{", encoding="utf-8")
     sound = store().name
     assert main(["list"]) == 1
     said = capsys.readouterr()

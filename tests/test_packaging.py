@@ -14,13 +14,13 @@ CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
 
 def declared():
     """Requirements of the package and of its tests, by name."""
-    project = tomllib.loads((project_root() / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((project_root() / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     both = map(Requirement, project["dependencies"] + project["optional-dependencies"]["test"])
     return {canonicalize_name(r.name): r.specifier for r in both}, project["requires-python"]
 
 
 def test_the_lock_pins_every_requirement_within_its_range():
-    lines = [line for line in (project_root() / "requirements.lock").read_text().splitlines() if not line.startswith("#")]
+    lines = [line for line in (project_root() / "requirements.lock").read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
     pins = {}
     for line in lines:
         match = re.fullmatch(r"([A-Za-z0-9_.-]+)==([0-9][0-9a-z.]*)", line)
@@ -31,7 +31,7 @@ def test_the_lock_pins_every_requirement_within_its_range():
 
 
 def test_conda_has_the_same_ranges():
-    environment = yaml.safe_load((project_root() / "environment.yml").read_text())
+    environment = yaml.safe_load((project_root() / "environment.yml").read_text(encoding="utf-8"))
     ranges, python = declared()
     found = {}
     for line in environment["dependencies"]:

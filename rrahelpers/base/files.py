@@ -40,7 +40,7 @@ def atomic(path):
 def write_json(path, content):
     """Write ``content`` as indented JSON, atomically. NaN is refused: a record must stay readable everywhere."""
     with atomic(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+        temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def digest(content, length=12):

@@ -25,7 +25,7 @@ def environment():
 
 def _processor():
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
@@ -45,7 +45,7 @@ def libraries():
 def commit():
     """The checkout's commit and whether the tree differed from it; nulls outside a checkout."""
     def git(*arguments):
-        answer = subprocess.run(["git", "-C", str(project_root()), *arguments], capture_output=True, text=True)
+        answer = subprocess.run(["git", "-C", str(project_root()), *arguments], capture_output=True, encoding="utf-8")
         return answer.stdout.strip() if answer.returncode == 0 else None
 
     try:

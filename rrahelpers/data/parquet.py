@@ -81,8 +81,10 @@ def _class_names(name, file, schema, label, targets):
     """Class names from ``classes.csv`` beside the files, the hub's metadata, or our own list; else numbers."""
     listing = file.parent / "classes.csv"
     if listing.is_file():
-        with open(listing, newline="") as rows:
-            table = list(csv.DictReader(rows))
+        try:
+            table = list(csv.DictReader(listing.read_text(encoding="utf-8-sig").splitlines()))  # spreadsheets put a mark first
+        except UnicodeDecodeError as error:
+            raise DataError(f"{listing}: expected text in UTF-8 ({error}); save it in that encoding") from error
         if table and "label" in table[0]:
             table.sort(key=lambda row: int(row["label"]))
         return tuple(list(row.values())[-1] for row in table)

@@ -123,7 +123,7 @@ def _copy(name, profile):
 def _unchanged(note, folder, name, profile, given):
     """The figures of the last execution if they are there and nothing they depend on has changed, else None."""
     try:
-        last = json.loads(note.read_text())
+        last = json.loads(note.read_text(encoding="utf-8"))
         same = last["key"] == _key(_source(name, given), last["data"], _trained(name, profile, given))
     except (OSError, ValueError, KeyError):
         return None
@@ -164,4 +164,4 @@ def _written(folder, name, since):
 
 
 def _provenance(folder, figure):
-    return json.loads((folder / f"{figure}.json").read_text())
+    return json.loads((folder / f"{figure}.json").read_text(encoding="utf-8"))

@@ -26,7 +26,7 @@ def read(name):
     path = folder() / f"{name}.ipynb"
     if not path.is_file():
         raise ValueError(f"unknown notebook {name!r}; expected one of {', '.join(names())}")
-    return json.loads(path.read_text())
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def parameters(name):
@@ -47,7 +47,7 @@ def check_parameters(name, given):
 
 def figure_table():
     """The map of every figure and table of the sources (``notebooks/figures.csv``) as Markdown, for the README."""
-    with open(folder() / "figures.csv", newline="") as file:
+    with open(folder() / "figures.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     lines = ["| source | figure or table | notebook | status | why |", "| --- | --- | --- | --- | --- |"]
     lines += [f"| {r['source']} | {r['item']} | [{r['notebook']}](notebooks/{r['notebook']}.ipynb) | {r['status']} | {r['why']} |" for r in rows]

@@ -18,7 +18,7 @@ def read(name):
     if not path.is_file():
         raise ValueError(f"unknown profile {name!r}; expected one of {', '.join(names())}")
     try:
-        sections = yaml.safe_load(path.read_text()) or {}
+        sections = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except yaml.YAMLError as error:
         raise ValueError(f"{path} is no YAML: {error}") from error
     if not isinstance(sections, dict) or not all(isinstance(section, dict | None) for section in sections.values()):

@@ -122,7 +122,7 @@ def stored_table(folder, measure, parameters, compute):
             warnings.warn(f"cannot write {path} ({error}); it will be computed again next time", stacklevel=3)
             return table
     try:
-        return pd.read_csv(path, dtype=json.loads(about.read_text())["types"], keep_default_na=False, na_values=[""])
+        return pd.read_csv(path, dtype=json.loads(about.read_text(encoding="utf-8"))["types"], keep_default_na=False, na_values=[""])
     except (OSError, ValueError, KeyError) as error:
         raise RunError(f"{path} or its {about.name} is damaged or from another version ({error!r}); restore both with "
                        "git checkout, or delete them and they are computed again") from error
@@ -224,7 +224,7 @@ def save_weights(folder, state):
 def read_record(folder):
     path = Path(folder) / "record.json"
     try:
-        record = json.loads(path.read_text())
+        record = json.loads(path.read_text(encoding="utf-8"))
         version = record["format"]
     except FileNotFoundError:
         raise RunError(f"{folder} is no finished run: expected {path.name} in it") from None

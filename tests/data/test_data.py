@@ -149,8 +149,22 @@ def test_a_validation_split_serves_as_test_split_only_where_there_is_no_other(da
 def test_class_names_from_a_listing_go_by_label_and_before_other_sources(data_folder):
     file = write_hub(data_folder / "toy" / "train-0.parquet", pictures(2, 4, 4), [0, 1], ["hub 0", "hub 1"])
     assert data.load("toy", "train").classes == ("hub 0", "hub 1")
-    file.with_name("classes.csv").write_text('label,wnid,name\n1,n2,"tench, the fish"\n0,n1,goldfish\n')
+    file.with_name("classes.csv").write_text('label,wnid,name\n1,n2,"tench, the fish"\n0,n1,goldfish\n', encoding="utf-8")
     assert data.load("toy", "train").classes == ("goldfish", "tench, the fish")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_a_listing_is_utf8_with_a_byte_order_mark_or_without(data_folder, encoding):
+    file = write_hub(data_folder / "toy" / "train-0.parquet", pictures(2, 4, 4), [0, 1])
+    file.with_name("classes.csv").write_text("label,name\n1,Löwe\n0,Bär\n", encoding=encoding)
+    assert data.load("toy", "train").classes == ("Bär", "Löwe")
+
+
+def test_a_listing_in_another_encoding_is_named(data_folder):
+    file = write_hub(data_folder / "toy" / "train-0.parquet", pictures(2, 4, 4), [0, 1])
+    file.with_name("classes.csv").write_text("label,name\n1,Löwe\n0,Bär\n", encoding="latin-1")
+    with pytest.raises(data.DataError, match="classes.csv: expected text in UTF-8"):
+        data.load("toy", "train")
 
 
 def test_class_names_that_the_files_lack_come_from_our_own_list(data_folder):
@@ -222,7 +236,7 @@ def test_a_damaged_cache_is_decoded_again_with_a_warning(data_folder, damage):
 
 def test_a_cache_that_cannot_be_written_costs_no_data(data_folder):
     write_hub(data_folder / "toy" / "train-0.parquet", pictures(2, 4, 4), [0, 1])
-    (data_folder / "cache").write_text("a file where the folder should be")
+    (data_folder / "cache").write_text("a file where the folder should be", encoding="utf-8")
     with pytest.warns(UserWarning, match="cannot write .*cache.* decoded again next time"):
         assert len(data.load("toy", "train")) == 2
 
@@ -446,7 +460,7 @@ def test_the_readme_makes_a_data_set_of_the_first_classes(tmp_path, monkeypatch)
     labels = [49, 50, 0, 0]
     for name in ("train", "valid"):
         write_hub(tmp_path / "downloaded" / f"{name}-0.parquet", pictures(4, 64, 64, 3), labels)
-    text = (files.project_root() / "data" / "README.md").read_text()
+    text = (files.project_root() / "data" / "README.md").read_text(encoding="utf-8")
     (snippet,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     monkeypatch.chdir(tmp_path)
     exec(snippet, {})

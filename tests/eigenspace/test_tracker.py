@@ -269,7 +269,7 @@ def test_writers_get_every_epoch(tmp_path, capsys):
         for epoch in (1, 2):
             model(torch.randn(9, 4))
             tracker.end_epoch()
-            assert len(path.read_text().splitlines()) == epoch + 1
+            assert len(path.read_text(encoding="utf-8").splitlines()) == epoch + 1
     assert scalars == [("saturation/train/0", row.saturation, row.epoch) for row in tracker.table.itertuples()]
     assert "Figure" in capsys.readouterr().out  # outside a notebook, IPython prints what it would show
 

@@ -303,8 +303,8 @@ if __name__ == "__main__":
 
 
 def test_two_processes(tmp_path):
-    (tmp_path / "program.py").write_text(PROGRAM)
-    out = subprocess.run([sys.executable, tmp_path / "program.py"], capture_output=True, text=True, check=True)
+    (tmp_path / "program.py").write_text(PROGRAM, encoding="utf-8")
+    out = subprocess.run([sys.executable, tmp_path / "program.py"], capture_output=True, encoding="utf-8", check=True)
     assert json.loads(out.stdout) == knn_graph(normal(300, 20), 4).indices.tolist()
 
 

@@ -40,13 +40,13 @@ def project(tmp_path, monkeypatch):
                   "source": source, "outputs": [], "execution_count": None} for i, source in enumerate([parameters, *sources])]
         (tmp_path / "notebooks" / f"{name}.ipynb").write_text(json.dumps(
             {"cells": cells, "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
-             "nbformat": 4, "nbformat_minor": 5}))
+             "nbformat": 4, "nbformat_minor": 5}), encoding="utf-8")
 
     write("00_first", DRAW.format(name="00_first"))
     write("01_fails", "x = 1", "raise ValueError('this cell is wrong')")
     write("02_last", DRAW.format(name="02_last"))
-    (profiles / "quick.yaml").write_text("02_last: {k: 5}\n")
-    (profiles / "wrong.yaml").write_text("02_last: {q: 5}\n")
+    (profiles / "quick.yaml").write_text("02_last: {k: 5}\n", encoding="utf-8")
+    (profiles / "wrong.yaml").write_text("02_last: {q: 5}\n", encoding="utf-8")
     for module in (batch, figures, notebooks):
         monkeypatch.setattr(module, "project_root", lambda: tmp_path)
     monkeypatch.setattr(grids, "GRIDS", {})
@@ -63,8 +63,8 @@ def test_one_fails_the_others_run_and_the_status_is_1(project, capsys):
     table = printed.splitlines()[-3:]
     assert [line.split()[:2] for line in table] == [["00_first", "done"], ["01_fails", "failed"], ["02_last", "done"]]
     assert "02_last-figure" in table[2]
-    assert (project.folder / "figures/quick/02_last-figure.csv").read_text().split() == ["k", "5"]  # the profile's, not the default
-    assert (project.folder / "figures/quick/00_first-figure.csv").read_text().split() == ["k", "1"]
+    assert (project.folder / "figures/quick/02_last-figure.csv").read_text(encoding="utf-8").split() == ["k", "5"]  # the profile's, not the default
+    assert (project.folder / "figures/quick/00_first-figure.csv").read_text(encoding="utf-8").split() == ["k", "1"]
 
 
 def test_what_is_unchanged_is_passed_over_until_something_changes(project):
@@ -81,7 +81,7 @@ def test_what_is_unchanged_is_passed_over_until_something_changes(project):
     project.write("00_first", DRAW.format(name="00_first"), "# another cell")
     assert status() == "done"
     assert status() == "unchanged"
-    (project.folder / "notebooks/profiles/quick.yaml").write_text("00_first: {k: 2}\n")
+    (project.folder / "notebooks/profiles/quick.yaml").write_text("00_first: {k: 2}\n", encoding="utf-8")
     assert status() == "done"
 
 
@@ -93,14 +93,14 @@ def test_a_failure_in_between_does_not_pass_for_the_source_before(project):
     for sources in ([source], [source.replace("[k]", "[77]"), "1 / 0"], [source]):
         project.write("00_first", *sources)
         (outcome,) = batch.run_notebooks("quick", ["00"])
-        ends.append((outcome.status, csv.read_text().split()[1]))
+        ends.append((outcome.status, csv.read_text(encoding="utf-8").split()[1]))
     assert ends == [("done", "1"), ("failed", "77"), ("done", "1")]
 
 
 @pytest.mark.parametrize("last, status", [("", "done"), ("1 / 0", "failed")])
 def test_what_is_edited_while_it_runs_runs_again(project, last, status):
     file = project.folder / "notebooks/00_first.ipynb"
-    edit = f"p = Path({str(file)!r}); p.write_text(p.read_text().replace('synthetic', 'other')); {last}"
+    edit = f"p = Path({str(file)!r}); p.write_text(p.read_text('utf-8').replace('synthetic', 'other'), encoding='utf-8'); {last}"
     project.write("00_first", DRAW.format(name="00_first"), edit)
     (first,) = batch.run_notebooks("quick", ["00"])
     assert first.status == status and first.error.startswith("" if status == "done" else "FAILED 00_first, cell ")
@@ -125,7 +125,7 @@ def test_a_damaged_run_fails_its_notebook_alone(project, monkeypatch, capsys):
     monkeypatch.setattr(grids, "grid", lambda name, profile: [grids.recipe("digits", data_checksum="0123456789ab")])
     record = runs.store_root() / "resnet20-digits-0" / "record.json"
     record.parent.mkdir(parents=True)
-    record.write_text("{")
+    record.write_text("{", encoding="utf-8")
     outcomes = batch.run_notebooks("quick", ["00", "02"])
     assert [outcome.status for outcome in outcomes] == ["failed", "done"]
     assert f"{record} is damaged" in outcomes[0].error
@@ -145,13 +145,13 @@ main(["figures", "--profile", "quick", "--only", "00", "--jobs", "1"])
 
 def test_an_interrupt_ends_the_batch_and_its_kernels(project):
     begun = project.folder / "begun"
-    project.write("00_first", f"import os, pathlib, time; pathlib.Path({str(begun)!r}).write_text(str(os.getpid())); time.sleep(600)")
+    project.write("00_first", f"import os, pathlib, time; pathlib.Path({str(begun)!r}).write_text(str(os.getpid()), encoding='ascii'); time.sleep(600)")
     child = subprocess.Popen([sys.executable, "-c", INTERRUPTED, str(project.folder)], cwd=files.project_root())
     try:
-        wait_until(lambda: begun.exists() and begun.read_text(), 120)
+        wait_until(lambda: begun.exists() and begun.read_text(encoding="utf-8"), 120)
         child.send_signal(signal.SIGINT)
         assert child.wait(60) == 130
-        wait_until(lambda: not alive(int(begun.read_text())), 60)
+        wait_until(lambda: not alive(int(begun.read_text(encoding="utf-8"))), 60)
     finally:
         child.kill()
 
@@ -173,16 +173,16 @@ def wait_until(condition, seconds):
 
 def test_a_profile_names_the_folder_of_its_figures(project):
     mine = project.folder / "notebooks/profiles/mine.yaml"
-    mine.write_text("all: {k: 3}\n")
+    mine.write_text("all: {k: 3}\n", encoding="utf-8")
     assert profiles.parameters("00_first", "mine") == {"k": 3, "profile": "mine"}
-    mine.write_text("all: {profile: quick}\n")
+    mine.write_text("all: {profile: quick}\n", encoding="utf-8")
     with pytest.raises(ValueError, match="profile mine gives 00_first the parameter profile: quick; .* expected mine, or nothing"):
         profiles.parameters("00_first", "mine")
 
 
 @pytest.mark.parametrize("text", ["", "all:\n", "00_first:\n", "# a remark\n"])
 def test_a_profile_may_change_nothing(project, text):
-    (project.folder / "notebooks/profiles/mine.yaml").write_text(text)
+    (project.folder / "notebooks/profiles/mine.yaml").write_text(text, encoding="utf-8")
     assert profiles.parameters("00_first", "mine") == {"profile": "mine"}
 
 
@@ -194,7 +194,7 @@ def test_a_profile_may_change_nothing(project, text):
     ("all: 7", "mine.yaml: expected sections of parameters"),
 ])
 def test_mistakes_in_a_profile_are_refused(project, text, message):
-    (project.folder / "notebooks/profiles/mine.yaml").write_text(text)
+    (project.folder / "notebooks/profiles/mine.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=message):
         profiles.parameters("00_first", "mine")
 

@@ -21,7 +21,7 @@ def checkout(tmp_path, monkeypatch):
     """A project root of its own with one notebook."""
     (tmp_path / "notebooks").mkdir()
     cell = {"cell_type": "code", "metadata": {"tags": ["parameters"]}, "source": ["profile = 'quick'  # folder\n", "k = 10"]}
-    (tmp_path / "notebooks" / "05_test.ipynb").write_text(json.dumps({"cells": [cell]}))
+    (tmp_path / "notebooks" / "05_test.ipynb").write_text(json.dumps({"cells": [cell]}), encoding="utf-8")
     monkeypatch.setattr(figures, "project_root", lambda: tmp_path)
     monkeypatch.setattr(notebooks, "project_root", lambda: tmp_path)
     figures._context.clear()
@@ -43,15 +43,15 @@ def test_four_files_with_what_was_plotted_and_where_it_came_from(checkout):
     assert path == checkout / "figures" / "quick" / "curve.png"
     assert path.read_bytes().startswith(b"\x89PNG")
     pd.testing.assert_frame_equal(pd.read_csv(path.with_suffix(".csv")), table)
-    about = json.loads(path.with_suffix(".json").read_text())
+    about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     assert about["parameters"] == {"profile": "quick", "k": 7}
     assert about["notebook"] == "05_test"
     assert about["caption"] == "profile quick · synthetic data, 3 draws"
     assert about["libraries"]["torch"]
     assert {"commit", "dirty", "environment", "seeds", "data", "runs", "written"} <= set(about)
-    assert "profile quick" in path.with_suffix(".svg").read_text()
+    assert "profile quick" in path.with_suffix(".svg").read_text(encoding="utf-8")
     path = figures.save_figure(plot(), "curve", data=table, source="pixels", data_sets=["digits"])
-    assert json.loads(path.with_suffix(".json").read_text())["data"] == {"digits": data.checksum("digits")}
+    assert json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["data"] == {"digits": data.checksum("digits")}
 
 
 def test_the_same_figure_gives_the_same_svg(checkout):
@@ -59,7 +59,7 @@ def test_the_same_figure_gives_the_same_svg(checkout):
     texts = []
     for _ in range(2):
         path = figures.save_figure(plot(), "curve", data=pd.DataFrame(), source="synthetic data")
-        texts.append(path.with_suffix(".svg").read_text())
+        texts.append(path.with_suffix(".svg").read_text(encoding="utf-8"))
     assert texts[0] == texts[1]
 
 
@@ -76,7 +76,7 @@ def test_captions_count_the_seeds_of_each_network_and_name_bands(checkout):
         fig, ax = plt.subplots()
         curves = pd.DataFrame({"index": [0, 1] * seeds, "value": np.arange(2 * seeds)})
         plots.mean_curve(curves.groupby("index").value, ax)
-        captions.append(json.loads(figures.save_figure(fig, "curve", data=curves, runs=runs).with_suffix(".json").read_text())["caption"])
+        captions.append(json.loads(figures.save_figure(fig, "curve", data=curves, runs=runs).with_suffix(".json").read_text(encoding="utf-8"))["caption"])
     assert [caption.removeprefix(figures.caption(runs)) for caption in captions] == ["", " · bands: one standard deviation"]
 
 
@@ -92,7 +92,7 @@ def test_refusals(checkout):
 
 def test_a_folder_that_cannot_be_written_raises_and_leaves_nothing(checkout):
     figures.begin("05_test", {"profile": "quick", "k": 7})
-    (checkout / "figures").write_text("a file where the folder should be")
+    (checkout / "figures").write_text("a file where the folder should be", encoding="utf-8")
     with pytest.raises(OSError):
         figures.save_figure(plot(), "curve", data=pd.DataFrame(), source="synthetic data")
 

@@ -246,8 +246,8 @@ def test_finished_runs_are_found_and_nothing_is_trained():
 def test_runs_that_diverged_are_left_out_but_from_tables_of_accuracies():
     config, other = grids.stac_ablations(**small())[:2]
     folder = store(config)
-    record = json.loads((folder / "record.json").read_text())
-    (folder / "record.json").write_text(json.dumps(record | {"status": "diverged"}))
+    record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+    (folder / "record.json").write_text(json.dumps(record | {"status": "diverged"}), encoding="utf-8")
     with pytest.warns(UserWarning, match=f"{folder.name} diverged and is left out"):
         assert grids.trained([config, other]) == [None, None]
     table = pd.DataFrame({"configs": [[config, other]]})

@@ -56,7 +56,7 @@ def test_profiles_give_only_declared_parameters(profile):
 
 
 def test_the_map_of_the_sources_names_existing_notebooks_and_figures():
-    with open(notebooks.folder() / "figures.csv", newline="") as file:
+    with open(notebooks.folder() / "figures.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert rows
     for row in rows:
@@ -73,4 +73,4 @@ def test_the_map_of_the_sources_names_existing_notebooks_and_figures():
 
 
 def test_the_readme_shows_that_map():
-    assert notebooks.figure_table() in (project_root() / "README.md").read_text()
+    assert notebooks.figure_table() in (project_root() / "README.md").read_text(encoding="utf-8")

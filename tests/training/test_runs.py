@@ -168,7 +168,7 @@ def test_a_diverged_run_has_no_accuracy():
 @pytest.mark.parametrize("content", ["", '{"format": 1, "sta', "[]", "17", "{}", "\x00\x00"])
 def test_a_damaged_record(content):
     folder = store()
-    (folder / "record.json").write_text(content)
+    (folder / "record.json").write_text(content, encoding="utf-8")
     with pytest.raises(RunError, match=r"record.json is damaged \(.*restore it with git checkout, or move"):
         Run(folder)
 
@@ -183,7 +183,7 @@ def test_a_record_that_is_not_text():
 @pytest.mark.parametrize("key", ["status", "config", "build", "mean", "std", "history"])
 def test_a_record_that_lacks_something(key):
     folder = store()
-    record = json.loads((folder / "record.json").read_text())
+    record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
     del record[key]
     files.write_json(folder / "record.json", record)
     with pytest.raises(RunError, match=f"record.json is damaged .it has no {key}"):
@@ -197,7 +197,7 @@ def test_a_record_of_another_format():
 
 def test_a_record_of_a_newer_version_is_named():
     folder = store(config=CONFIG)
-    record = json.loads((folder / "record.json").read_text())
+    record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
     record["config"]["label_smoothing"] = 0.1
     files.write_json(folder / "record.json", record)
     with pytest.raises(RunError, match=f"{folder.name} was written by another version .*label_smoothing"):
@@ -301,7 +301,7 @@ def test_a_result_is_computed_once_and_the_same_table_ever_after():
     again = run.result("classrepsim", {"scales": [1, "global"], "k": 10}, lambda: pytest.fail("computed again"))
     pd.testing.assert_frame_equal(first, again, check_exact=True)
     pd.testing.assert_frame_equal(first, TABLE, rtol=1e-7)
-    about, = (json.loads(path.read_text()) for path in (run.folder / "results").glob("*.json"))
+    about, = (json.loads(path.read_text(encoding="utf-8")) for path in (run.folder / "results").glob("*.json"))
     assert about["measure"] == "classrepsim" and about["parameters"]["k"] == 10 and "torch" in about["environment"]
 
 
@@ -317,14 +317,14 @@ def test_a_damaged_result_is_named_and_not_computed_over(damage):
     run = Run(store())
     run.result("classrepsim", {}, TABLE.copy)
     about, = (run.folder / "results").glob("*.json")
-    about.unlink() if damage is None else about.write_text(damage)
+    about.unlink() if damage is None else about.write_text(damage, encoding="utf-8")
     with pytest.raises(RunError, match="classrepsim-.*csv or its .*json is damaged .*computed again"):
         run.result("classrepsim", {}, TABLE.copy)
 
 
 def test_a_result_that_cannot_be_stored_is_not_lost():
     run = Run(store())
-    (run.folder / "results").write_text("no folder")
+    (run.folder / "results").write_text("no folder", encoding="utf-8")
     with pytest.warns(UserWarning, match="cannot write .*computed again next time"):
         table = run.result("classrepsim", {}, TABLE.copy)
     pd.testing.assert_frame_equal(table, TABLE)
@@ -378,19 +378,19 @@ def test_an_atomic_write_replaces_the_whole_file_and_makes_its_folder(tmp_path):
     path = tmp_path / "new" / "file.txt"
     for content in ("the first, long content", "short"):
         with files.atomic(path) as temporary:
-            temporary.write_text(content)
-        assert path.read_text() == content
+            temporary.write_text(content, encoding="utf-8")
+        assert path.read_text(encoding="utf-8") == content
     assert list(path.parent.iterdir()) == [path]
 
 
 def test_an_error_while_writing_leaves_the_old_content(tmp_path):
     path = tmp_path / "file.txt"
-    path.write_text("old")
+    path.write_text("old", encoding="utf-8")
     with pytest.raises(KeyboardInterrupt):
         with files.atomic(path) as temporary:
-            temporary.write_text("ne")
+            temporary.write_text("ne", encoding="utf-8")
             raise KeyboardInterrupt
-    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+    assert path.read_text(encoding="utf-8") == "old" and list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
@@ -405,7 +405,7 @@ def test_a_full_disk_leaves_the_old_content(tmp_path, monkeypatch, call):
         patch.setattr(files.os, call, full)
         with pytest.raises(OSError, match="No space left"):
             files.write_json(path, {"new": 2})
-    assert json.loads(path.read_text()) == {"old": 1} and list(tmp_path.iterdir()) == [path]
+    assert json.loads(path.read_text(encoding="utf-8")) == {"old": 1} and list(tmp_path.iterdir()) == [path]
 
 
 def test_the_content_is_on_the_disk_before_it_takes_the_old_ones_place(tmp_path, monkeypatch):

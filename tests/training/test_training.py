@@ -252,7 +252,7 @@ def test_a_run_that_diverges_is_stored_as_such_and_not_trained_again(monkeypatch
     config = replace(CONFIG, learning_rate=1e30, warmup=0.0)
     with pytest.warns(UserWarning, match="the loss is not finite in epoch 1; the run is stored as diverged"):
         run = train(config)
-    text = (run.folder / "record.json").read_text()
+    text = (run.folder / "record.json").read_text(encoding="utf-8")
     record = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     assert record["status"] == "diverged" and math.isnan(run.accuracy)
     assert len(run.history) == 1 and run.history.loss.isna().all()
@@ -469,7 +469,7 @@ def start(tmp_path):
             child.start()
         else:
             environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-            with open(log, "w") as output:
+            with open(log, "w", encoding="utf-8") as output:
                 child = subprocess.Popen([sys.executable, "-m", "rrahelpers", *arguments], env=environment,
                                          stdout=output, stderr=output, cwd=files.project_root())
         child.log = log
@@ -484,7 +484,7 @@ def start(tmp_path):
 
 def in_child(store, log, function, arguments):
     os.environ["RRA_RUNS"] = store
-    with open(log, "w") as output:
+    with open(log, "w", encoding="utf-8") as output:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
     torch.set_num_threads(1)
@@ -514,16 +514,16 @@ def ask(folder, own, other):
     (folder / own).touch()
     while not (folder / other).exists():  # begin together
         time.sleep(0.002)
-    (folder / own).write_text(str(history(train(CONFIG))))
+    (folder / own).write_text(str(history(train(CONFIG))), encoding="utf-8")
 
 
 def test_two_processes_that_ask_for_one_run_train_it_once(start, tmp_path):
     children = [start(tmp_path, own, other, function=ask) for own, other in ("ab", "ba")]
     ends = [status(child, wait=PATIENCE) for child in children]
-    assert ends == [0, 0], "".join(child.log.read_text() for child in children)
+    assert ends == [0, 0], "".join(child.log.read_text(encoding="utf-8") for child in children)
     trained = sorted(path.name.split("-") for path in tmp_path.glob("[ab]-*"))
     assert len({who for who, _ in trained}) == 1 and [number for _, number in trained] == ["0", "1", "2"]
-    assert (tmp_path / "a").read_text() == (tmp_path / "b").read_text() == str(history(runs.find(CONFIG)))
+    assert (tmp_path / "a").read_text(encoding="utf-8") == (tmp_path / "b").read_text(encoding="utf-8") == str(history(runs.find(CONFIG)))
 
 
 # --- kill -9 --------------------------------------------------------------------------------------------------------
@@ -546,13 +546,13 @@ def test_ten_times_kill_9_at_random_moments(start, monkeypatch, tmp_path):
             wait_for_epochs(child, checkpoint, chance.randint(1, 3))
             time.sleep(chance.uniform(0, 1.2) * kept(checkpoint)[-1]["seconds"])
         child.kill()  # SIGKILL
-        assert status(child, wait=10) == -9, f"finished before it could be killed:\n{child.log.read_text()}"
+        assert status(child, wait=10) == -9, f"finished before it could be killed:\n{child.log.read_text('utf-8')}"
         assert runs.find(KILLED) is None
         reached.append(len(kept(checkpoint)))
     assert reached == sorted(reached) and reached[-1] >= 7  # nothing that was finished got lost
 
     child = start(*COMMAND)
-    assert status(child, wait=PATIENCE) == 0, child.log.read_text()
+    assert status(child, wait=PATIENCE) == 0, child.log.read_text(encoding="utf-8")
     run = runs.find(KILLED)
     assert run.record["status"] == "complete" and run.history.epoch.tolist() == list(range(1, 51))
     assert not checkpoint.exists()
@@ -566,7 +566,7 @@ def wait_for_epochs(child, checkpoint, count):
     deadline = time.monotonic() + PATIENCE
     while count:
         if status(child) is not None or time.monotonic() > deadline:
-            pytest.fail(f"no checkpoint came:\n{child.log.read_text()}")
+            pytest.fail(f"no checkpoint came:\n{child.log.read_text('utf-8')}")
         time.sleep(0.002)
         if stamp(checkpoint) != seen:
             seen, count = stamp(checkpoint), count - 1
