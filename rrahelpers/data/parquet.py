@@ -1,4 +1,8 @@
-"""Reading images from Parquet files in the Hugging Face hub's column layout: encoded images and integer labels."""
+"""Reading images from Parquet files in the Hugging Face hub's column layout: encoded images and integer labels.
+
+A row may name a file below the table's folder instead of holding its image's bytes. The cache doesn't look at such files
+again: it goes by the tables.
+"""
 
 import csv
 import io
@@ -10,6 +14,7 @@ from tqdm.auto import tqdm
 
 from rrahelpers.data.image_set import DataError, ImageSet, fingerprint, stack
 
+READING = 2  # raised when the same files give other images than before: those in the cache are decoded anew
 CLASSES = {"cifar10": "airplane automobile bird cat deer dog frog horse ship truck".split()}
 
 
@@ -46,7 +51,22 @@ def _read_columns(file):
     labels = table[label].to_pylist()
     if None in labels:
         raise DataError(f"{file}: row {labels.index(None)} has no {label}; expected an integer in every row")
-    return [row and row["bytes"] for row in table[image].to_pylist()], labels
+    return [_encoded(row, number, image, file) for number, row in enumerate(table[image].to_pylist())], labels
+
+
+def _encoded(row, number, column, file):
+    """The bytes of an image: embedded in its row, or in a file below the Parquet file's folder that the row names."""
+    row = row or {"bytes": None}
+    if row["bytes"] is not None:
+        return row["bytes"]
+    if not row.get("path"):
+        raise DataError(f"{file}: row {number} has no {column}; expected an encoded image in every row")
+    folder = file.parent.resolve()
+    path = (folder / row["path"]).resolve()
+    if not path.is_relative_to(folder) or not path.is_file():  # what others wrote names no file elsewhere on this machine
+        raise DataError(f"{file}: row {number} holds no image but the path of a file that isn't embedded, {row['path']}; "
+                        f"expected that file below {folder}, or its bytes in the row")
+    return path.read_bytes()
 
 
 def _columns(schema, file):
@@ -62,14 +82,14 @@ def _columns(schema, file):
 
 
 def decode(encoded, where):
-    """Decode encoded images into PIL images, several at a time."""
-    from PIL import Image
+    """Decode encoded images into PIL images, several at a time, each turned upright as its EXIF orientation says."""
+    from PIL import Image, ImageOps
 
     def open_image(row):
         try:
             with Image.open(io.BytesIO(encoded[row])) as image:
                 image.load()
-                return image
+                return ImageOps.exif_transpose(image)
         except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error ...
             raise DataError(f"{where}: the image in row {row} is damaged ({error}); fetch the file again") from error
 
@@ -82,7 +102,7 @@ def _class_names(name, file, schema, label, targets):
     listing = file.parent / "classes.csv"
     if listing.is_file():
         try:
-            table = list(csv.DictReader(listing.read_text(encoding="utf-8-sig").splitlines()))  # spreadsheets put a mark first
+            table = list(csv.DictReader(io.StringIO(listing.read_text(encoding="utf-8-sig"))))  # spreadsheets put a mark first
         except UnicodeDecodeError as error:
             raise DataError(f"{listing}: expected text in UTF-8 ({error}); save it in that encoding") from error
         if table and "label" in table[0]:

@@ -77,7 +77,7 @@ def _stored(name, split):
         if files := next(filter(None, found), None):  # test files, or else those for validation: never both
             listing = files[0].parent / "classes.csv"  # of the classes' names
             key = [[f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in [*files, *([listing] if listing.exists() else [])]]
-            return _cached(name, split, key, lambda: parquet.read(name, files))
+            return _cached(name, split, [parquet.READING, key], lambda: parquet.read(name, files))
     if name not in TORCHVISION:
         tried = "\n".join(f"  {root / name}/{'|'.join(SPLITS[split])}-*.parquet" for root in roots)
         raise DataError(

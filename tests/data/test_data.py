@@ -43,9 +43,9 @@ def png(picture):
 
 
 def write_hub(path, images, labels, names=None, image="image", label="label", extra=None):
-    """A Parquet file as the Hugging Face hub lays it out; an image is an array, or bytes taken as they are, or None."""
-    rows = [{"bytes": i, "path": None} if isinstance(i, bytes) else i if i is None else {"bytes": png(i), "path": None}
-            for i in images]
+    """A Parquet file as the Hugging Face hub lays it out; an image is an array, bytes taken as they are, a path, or None."""
+    rows = [i if i is None else {"bytes": None, "path": i} if isinstance(i, str) else
+            {"bytes": i if isinstance(i, bytes) else png(i), "path": None} for i in images]
     table = pa.table({
         **(extra or {}),
         image: pa.array(rows, pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
@@ -254,12 +254,65 @@ def test_a_truncated_parquet_file_is_named(data_folder, damage):
     assert not list((data_folder / "cache").glob("*"))
 
 
-@pytest.mark.parametrize("image", [png(pictures(1, 30, 30)[0])[:-300], b"no picture", b"", None])
+@pytest.mark.parametrize("image", [png(pictures(1, 30, 30)[0])[:-300], b"no picture", b""])
 def test_a_damaged_image_is_named_with_its_file_and_row(data_folder, image):
     write_hub(data_folder / "toy" / "train-00000-of-00002.parquet", pictures(4, 30, 30), [0, 1, 1, 0])
     second = write_hub(data_folder / "toy" / "train-00001-of-00002.parquet", [*pictures(2, 30, 30), image], [0, 1, 1])
     with pytest.raises(DataError, match=f"{re.escape(str(second))}: the image in row 2 is damaged"):
         data.load("toy", "train")
+
+
+@pytest.mark.parametrize("image, said", [
+    (None, "row 1 has no image; expected an encoded image in every row"),
+    ("", "row 1 has no image"),
+    ("lion.png", "row 1 holds no image but the path of a file that isn't embedded, lion.png; expected that file below"),
+    ("/dev/zero", "row 1 holds no image but the path of a file that isn't embedded, /dev/zero"),
+    ("../outside.png", "row 1 holds no image but the path of a file that isn't embedded, ../outside.png"),
+    ("pictures", "row 1 holds no image but the path of a file that isn't embedded, pictures"),
+])
+def test_a_row_without_an_image_says_what_it_has_instead(data_folder, image, said):
+    file = write_hub(data_folder / "toy" / "train-0.parquet", [pictures(1, 4, 4)[0], image], [0, 1])
+    (data_folder / "outside.png").write_bytes(png(pictures(1, 4, 4)[0]))
+    (file.parent / "pictures").mkdir()
+    with pytest.raises(DataError, match=re.escape(f"{file}: {said}")):
+        data.load("toy", "train")
+
+
+def test_a_path_in_a_row_is_that_of_a_file_beside_the_table(data_folder):
+    beside, below = pictures(2, 4, 4)
+    write_hub(data_folder / "toy" / "part" / "train-0.parquet", ["beside.png", "pictures/below.png"], [0, 1])
+    (data_folder / "toy" / "part" / "pictures").mkdir()
+    (data_folder / "toy" / "part" / "beside.png").write_bytes(png(beside))
+    (data_folder / "toy" / "part" / "pictures" / "below.png").write_bytes(png(below))
+    assert torch.equal(data.load("toy", "train").images, torch.from_numpy(np.stack([beside, below]))[:, None])
+
+
+TURNED = {1: lambda p: p, 2: np.fliplr, 3: lambda p: np.rot90(p, 2), 4: np.flipud, 5: lambda p: p.swapaxes(0, 1),
+          6: lambda p: np.rot90(p, -1), 7: lambda p: np.rot90(p, 2).swapaxes(0, 1), 8: np.rot90}  # the EXIF standard's table
+
+
+@pytest.mark.parametrize("orientation", TURNED)
+@pytest.mark.parametrize("form", ["JPEG", "PNG"])
+def test_images_are_turned_upright_as_their_exif_says(data_folder, orientation, form):
+    stored = np.kron(pictures(1, 2, 3, 3)[0], np.ones((16, 16, 1), np.uint8))  # large squares: JPEG keeps their middles
+    exif, buffer = Image.Exif(), io.BytesIO()
+    exif[0x0112] = orientation
+    Image.fromarray(stored).save(buffer, form, exif=exif, quality=95)
+    write_hub(data_folder / "toy" / "train-0.parquet", [buffer.getvalue()], [0])
+    (image,) = data.load("toy", "train").images.numpy()
+    expected = TURNED[orientation](stored).transpose(2, 0, 1)
+    assert image.shape == expected.shape
+    middles = slice(8, None, 16)
+    assert np.abs(image[:, middles, middles].astype(int) - expected[:, middles, middles]).max() <= (40 if form == "JPEG" else 0)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning")  # Pillow says so, and reads the picture
+@pytest.mark.parametrize("exif", [b"Exif\0\0garbage", b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03"])
+def test_a_sound_image_with_a_damaged_exif_is_read_as_it_lies(data_folder, exif):
+    buffer = io.BytesIO()
+    Image.fromarray(pictures(1, 4, 6, 3)[0]).save(buffer, "JPEG", exif=exif)
+    write_hub(data_folder / "toy" / "train-0.parquet", [buffer.getvalue()], [0])
+    assert data.load("toy", "train").images.shape == (1, 3, 4, 6)
 
 
 def test_images_of_sixteen_bits_are_refused(data_folder):
