@@ -59,7 +59,7 @@ def main(arguments=None):
         return options.run(options)
     except (ValueError, TypeError, FileNotFoundError) as error:  # what the user asked for does not exist
         parser.error(str(error))
-    except RunError as error:  # what is stored cannot be used
+    except (RunError, OSError) as error:  # what is stored cannot be used, or nothing can be stored
         print(error, file=sys.stderr)
         return 1
 

@@ -34,6 +34,16 @@ def test_what_is_no_duration(text):
         duration(text)
 
 
+def test_a_store_that_cannot_be_written_is_named(monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("RRA_RUNS", str(tmp_path / "runs"))
+    (tmp_path / "runs").write_bytes(b"a file where the folder should be")
+    assert main(["train", "resnet20", *TINY]) == 1
+    assert "cannot write into" in capsys.readouterr().err
+    monkeypatch.setenv("RRA_RUNS", str(tmp_path / "others"))
+    assert main(["train", "resnet20", *TINY, "--pack", str(tmp_path / "runs" / "packed.tar")]) == 1
+    assert str(tmp_path / "runs") in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("arguments, words", [
     (["train", "resnet21", "--data", "digits"], ["unknown model 'resnet21'", "resnet20", "vgg16"]),
     (["train", "resnet20", "--data", "digits", "--set", "colour=3"], ["no option colour", "attention", "width"]),
@@ -52,6 +62,10 @@ def test_what_is_no_duration(text):
     (["train", "resnet20", "--data", "digits", "--profile", "quick"], ["--profile goes with --grid"]),
     (["train", "resnet20", "--data", "digits", "--set", "seed=1.5"], ["expected whole numbers", "'seed': 1.5"]),
     (["train", "resnet20", "--data", "digits", "--set", "seed=abc"], ["expected whole numbers", "'seed': 'abc'"]),
+    (["train", "resnet20", "--data", "digits", "--set", "seed=99999999999999"], ["seed must be from 0 to 4294967295, got 99999999999999"]),
+    (["train", "resnet20", "--data", "digits", "--set", "seed=4294967296"], ["seed must be from 0 to 4294967295, got 4294967296"]),
+    (["train", "resnet20", "--data", "digits", "--set", "seed=-1"], ["seed must be from 0 to 4294967295, got -1"]),
+    (["train", "resnet20", "--data", "digits", "--set", "seed=-1e30"], ["expected whole numbers", "'seed': -1e+30"]),
     (["train", "resnet20", "--data", "digits", "--set", "limit=1.5"], ["expected whole numbers", "'limit': 1.5"]),
     (["train", "resnet20", "--data", "digits", "--set", "limit=0"], ["limit must be at least 1, got 0"]),
     (["train", "resnet20", "--budget", "soon"], ["90s, 9m or 1.5h, got 'soon'"]),

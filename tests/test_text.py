@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from rrahelpers import notebooks
-from rrahelpers.files import project_root
+from rrahelpers.study import notebooks
+from rrahelpers.base.files import project_root
 
 ROOT = project_root()
 TEXT = {"read_text", "write_text", "open", "run", "Popen", "check_output", "NamedTemporaryFile", "TemporaryFile", "fdopen", "reader"}
@@ -70,7 +70,8 @@ def test_notebooks_and_profiles_are_read_in_an_ascii_locale():
     child = python("-c", """
 import locale
 assert locale.getpreferredencoding(False) not in ("UTF-8", "utf-8"), "the locale is UTF-8 all the same"
-from rrahelpers import notebooks, profiles, provenance
+from rrahelpers.base import provenance
+from rrahelpers.study import notebooks, profiles
 print(sum(len(profiles.parameters(name, profile)) > 0 for name in notebooks.names() for profile in profiles.names()))
 notebooks.figure_table(), provenance.commit(), provenance.environment()
 """)

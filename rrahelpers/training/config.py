@@ -53,6 +53,8 @@ class RunConfig:
             raise ValueError(f"expected whole numbers, got {bad}")
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"limit must be at least 1, got {self.limit}")
+        if not 0 <= self.seed < 2**32:  # torch's generator on CPUs looks at 32 bits: a larger one gives a smaller one's network
+            raise ValueError(f"seed must be from 0 to {2**32 - 1}, got {self.seed}")
         if not 0 <= self.warmup < 1 or not 0 <= self.final <= 1:
             raise ValueError(f"expected warmup in [0, 1) and final in [0, 1], got {self.warmup} and {self.final}")
         if unknown := set(self.augmentation) - set(KNOWN):

@@ -27,7 +27,7 @@ from rrahelpers.training.feed import ImageFeed
 from rrahelpers.data.image_set import fit
 from rrahelpers.base.provenance import environment
 from rrahelpers.training.config import RunConfig
-from rrahelpers.training.runs import FORMAT, Run, RunError, find, normalise, save_weights, store_root, store_table
+from rrahelpers.training.runs import FORMAT, Run, RunError, find, normalise, remove_unused, save_weights, store_root, store_table
 
 __all__ = ["RunConfig", "train", "train_all", "resolve", "Interrupted"]
 
@@ -74,13 +74,19 @@ def train(config, *, device=None, deadline=None, wait=True):
         return run
     preflight.check_network(config)
     folder = store_root() / config.name
-    folder.mkdir(parents=True, exist_ok=True)
     patience = 0 if not wait else -1 if deadline is None else max(0, deadline - time.monotonic())  # -1: no end
     try:
-        with FileLock(folder / ".lock", timeout=patience):
-            return find(config) or _train(config, folder, torch.device(device or default_device()), deadline)
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock").acquire(timeout=patience)
     except Timeout:
         raise Interrupted(f"another process trains {folder.name}") from None
+    except OSError as error:
+        raise RunError(f"cannot write into {folder} ({error}); expected a run store that can be written, RRA_RUNS names it") from error
+    with lock:
+        try:
+            return find(config) or _train(config, folder, torch.device(device or default_device()), deadline)
+        finally:
+            remove_unused(folder)
 
 
 def train_all(configs, *, executor=None, **options):
@@ -130,8 +136,9 @@ def _train(config, folder, device, deadline):
     model.to(device, memory_format=memory_format(model))
     preflight.check_forward(model, config, normalise(first["test"].to(device), mean, std))
     optimiser = optimisation.optimiser(config, model.parameters())
-    for leftover in folder.glob("*.tmp"):  # of processes that were killed while they wrote
-        leftover.unlink()
+    with checkpoints.writing(folder):
+        for leftover in folder.glob("*.tmp"):  # of processes that were killed while they wrote
+            leftover.unlink()
     history = checkpoints.restore(folder, model, optimiser, device)
 
     labels = {split: part.labels.to(device) for split, part in sets.items()}
@@ -166,7 +173,7 @@ def _train(config, folder, device, deadline):
     with checkpoints.writing(folder):
         save_weights(folder, {name: tensor.cpu() for name, tensor in model.state_dict().items()})
         write_json(folder / "record.json", record)
-    checkpoints.remove(folder)
+        checkpoints.remove(folder)
     return Run(folder)
 
 

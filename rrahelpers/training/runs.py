@@ -8,6 +8,7 @@
 - ``results/<measure>-<hash>.csv`` and ``.json``: what expensive measures gave, keyed by measure and parameters.
 """
 
+import contextlib
 import json
 import os
 import warnings
@@ -169,7 +170,7 @@ def find(config):
     if config.data_checksum is None:
         return finished([config])[0]
     folder = store_root() / config.name
-    return Run(folder) if (folder / "record.json").exists() else None
+    return Run(folder) if os.path.exists(folder / "record.json") else None  # False too where the folder can't be looked into
 
 
 def finished(configs):
@@ -208,6 +209,14 @@ def _choose_data(name, checksums):
     return here
 
 
+def remove_unused(folder):
+    """Remove the folder of a run of which nothing was kept (it holds its lock alone), if that can be done."""
+    if [path.name for path in folder.iterdir()] == [".lock"]:
+        with contextlib.suppress(OSError):
+            (folder / ".lock").unlink()
+            folder.rmdir()
+
+
 def weight_paths(folder):
     return [folder / "weights.safetensors", folder / "weights.large.safetensors"]
 
@@ -228,6 +237,8 @@ def read_record(folder):
         version = record["format"]
     except FileNotFoundError:
         raise RunError(f"{folder} is no finished run: expected {path.name} in it") from None
+    except OSError as error:
+        raise RunError(f"cannot read {path} ({error}); expected a run store that can be read, RRA_RUNS names it") from error
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path} is damaged ({error}); restore it with git checkout, or move the folder away and train again") from error
     if version != FORMAT:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -181,6 +182,11 @@ def test_a_network_learns():
     with torch.no_grad():  # in bfloat16 or not, the stored weights give the recorded accuracy
         correct = run.model()(run.preprocess(test.images)).argmax(1) == test.labels
     assert correct.double().mean().item() == pytest.approx(run.accuracy, abs=0.03)
+
+
+def test_each_seed_draws_its_own_network_up_to_the_largest():
+    losses = [train(replace(CONFIG, epochs=1, seed=seed)).history.loss[0] for seed in (0, 1, 2**31, 2**32 - 1)]
+    assert len(set(losses)) == 4
 
 
 def test_a_network_with_several_outputs_is_refused(monkeypatch):
@@ -376,6 +382,87 @@ def test_what_killed_processes_left_is_cleared_away():
     (folder / "checkpoint.pt.18045.tmp").write_bytes(b"half a checkpoint")
     train(CONFIG)
     assert not list(folder.glob("*.tmp"))
+
+
+# --- a store that can't be written, and what leaves nothing in it -----------------------------------------------------
+
+
+def a_file_as_store(folder):
+    folder.parent.mkdir(parents=True)
+    folder.parent.rmdir()
+    folder.parent.write_bytes(b"")
+
+
+def a_file_as_run(folder):
+    folder.parent.mkdir(parents=True)
+    folder.write_bytes(b"")
+
+
+def a_folder_as_lock(folder):
+    (folder / ".lock").mkdir(parents=True)
+
+
+def a_folder_as_record(folder):
+    (folder / "record.json").mkdir(parents=True)
+
+
+def a_store_of_somebody_else(folder):
+    if os.geteuid() == 0:
+        pytest.skip("root may write anywhere")
+    folder.parent.mkdir(parents=True, mode=0o500)
+
+
+def a_run_of_somebody_else(folder):
+    if os.geteuid() == 0:
+        pytest.skip("root may write anywhere")
+    folder.mkdir(parents=True, mode=0o500)
+
+
+@pytest.mark.parametrize("make", [a_file_as_store, a_file_as_run, a_folder_as_lock, a_folder_as_record,
+                                  a_store_of_somebody_else, a_run_of_somebody_else])
+def test_a_run_that_cannot_be_written_is_a_run_error(make):
+    folder = runs.store_root() / CONFIG.name
+    make(folder)
+    with pytest.raises(runs.RunError, match=rf"cannot (write|read) .*{CONFIG.name}.*RRA_RUNS"):
+        train(CONFIG)
+
+
+@pytest.mark.parametrize("refused", [PermissionError(errno.EACCES, "Permission denied"), OSError(errno.EROFS, "Read-only file system")])
+def test_the_other_runs_go_on_where_one_cannot_be_written(monkeypatch, refused):
+    real, other = Path.mkdir, replace(CONFIG, epochs=1, seed=1)
+
+    def mkdir(path, *arguments, **options):
+        if path.name == CONFIG.name:
+            raise refused
+        real(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    error, run = training.train_all([CONFIG, other])
+    assert isinstance(error, runs.RunError) and refused.strerror in str(error)
+    assert run.config == other
+
+
+@pytest.mark.parametrize("config", [
+    replace(CONFIG, model="vgg11", options={"width": 0.0625}, image_size=4),  # no room for its poolings
+    replace(CONFIG, data_checksum="of other data"),
+])
+def test_what_is_refused_leaves_no_folder(config):
+    (error,) = training.train_all([config])
+    assert isinstance(error, data.DataError)
+    assert list(runs.store_root().iterdir()) == []
+    with pytest.raises(Interrupted):
+        train(CONFIG, deadline=time.monotonic() - 1)
+    assert list(runs.store_root().iterdir()) == []
+
+
+def test_what_was_kept_stays_where_a_run_is_refused(monkeypatch):
+    with monkeypatch.context() as patch:
+        cut_off_after(1, patch)
+        with pytest.raises(KeyboardInterrupt):
+            train(CONFIG)
+    with pytest.raises(Interrupted):
+        train(CONFIG, deadline=time.monotonic() - 1)
+    assert len(kept(runs.store_root() / CONFIG.name / "checkpoint.pt")) == 1
 
 
 # --- data that can't be trained on ----------------------------------------------------------------------------------
