@@ -10,6 +10,18 @@ BLOCK = 2**22  # distances held at a time: 32 MiB
 EXACT = (torch.float64, torch.int32, torch.int64, torch.uint32, torch.uint64)  # more digits than float32
 
 
+def plain(x):
+    """A numpy array as torch can take it: in this machine's byte order, no axis backwards, numbers that lie in objects taken
+    out. A copy only where one is needed; what is no array stays as it is. Raises ``ValueError`` for ragged objects."""
+    if not isinstance(x, np.ndarray):
+        return x
+    if x.dtype == object:
+        x = np.array(x.tolist())
+    if not x.dtype.isnative:
+        x = x.astype(x.dtype.newbyteorder("="))
+    return x.copy() if any(stride < 0 for stride in x.strides) else x
+
+
 def as_tensor(x):
     """``x``, a tensor or a numpy array (a memory map stays one), as a tensor without gradient; it is only to be read.
 
@@ -18,7 +30,10 @@ def as_tensor(x):
     if isinstance(x, np.ndarray):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of a read-only array: nobody writes to it
-            x = torch.from_numpy(np.asarray(x))
+            try:
+                x = torch.from_numpy(np.asarray(plain(x)))
+            except (TypeError, ValueError) as error:
+                raise TypeError(f"expected real numbers, got an array of {x.dtype}") from error
     if not isinstance(x, torch.Tensor):
         raise TypeError(f"expected a tensor or a numpy array, got {type(x).__name__}")
     if x.is_complex() or x.dtype == torch.bool:
@@ -29,7 +44,8 @@ def as_tensor(x):
 def as_values(y, expected):
     """``y``, a list, array, tensor or pandas Series, as a tensor; ``TypeError`` that begins with ``expected`` for others."""
     try:
-        return torch.as_tensor(y.to_numpy(copy=True) if hasattr(y, "to_numpy") else y).detach()
+        y = y.to_numpy() if hasattr(y, "to_numpy") else y
+        return torch.as_tensor(np.array(plain(y)) if isinstance(y, np.ndarray) else y).detach()
     except (TypeError, ValueError, RuntimeError) as error:
         raise TypeError(f"{expected}, got {y!r:.60}") from error
 

@@ -11,6 +11,8 @@ from numbers import Integral
 
 import torch
 
+from rrahelpers.arrays import as_tensor
+
 BLOCK = 2**18  # numbers of a block: the products' operands stay in the cache
 PANEL = 128  # features; the covariance is symmetric, and only the panels right of its diagonal are computed
 PARTS = 2  # of a block with a single panel: a product of few rows and columns keeps but one core busy
@@ -43,10 +45,8 @@ class Covariance:
         Raises ``ValueError`` where that axis has another size than ``dim``, ``TypeError`` for complex numbers. NaN and
         infinite values are found when the result is read: a look at each batch would make an accelerator wait.
         """
-        x = torch.as_tensor(x).detach()
+        x = as_tensor(x)
         x = x.cpu() if x.device.type == "mps" else x  # which knows no float64
-        if x.is_complex():
-            raise TypeError(f"expected real numbers, got {x.dtype}")
         axis = feature_axis(x) if axis is None else axis
         if x.ndim == 0 or not -x.ndim <= axis < x.ndim or x.shape[axis] != self.dim:
             raise ValueError(f"expected {self.dim} features along axis {axis}, got shape {tuple(x.shape)}")

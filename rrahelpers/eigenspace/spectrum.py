@@ -6,6 +6,7 @@ Everything that counts components asks :func:`n_components`, here and in the pro
 import numpy as np
 import torch
 
+from rrahelpers.arrays import as_tensor
 from rrahelpers.eigenspace.covariance import feature_axis
 
 DELTA = 0.99  # of the variance; the dissertation's standard (8.1)
@@ -45,7 +46,7 @@ def log_determinant(eigenvalues):
 
 def eigenvalues(matrix):
     """The eigenvalues of a symmetric [D, D], largest first: float64 [D], an array."""
-    return torch.linalg.eigvalsh(torch.as_tensor(matrix).double(), UPLO="U").flip(0).cpu().numpy()
+    return torch.linalg.eigvalsh(as_tensor(matrix).double(), UPLO="U").flip(0).cpu().numpy()
 
 
 def eigenvectors(matrix):
@@ -53,7 +54,7 @@ def eigenvectors(matrix):
 
     Of the two directions of a vector, the one whose largest coordinate is positive.
     """
-    values, vectors = torch.linalg.eigh(torch.as_tensor(matrix).double(), UPLO="U")
+    values, vectors = torch.linalg.eigh(as_tensor(matrix).double(), UPLO="U")
     values, vectors = values.flip(0), vectors.flip(1)
     largest = vectors.gather(0, vectors.abs().argmax(0, keepdim=True))
     return values, vectors * torch.where(largest < 0, -1.0, 1.0).to(vectors)
@@ -65,7 +66,7 @@ def count(matrix, delta=DELTA):
     The leading eigenvalues are bounded by the Rayleigh-Ritz values of a subspace and by what leaks out of it. Where the
     bounds leave two answers, and for narrow matrices, all eigenvalues are computed.
     """
-    matrix = torch.as_tensor(matrix).double()
+    matrix = as_tensor(matrix).double()
     decided = _leading(matrix, delta) if len(matrix) >= WIDE else None
     return n_components(eigenvalues(matrix), delta) if decided is None else decided
 
@@ -92,7 +93,7 @@ def embed(covariance, x, axis=None, dimensions=2):
 
     ``x``, ``axis``: as for :meth:`Covariance.update`.
     """
-    x = torch.as_tensor(x).detach()
+    x = as_tensor(x)
     rows = x.movedim(feature_axis(x) if axis is None else axis, -1).reshape(-1, covariance.dim).double()
     return (rows - covariance.mean) @ eigenvectors(covariance.matrix())[1][:, :dimensions]
 

@@ -59,6 +59,8 @@ def check_images(images):
     if images.dtype == torch.uint8:
         raise TypeError("expected images as the model takes them, float [N, C, H, W], got bytes (uint8): normalise them, "
                         "for instance with rrahelpers.training.runs.normalise or a stored run's preprocess")
+    if not images.is_floating_point():
+        raise TypeError(f"expected images as the model takes them, float [N, C, H, W], got {images.dtype}: scale and normalise them")
     return images
 
 
