@@ -49,6 +49,8 @@ def main(arguments=None):
     figures.add_argument("--force", action="store_true", help="also run notebooks whose figures are up to date")
     figures.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1),
                          help="notebooks side by side, the cores being shared out (default: 2 where there are two cores)")
+    figures.add_argument("--cell-timeout", type=duration, metavar="TIME", default=batch.CELL_TIMEOUT,
+                         help=f"fail a notebook with a cell that runs longer, 0: never (default: {batch.CELL_TIMEOUT // 3600}h)")
     figures.set_defaults(run=run_figures)
 
     listing = commands.add_parser("list", help="the stored runs")
@@ -148,7 +150,8 @@ def pack(runs, path):
 
 def run_figures(options):
     try:
-        outcomes = batch.run_notebooks(options.profile, options.only, force=options.force, jobs=options.jobs)
+        outcomes = batch.run_notebooks(options.profile, options.only, force=options.force, jobs=options.jobs,
+                                       cell_timeout=options.cell_timeout)
     except KeyboardInterrupt:
         os._exit(130)  # without waiting for the notebooks that run: their kernels end with this process
     print(batch.summary(outcomes))

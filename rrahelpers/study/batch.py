@@ -1,12 +1,13 @@
 """Run the numbered notebooks headless (papermill) so that they write their figures anew.
 
 A notebook is passed over while its source, parameters, the modules that it imports, data and trained runs are what they
-were when its figures were begun. Executed copies and the note of what they were made from lie in
+were when its figures were begun. Executed copies, the note of what they were made from, and what their kernels wrote beside lie in
 ``figures/<profile>/executed/``, which is not committed.
 """
 
 import hashlib
 import json
+import math
 import os
 import time
 import traceback
@@ -22,6 +23,10 @@ from rrahelpers.base.devices import cores_each
 from rrahelpers.base.files import digest, project_root, write_json
 
 
+CELL_TIMEOUT = 12 * 3600  # seconds; trainings are the longest cells, and go on where they were cut off
+LAST_WORDS = 2000  # letters of what a kernel that died wrote
+
+
 @dataclass
 class Outcome:
     """What became of one notebook: "done", "unchanged" or "failed", with seconds, figures and the error's text."""
@@ -33,7 +38,7 @@ class Outcome:
     error: str = ""
 
 
-def run_notebooks(profile, only=(), *, force=False, jobs=1):
+def run_notebooks(profile, only=(), *, force=False, jobs=1, cell_timeout=CELL_TIMEOUT):
     """Execute notebooks under a profile, each in a kernel of its own; one that fails leaves the others running.
 
     Parameters
@@ -42,6 +47,7 @@ def run_notebooks(profile, only=(), *, force=False, jobs=1):
     only: beginnings of notebook names, such as "01"; empty for all.
     force: execute also what is unchanged.
     jobs: notebooks side by side; the cores are shared out among them.
+    cell_timeout: seconds after which a cell that is still running fails its notebook; 0: never.
 
     Returns a list of :class:`Outcome`. Raises ``ValueError`` for an unknown profile, notebook or parameter, before
     anything runs. An interrupt starts no further notebook; those that run end with the process.
@@ -53,7 +59,7 @@ def run_notebooks(profile, only=(), *, force=False, jobs=1):
     pool = ThreadPoolExecutor(jobs)
     with tqdm(total=len(chosen), desc=f"{profile} figures", unit="notebook") as bar:
         def one(name):
-            outcome = _run(name, profile, given[name], force)
+            outcome = _run(name, profile, given[name], force, cell_timeout)
             bar.update()
             if outcome.error:
                 tqdm.write(outcome.error)
@@ -79,23 +85,28 @@ def summary(outcomes):
     return "\n".join(f"{o.notebook:<{width}}  {o.status:<9}  {o.seconds:7.1f} s  {', '.join(o.figures)}" for o in outcomes)
 
 
-def _run(name, profile, given, force):
+def _run(name, profile, given, force, cell_timeout):
+    from nbclient.exceptions import CellTimeoutError
     from papermill.exceptions import PapermillExecutionError
 
     start = time.perf_counter()
     try:
-        return _executed(name, profile, given, force)
+        return _executed(name, profile, given, force, cell_timeout)
     except PapermillExecutionError as error:
         sources = ["".join(cell["source"]) for cell in notebooks.read(name)["cells"]]
         number = sources.index(error.source) + 1 if error.source in sources else "edited since"
         text = f"FAILED {name}, cell {number}: {error.ename}: {error.evalue}\n{error.source}"
+    except CellTimeoutError as error:
+        text = f"FAILED {name}: {error}"
     except Exception:  # a kernel that died, a full disk, a damaged run: this notebook fails, the others still run
-        text = f"FAILED {name}\n{traceback.format_exc()}"
+        text = f"FAILED {name}\n{traceback.format_exc()}{_last_words(name, profile)}"
     return Outcome(name, "failed", time.perf_counter() - start, error=f"{text}\n(executed copy: {_copy(name, profile)})")
 
 
-def _executed(name, profile, given, force):
+def _executed(name, profile, given, force, cell_timeout):
     import papermill
+
+    from rrahelpers import kernels
 
     copy = _copy(name, profile)
     folder, note = copy.parent.parent, copy.with_suffix(".json")
@@ -105,9 +116,10 @@ def _executed(name, profile, given, force):
     copy.parent.mkdir(parents=True, exist_ok=True)
     source, trained = _source(name, given), _trained(name, profile, given)  # what is edited or trained meanwhile is not in it
     start, clock = time.time(), time.perf_counter()
-    papermill.execute_notebook(
-        notebooks.folder() / f"{name}.ipynb", copy, given, kernel_name="python3", cwd=notebooks.folder(),
-        progress_bar={"desc": name, "leave": False}, log_output=False)
+    with kernels.quiet(copy.with_suffix(".log")) as kernel:
+        papermill.execute_notebook(
+            notebooks.folder() / f"{name}.ipynb", copy, given, kernel_name="python3", cwd=notebooks.folder(),
+            progress_bar={"desc": name, "leave": False}, execution_timeout=math.ceil(cell_timeout), **kernel)
     figures = _written(folder, name, start)
     origins = [_provenance(folder, figure) for figure in figures]
     data_sets = list({data_set: None for origin in origins for data_set in origin["data"]})
@@ -118,6 +130,12 @@ def _executed(name, profile, given, force):
 
 def _copy(name, profile):
     return project_root() / "figures" / profile / "executed" / f"{name}.ipynb"
+
+
+def _last_words(name, profile):
+    """The end of what the notebook's kernel wrote to its terminal: where it died, that says of what."""
+    log = _copy(name, profile).with_suffix(".log")
+    return "its kernel wrote:\n" + log.read_text("utf-8", "replace")[-LAST_WORDS:] if log.is_file() else ""
 
 
 def _unchanged(note, folder, name, profile, given):

@@ -131,6 +131,54 @@ def test_a_damaged_run_fails_its_notebook_alone(project, monkeypatch, capsys):
     assert f"{record} is damaged" in outcomes[0].error
 
 
+def test_a_cell_that_hangs_fails_its_notebook_alone(project, capsys):
+    project.write("01_fails", "import time; time.sleep(600)")
+    project.write("02_last", "x = 1")
+    assert main(["figures", "--profile", "quick", "--only", "01", "02", "--jobs", "1", "--cell-timeout", "6s"]) == 1
+    printed = capsys.readouterr().out
+    assert "FAILED 01_fails: A cell timed out while it was being executed, after 6 seconds" in printed and "time.sleep(600)" in printed
+    assert [line.split()[:2] for line in printed.splitlines()[-2:]] == [["01_fails", "failed"], ["02_last", "done"]]
+
+
+NOISY = """
+import json, os
+import ipykernel
+os.system("echo a child to stdout; echo a child to stderr >&2")
+os.write(2, b"low level" + bytes([10]))
+print("printed")
+with open(os.path.join(root, "connection"), "w", encoding="utf-8") as file, open(ipykernel.get_connection_file(), encoding="utf-8") as source:
+    file.write(source.read())
+"""
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_kernels_keep_off_the_network_and_the_terminal(project, monkeypatch, capfd, deep):
+    """Where the folder's name is too long for a socket's, TCP is what is left."""
+    temporary = project.folder.joinpath(*["deep" * 20] * 2 * deep, "temporary")
+    temporary.mkdir(parents=True)
+    monkeypatch.setattr("tempfile.tempdir", str(temporary) if deep else None)
+    project.write("00_first", NOISY)
+    (outcome,) = batch.run_notebooks("quick", ["00"])
+    assert outcome.status == "done", outcome.error
+    connection = json.loads((project.folder / "connection").read_text(encoding="utf-8"))
+    assert connection["transport"] == ("tcp" if deep or os.name != "posix" else "ipc")
+    assert not os.path.exists(os.path.dirname(connection["ip"])) and list(temporary.iterdir()) == []
+    terminal = "".join(capfd.readouterr())
+    assert "notebook" in terminal and not [word for word in ("child", "low level", "IPKernelApp", "TCP", "printed") if word in terminal]
+    log = (project.folder / "figures/quick/executed/00_first.log").read_text(encoding="utf-8")
+    assert "a child to stdout" in log and "a child to stderr" in log and "low level" in log
+
+
+def test_a_kernel_that_dies_fails_its_notebook_with_what_it_wrote(project, capfd):
+    project.write("00_first", "import os; os.write(2, b'its last words'); import time; time.sleep(1); os.kill(os.getpid(), 9)")
+    project.write("02_last", "x = 1")
+    outcomes = batch.run_notebooks("quick", ["00", "02"])
+    assert [outcome.status for outcome in outcomes] == ["failed", "done"]
+    assert "Kernel died" in outcomes[0].error and "its kernel wrote:\nits last words" in outcomes[0].error
+    assert "Kernel died" not in capfd.readouterr().err.replace(outcomes[0].error, "")
+    assert not (project.folder / "figures/quick/executed/02_last.log").exists()
+
+
 INTERRUPTED = """
 import signal
 import sys
