@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import secrets
 from pathlib import Path
 
 
@@ -22,19 +23,31 @@ def data_root():
 def atomic(path):
     """Yield a temporary path beside ``path``; on success it takes ``path``'s place, on failure it goes away.
 
-    The file is flushed to the disk before the rename, so a reader finds the old content or the new, never a part.
-    ``OSError`` (a full disk, no permission) passes through with ``path`` untouched.
+    The file is flushed to the disk before the rename, and its folder after it, so a reader finds the old content or the
+    new, never a part, and the new is there to stay. No two writers share a temporary, be they threads or on different
+    machines: the last one wins. ``OSError`` (a full disk, no permission) passes through with ``path`` untouched.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         yield temporary
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        _sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync(folder):
+    """Flush a folder's list of names to the disk, on platforms and file systems that can."""
+    with contextlib.suppress(OSError):  # Windows opens no folders, some network file systems flush none
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def write_json(path, content):

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -408,13 +409,49 @@ def test_a_full_disk_leaves_the_old_content(tmp_path, monkeypatch, call):
     assert json.loads(path.read_text(encoding="utf-8")) == {"old": 1} and list(tmp_path.iterdir()) == [path]
 
 
-def test_the_content_is_on_the_disk_before_it_takes_the_old_ones_place(tmp_path, monkeypatch):
-    calls = []
-    for name in ("fsync", "replace"):
-        real = getattr(os, name)
-        monkeypatch.setattr(files.os, name, lambda *a, name=name, real=real: (calls.append(name), real(*a))[1])
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="asks Linux for the names of open files")
+def test_the_content_is_on_the_disk_before_it_takes_the_old_ones_place_and_its_name_after(tmp_path, monkeypatch):
+    calls, fsync, rename = [], os.fsync, os.replace
+    monkeypatch.setattr(files.os, "fsync", lambda file: (calls.append(os.readlink(f"/proc/self/fd/{file}")), fsync(file))[1])
+    monkeypatch.setattr(files.os, "replace", lambda *paths: (calls.append([str(path) for path in paths]), rename(*paths))[1])
     files.write_json(tmp_path / "record.json", {})
-    assert calls == ["fsync", "replace"]
+    content, (temporary, path), folder = calls
+    assert content == temporary and path == str(tmp_path / "record.json") and folder == str(tmp_path)
+
+
+def test_a_folder_that_cannot_be_flushed_costs_nothing(tmp_path, monkeypatch):
+    def refuse(path, flags):
+        raise PermissionError(13, "Permission denied")  # as Windows answers to a folder
+
+    monkeypatch.setattr(files.os, "open", refuse)
+    files.write_json(tmp_path / "record.json", {"new": 1})
+    assert json.loads((tmp_path / "record.json").read_text(encoding="utf-8")) == {"new": 1}
+
+
+def test_writers_of_one_file_share_no_temporary(tmp_path):
+    """Two at once, as threads of one process, or processes of one number on two machines: each writes its own."""
+    path = tmp_path / "file.txt"
+    with files.atomic(path) as first, files.atomic(path) as second:
+        assert first != second and {first.suffix, second.suffix} == {".tmp"} and {first.parent, second.parent} == {tmp_path}
+        first.write_text("of the first", encoding="utf-8")
+        second.write_text("of the second", encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == "of the first"  # left last
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_many_threads_write_one_file_and_leave_one_whole_content(tmp_path):
+    path = tmp_path / "record.json"
+    contents = [{"writer": i, "filling": "x" * 5000} for i in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda content: files.write_json(path, content), contents))
+    assert json.loads(path.read_text(encoding="utf-8")) in contents and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
+def test_files_have_the_permissions_that_the_user_gives_to_new_ones(tmp_path):
+    (tmp_path / "plain").write_bytes(b"")
+    files.write_json(tmp_path / "record.json", {})
+    assert (tmp_path / "record.json").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
 def test_records_hold_no_nan(tmp_path):
