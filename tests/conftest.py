@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from rrahelpers.study import notebooks
+from rrahelpers.base.files import project_root
+
 torch.set_num_threads(min(2, os.cpu_count() or 1))
 
 
@@ -44,3 +47,16 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def sources():
+    """Every Python source as {name: text}: package, tests, benchmarks, and the code of the notebooks without magic lines."""
+    found = {}
+    for folder in ("rrahelpers", "tests", "benchmarks"):
+        for path in sorted((project_root() / folder).rglob("*.py")):
+            found[path.relative_to(project_root()).as_posix()] = path.read_text(encoding="utf-8")
+    for name in notebooks.names():
+        code = ["".join(cell["source"]) for cell in notebooks.read(name)["cells"] if cell["cell_type"] == "code"]
+        found[name] = "\n".join(line for line in "\n".join(code).splitlines() if not line.startswith(("%", "!")))
+    return found

@@ -13,18 +13,8 @@ from rrahelpers.base.files import project_root
 
 ROOT = project_root()
 TEXT = {"read_text", "write_text", "open", "run", "Popen", "check_output", "NamedTemporaryFile", "TemporaryFile", "fdopen", "reader"}
-OTHERS = ("Image", "tarfile", "zipfile", "webbrowser", "gzip", "lzma")  # whose open() is of something else
+OTHERS = ("os", "Image", "tarfile", "zipfile", "webbrowser", "gzip", "lzma")  # whose open() is of something else
 ASCII = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONPATH": str(ROOT)}
-
-
-def sources():
-    """Every Python source as (name, text): package, tests, benchmarks, and the code of the notebooks."""
-    for folder in ("rrahelpers", "tests", "benchmarks"):
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            yield path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")
-    for name in notebooks.names():
-        code = ["".join(cell["source"]) for cell in notebooks.read(name)["cells"] if cell["cell_type"] == "code"]
-        yield name, "\n".join(line for line in "\n".join(code).splitlines() if not line.startswith(("%", "!")))
 
 
 def unnamed(source):
@@ -49,8 +39,8 @@ def unnamed(source):
             yield call.lineno
 
 
-def test_every_text_names_its_encoding():
-    assert [f"{name}, line {line}" for name, source in sources() for line in unnamed(source)] == []
+def test_every_text_names_its_encoding(sources):
+    assert [f"{name}, line {line}" for name, source in sources.items() for line in unnamed(source)] == []
 
 
 @pytest.mark.parametrize("source, expected", [

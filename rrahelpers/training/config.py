@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import MISSING, asdict, dataclass, field, fields
 
 from rrahelpers.training.augmentation import AUGMENTATIONS, KNOWN
@@ -93,7 +94,7 @@ class RunConfig:
         """The run's folder name. Raises ``ValueError`` before the data's checksum is known."""
         if self.data_checksum is None:
             raise ValueError("the run's name needs the data's checksum; use training.resolve(config)")
-        return f"{self.model.replace('/', '-')}-{self.data}-{digest(self.as_dict())}"
+        return re.sub(r"[/\\]", "-", f"{self.model}-{self.data}-{digest(self.as_dict())}")
 
 
 def _normalisation(given):
