@@ -60,9 +60,9 @@ class Covariance:
         """Take in what another instance has seen, which stays as it is. Raises ``ValueError`` for another ``dim``."""
         if other.dim != self.dim:
             raise ValueError(f"expected a covariance of {self.dim} features, got {other.dim}")
-        for block in list(other._kept):
-            self._take(block)
         if other._shift is None:
+            for block in list(other._kept):
+                self._take(block)
             return
         self._unfold(other._shift)
         device = self._products.device
