@@ -100,8 +100,8 @@ def visit(model, images, layers, take, *, batch_size=100):
     batch_size: images for each forward pass; on a CPU, many hundreds take twice as long, for they leave the cache.
 
     Raises ``ValueError`` for an unknown layer, for one that runs not at all or several times for an image, and for one
-    that doesn't answer once for each image along its first axis; ``TypeError`` for one whose output is no tensor, and
-    for images that are no float tensor or array.
+    that doesn't answer once for each image along its first axis, in one shape for all; ``TypeError`` for one whose output
+    is no tensor, and for images that are no float tensor or array.
     """
     images = check_images(images)
     modules = dict(model.named_modules())
@@ -109,15 +109,20 @@ def visit(model, images, layers, take, *, batch_size=100):
         raise ValueError(f"unknown layers {unknown}; expected 'input' or some of: {', '.join(n for n in modules if n)}")
     if len(images) == 0:
         raise ValueError("expected at least one image, got none")
-    calls, place = dict.fromkeys(layers, 0), 0
+    calls, shapes, place = dict.fromkeys(layers, 0), {}, 0
 
     def answer(name, output):
+        calls[name] += 1
+        if calls[name] > 1:  # whatever it answers now: the pass' end tells
+            return
         if not isinstance(output, torch.Tensor):
             raise TypeError(f"layer {name!r} answers with {type(output).__name__}; expected a tensor")
-        calls[name] += 1
-        if calls[name] == 1 and (output.ndim == 0 or len(output) != len(batch)):
+        if output.ndim == 0 or len(output) != len(batch):
             raise ValueError(f"layer {name!r} answers with shape {tuple(output.shape)} for {len(batch)} images; expected one "
                              "row for each image along the first axis")
+        if shapes.setdefault(name, output.shape[1:]) != output.shape[1:]:
+            raise ValueError(f"layer {name!r} answers with shape {tuple(shapes[name])} for an image and {tuple(output.shape[1:])} "
+                             "for another; expected one shape for all images")
         take(name, output.movedim(-1, 1) if output.ndim == 4 and features_last(modules[name]) else output, place)
         if place and all(calls.values()):
             raise _Enough

@@ -6,8 +6,10 @@ from torch import nn
 
 from rrahelpers import models
 from rrahelpers.base.torchvision import torchvision
+from rrahelpers.class_similarity import classrepsim
 from rrahelpers.eigenspace import covariances
 from rrahelpers.features import analysed_layers, each_layer, extract, layer_names
+from rrahelpers.features.pooled import each_pooled_layer
 
 
 @pytest.fixture
@@ -140,6 +142,34 @@ def test_maps_with_their_features_last_come_out_with_channels_first():
     assert [tuple(t.shape[1:]) for t in found.values()] == [(6, 5, 4), (6, 5, 4), (6, 5, 4), (24, 5, 4)]
     torch.testing.assert_close(found["1.block.3"], model[1].block[:4](found["0"]).permute(0, 3, 1, 2))
     assert covariances(model, x)["1.block.3"].dim == 24 and covariances(model, x, ["1.block.2"])["1.block.2"].dim == 6
+
+
+class Reused(nn.Module):
+    """One ReLU with maps of two shapes, and pooling whose answer's shape depends on the images."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.relu, self.odd = nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Identity()
+
+    def forward(self, x):
+        self.odd(x[:, :, :4 if x.mean() > 0 else 5])
+        return self.relu(self.conv(self.relu(x)))
+
+
+@pytest.mark.parametrize("ask", [
+    lambda model, x: extract(model, x, ["relu"]), lambda model, x: list(each_layer(model, x, ["conv", "relu"])),
+    lambda model, x: classrepsim(model, x, torch.zeros(7, dtype=int), layers=["relu"], k=2, progress=False),
+    lambda model, x: list(each_pooled_layer(model, [x], ["relu"], (2,))),
+])
+def test_a_layer_that_runs_again_with_another_shape_is_refused_as_any_other_that_runs_twice(images, ask):
+    with pytest.raises(ValueError, match=r"run once for an image, got \{'relu': 2\} times; name an enclosing or another layer"):
+        ask(Reused(), images)
+
+
+def test_an_answer_of_another_shape_for_other_images_is_refused(images):
+    both = torch.cat([images.abs(), -images.abs()])
+    with pytest.raises(ValueError, match=r"'odd' answers with shape \(3, 4, 8\) for an image and \(3, 5, 8\) for another"):
+        extract(Reused(), both, ["odd"], batch_size=7)
 
 
 class Auxiliary(nn.Module):
