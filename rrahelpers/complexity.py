@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from rrahelpers.features import evaluation_mode
+from rrahelpers.modules import is_leaf, kind, named_layers, own_parameters
 
 # thop's operations for each output element
 UPSAMPLING = {"nearest": 1, "nearest-exact": 1, "linear": 5, "bilinear": 11, "trilinear": 31, "bicubic": 259}
@@ -63,13 +64,13 @@ def per_layer(model, input_shape, convention="published"):
     if not isinstance(model, nn.Module):
         raise TypeError(f"expected a torch.nn.Module, got {type(model).__name__}")
     shape = _image_shape(input_shape)
-    names = {module: name for name, module in model.named_modules()}
+    names = {module: name for name, module in named_layers(model).items()}
     rows, called, seen = [], set(), set()
 
     def record(module, output_shape, flops):
-        fresh = {id(p): p.numel() for p in module.parameters(recurse=False) if id(p) not in seen}
+        fresh = {id(p): p.numel() for p in own_parameters(module) if id(p) not in seen}
         seen.update(fresh)
-        rows.append((names[module], type(module).__name__, output_shape, flops, sum(fresh.values())))
+        rows.append((names[module], kind(module), output_shape, flops, sum(fresh.values())))
 
     def hook(module, args, kwargs, output):
         called.add(module)
@@ -118,8 +119,7 @@ def _flops(module, x, y, convention):
 
 
 def _is_layer(module):
-    owns = next(module.parameters(recurse=False), None) is not None
-    return owns or next(module.children(), None) is None or _rule(module, "published") is not None
+    return bool(own_parameters(module)) or is_leaf(module) or _rule(module, "published") is not None
 
 
 def _image_shape(shape):

@@ -4,14 +4,13 @@ No algorithm decides: every proposal trades accuracy, parameters and arithmetic 
 first, width after it (11.3).
 """
 
-import copy
-
 import pandas as pd
 import torch
 
 from rrahelpers import complexity
+from rrahelpers.modules import named_layers, own_parameters
 from rrahelpers.receptive_field import beyond_border, border_layer, image_shape, receptive_fields
-from rrahelpers.models.surgery import truncate, without_downsampling
+from rrahelpers.models.surgery import duplicate, truncate, without_downsampling
 from rrahelpers.tails import find_tails, layer_values
 
 BEST_SATURATION = (0.2, 0.3)  # averages at which networks did best (section 11.3)
@@ -123,7 +122,7 @@ def _row(proposal, change, reason, build, shape, convention, remark=lambda chang
 
 
 def _on_meta(model):
-    model = copy.deepcopy(model).to("meta")
+    model = duplicate(model).to("meta")
     for module in model.modules():
         for name, value in vars(module).items():
             if isinstance(value, torch.Tensor):  # neither parameter nor buffer
@@ -141,8 +140,8 @@ def _width_row(model, shape, factor, average, convention):
     """Matrices cost the square of the factor; the factor itself where one side is fixed or channels are apart."""
     with torch.device("meta"):
         table = complexity.per_layer(model, shape, convention)
-    matrices = {name: [p for p in layer.parameters(recurse=False) if p.ndim > 1 and min(p.shape[:2]) > 1]
-                for name, layer in model.named_modules()}
+    matrices = {name: [p for p in own_parameters(layer) if p.ndim > 1 and min(p.shape[:2]) > 1]
+                for name, layer in named_layers(model).items()}
     weighted = [name for name in table["layer"][table["output_shape"].notna()] if matrices[name]]
     grown = {name: found for name, found in matrices.items() if name not in (*weighted[:1], *weighted[-1:])}
     squared = {id(p) for found in grown.values() for p in found}

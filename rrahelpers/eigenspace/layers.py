@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from rrahelpers.eigenspace.covariance import Covariance, feature_axis
-from rrahelpers.features import WEIGHTED, evaluation_mode, features_last
+from rrahelpers.features import evaluation_mode, features_last
+from rrahelpers.modules import WEIGHTED, kind, named_layers
 
 RECURRENT = (nn.RNNBase, nn.RNNCellBase)
 
@@ -102,4 +103,4 @@ def _with_first(output, x):
 
 def _modules(model):
     """{name: module}; a model that is a single layer goes by its class's name."""
-    return {name or type(model).__name__: module for name, module in model.named_modules()}
+    return {name or kind(model): module for name, module in named_layers(model).items()}

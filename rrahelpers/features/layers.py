@@ -6,11 +6,12 @@ from collections import Counter
 
 import torch
 from torch import nn
+from torch.nn.utils.parametrize import type_before_parametrizations
 
 from rrahelpers.base.arrays import as_tensor
+from rrahelpers.modules import WEIGHTED, named_layers
 
 MEMORY = 3 * 2**29  # bytes of features held at a time: with the neighbour search's own, under 4 GB for 10,000 images
-WEIGHTED = (nn.modules.conv._ConvNd, nn.Linear)
 
 
 def layer_names(model):
@@ -22,7 +23,7 @@ def layer_names(model):
     declared = getattr(model, "layer_names", None)
     if declared is not None:
         return list(declared)
-    return ["input", *(name for name, module in model.named_modules() if isinstance(module, WEIGHTED))]
+    return ["input", *(name for name, module in named_layers(model).items() if isinstance(module, WEIGHTED))]
 
 
 def analysed_layers(model, images, layers=None):
@@ -162,7 +163,7 @@ def each_layer(model, images, layers, *, memory=MEMORY, batch_size=100):
 
 def features_last(module):
     """Whether a layer's features lie along the last axis of what it answers, whatever the number of axes."""
-    return isinstance(module, nn.Linear) or type(module) is nn.LayerNorm  # torchvision's LayerNorm2d is a subclass, with maps
+    return isinstance(module, nn.Linear) or type_before_parametrizations(module) is nn.LayerNorm  # torchvision's LayerNorm2d is a subclass, with maps
 
 
 def _forward(model, batch):

@@ -5,7 +5,10 @@ import inspect
 import re
 from operator import attrgetter
 
+import torch
 from torch import fx, nn
+
+from rrahelpers.modules import is_leaf, named_layers
 
 
 def truncate(model, at, num_classes=None):
@@ -35,8 +38,8 @@ def truncate(model, at, num_classes=None):
     if not isinstance(layers.get(at), nn.Conv2d):
         known = ", ".join(name for name, layer in layers.items() if isinstance(layer, nn.Conv2d))
         raise ValueError(f"expected the name of a Conv2d, got {at!r}; there are: {known}")
-    root = copy.deepcopy(model).eval()
-    training, evaluation = _trace(copy.deepcopy(model).train()), _trace(root)
+    root = duplicate(model).eval()
+    training, evaluation = _trace(duplicate(model).train()), _trace(root)
     head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(),
                          nn.Linear(layers[at].in_channels, num_classes or _classes(root, evaluation)))
     root.add_module("head", head.to(layers[at].weight))
@@ -57,11 +60,11 @@ def truncate(model, at, num_classes=None):
 def without_downsampling(model, layers):
     """A copy of ``model`` in which some layers keep the size of the map: convolutions at stride 1, poolings left out.
 
-    A kernel larger than 3 becomes 3, newly drawn: so the dissertation's "Cifar10 optimized" ResNets come from the
-    others (9.4.1). ``layers``: names of ``Conv2d`` and of pooling modules; raises ``ValueError`` for others. In a residual
+    A kernel larger than 3 becomes 3, newly drawn, and no longer parametrized or pruned: so the dissertation's "Cifar10
+    optimized" ResNets come from the others (9.4.1). ``layers``: names of ``Conv2d`` and of pooling modules; raises ``ValueError`` for others. In a residual
     block both paths have to keep the size: name the convolution of its shortcut too.
     """
-    model = copy.deepcopy(model)
+    model = duplicate(model)
     known = dict(model.named_modules())
     for name in layers:
         if name not in known:
@@ -73,13 +76,25 @@ def without_downsampling(model, layers):
             fresh = nn.Conv2d(layer.in_channels, layer.out_channels, kernel, 1, "same", layer.dilation, layer.groups,
                               layer.bias is not None, layer.padding_mode, layer.weight.device, layer.weight.dtype)
             if kernel == layer.kernel_size:
-                fresh.load_state_dict(layer.state_dict())
+                kept = {name: vars(fresh)[name] for name in ("stride", "padding", "_reversed_padding_repeated_twice")}
+                vars(layer).update(kept)
+                continue
         elif isinstance(layer, (nn.MaxPool2d, nn.AvgPool2d)):
             fresh = nn.Identity()
         else:
             raise ValueError(f"expected a Conv2d, MaxPool2d or AvgPool2d at {name!r}, got {type(layer).__name__}")
         model.set_submodule(name, fresh.train(layer.training))
     return model
+
+
+def duplicate(model):
+    """A deep copy of ``model``, also of one that keeps tensors of its last training step (pruning and old weight norm do)."""
+    memo = {}
+    for module in model.modules():
+        for value in vars(module).values():
+            if isinstance(value, torch.Tensor) and not value.is_leaf:
+                memo[id(value)] = value.detach().clone()
+    return copy.deepcopy(model, memo)
 
 
 class _Truncated(fx.GraphModule):
@@ -93,14 +108,14 @@ class _Truncated(fx.GraphModule):
 
 
 class _Tracer(fx.Tracer):
-    """Keeps modules without submodules, and ``whole`` ones, as they are; ``inside`` names where a trace broke off."""
+    """Keeps layers, and ``whole`` modules, as they are; ``inside`` names where a trace broke off."""
 
     def __init__(self, whole=()):  # the default is for unpickling, which traces once more
         super().__init__()
         self.whole, self.inside = whole, None
 
     def is_leaf_module(self, module, name):
-        return name in self.whole or next(module.children(), None) is None or super().is_leaf_module(module, name)
+        return name in self.whole or is_leaf(module) or super().is_leaf_module(module, name)
 
     def call_module(self, module, forward, args, kwargs):
         try:
@@ -170,7 +185,7 @@ def _course(graph):
 def _classes(model, graph):
     for node in reversed(graph.nodes):
         module = model.get_submodule(node.target) if node.op == "call_module" else nn.Module()
-        for layer in reversed(list(module.modules())):
+        for layer in reversed(named_layers(module).values()):
             if isinstance(layer, (nn.Linear, nn.Conv2d)):
                 return layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels
         weights = [attrgetter(node.target)(model)] if node.op == "get_attr" else list(module.parameters())

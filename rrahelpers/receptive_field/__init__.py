@@ -17,6 +17,7 @@ import pandas as pd
 import torch
 from torch import nn
 
+from rrahelpers.modules import named_layers
 from rrahelpers.receptive_field.paths import ancestry, reached, reaches, shortcuts
 from rrahelpers.receptive_field.trace import record
 
@@ -36,8 +37,9 @@ def receptive_fields(model, input_size, *, gates=False, layers=None):
     gates: whether what reaches a layer only as a factor counts: the branch behind a sigmoid (squeeze and excitation
         and other attention), attention weights, statistics of group norm. By default it does not: such branches don't
         move the border layer (section 10.1).
-    layers: names of modules, containers too. By default all without submodules; a convolution or pooling that a
-        module with submodules calls as a function has a row of its own, such as "Mixed_5b.avg_pool2d()".
+    layers: names of modules, containers too. By default all without submodules, and convolutions and linear layers that
+        have some; a convolution or pooling that another module with submodules calls as a function has a row of its own,
+        such as "Mixed_5b.avg_pool2d()".
 
     Returns one row for each call of a layer, in the order of the calls:
 
@@ -59,7 +61,7 @@ def receptive_fields(model, input_size, *, gates=False, layers=None):
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"expected a torch.nn.Module, got {type(model).__name__}")
-    known = [name for name, _ in model.named_modules() if name]
+    known = [name for name in named_layers(model) if name]
     if unknown := [name for name in layers or () if name not in known]:
         raise ValueError(f"unknown layers {unknown}; expected some of: {', '.join(known)}")
     like = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(0))

@@ -16,6 +16,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from rrahelpers.features import evaluation_mode
+from rrahelpers.modules import is_leaf, kind, named_layers
 from rrahelpers.receptive_field.edges import Call, Step, Traced
 from rrahelpers.receptive_field.layout import UnknownLayout, along, atoms, plain, regroup
 from rrahelpers.receptive_field.rules import rule_of
@@ -34,7 +35,7 @@ class Node(NamedTuple):
 class LayerCall:
     """One call of a layer: nodes that it got and gave, its windows (operation, kernel, stride, dilation), map's sides.
 
-    ``leaf``: it has no submodules, or is itself a functional call.
+    ``leaf``: as :func:`rrahelpers.modules.is_leaf` tells, or itself a functional call.
     """
 
     layer: str
@@ -64,7 +65,7 @@ def record(model, image):
     with evaluation_mode(model), torch.no_grad(), ExitStack() as stack:
         stack.callback(torch.backends.mha.set_fastpath_enabled, torch.backends.mha.get_fastpath_enabled())
         torch.backends.mha.set_fastpath_enabled(False)  # a fused operation would hide what attention does
-        for name, module in model.named_modules():
+        for name, module in named_layers(model).items():
             if name:
                 stack.callback(module.register_forward_pre_hook(trace.enter(name), with_kwargs=True).remove)
                 stack.callback(module.register_forward_hook(trace.leave).remove)
@@ -97,8 +98,7 @@ class _Trace(TorchDispatchMode):
 
     def enter(self, name):
         def hook(module, args, kwargs):
-            leaf = next(module.children(), None) is None
-            self.open.append(LayerCall(name, type(module).__name__, leaf, self.nodes_of((args, kwargs))))
+            self.open.append(LayerCall(name, kind(module), is_leaf(module), self.nodes_of((args, kwargs))))
             self.calls.append(self.open[-1])
         return hook
 

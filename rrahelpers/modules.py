@@ -1,0 +1,62 @@
+"""The modules of a network as every measure sees them: which are layers, what they are called, what can't be seen."""
+
+from torch import jit, nn
+from torch.nn.utils import parametrize
+
+WEIGHTED = (nn.modules.conv._ConvNd, nn.Linear)
+QUANTISED = ("torch.ao.nn.quantized.", "torch.ao.nn.intrinsic.quantized.", "torch.ao.nn.sparse.quantized.")
+
+
+def named_layers(model):
+    """{name: module} of all modules, the model itself ("") included, but for those that only make others' weights.
+
+    ``torch.nn.utils.parametrize`` (weight norm, spectral norm, …) keeps such modules inside the layer: no image ever
+    passes them, and the layer goes by its own name.
+    """
+    inner = {id(part) for module in model.modules() if parametrize.is_parametrized(module)
+             for part in module.parametrizations.modules()}
+    return {name: module for name, module in model.named_modules() if id(module) not in inner}
+
+
+def is_leaf(module):
+    """Whether a module is a layer by itself: without submodules (parametrizations aside), or a convolution or linear layer."""
+    inside = [name for name, _ in module.named_children() if name != "parametrizations" or not parametrize.is_parametrized(module)]
+    return not inside or isinstance(module, WEIGHTED)
+
+
+def kind(module):
+    """The name of a module's class, which a parametrization changes ("ParametrizedConv2d")."""
+    return parametrize.type_before_parametrizations(module).__name__
+
+
+def own_parameters(module):
+    """The parameters of a module beside its submodules, with those that its parametrizations make its weights from."""
+    inner = module.parametrizations.parameters() if parametrize.is_parametrized(module) else ()
+    return [*module.parameters(recurse=False), *inner]
+
+
+def check_model(model, layers=None, *, compiled=False):
+    """Raise ``TypeError`` for what is no module, ``ValueError`` for one whose layers run without their hooks being called.
+
+    Those are TorchScript's (traced, scripted), quantised ones and compiled ones: nothing of them would be seen, silently.
+    ``layers``: names; modules of this kind elsewhere in the model don't matter then. ``compiled``: whether those will do.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"expected a torch.nn.Module, got {type(model).__name__}")
+    for name, module in model.named_modules():
+        told = _unseen(module, compiled)
+        inside = layers is None or any(not name or f"{layer}.".startswith(f"{name}.") for layer in layers)
+        if told and inside:
+            raise ValueError(f"{f'module {name!r}' if name else 'the model'} ({type(module).__name__}) {told}")
+
+
+def _unseen(module, compiled):
+    """Why nothing is seen of what happens inside a module, and what to do; None where it can be seen."""
+    if isinstance(module, jit.ScriptModule):
+        return "is TorchScript, which calls no hooks: its layers can't be looked at; give the module that was traced or scripted"
+    if type(module).__module__.startswith(QUANTISED) and not type(module).__module__.endswith(".functional_modules"):
+        return "is quantised: it has no parameters to count and is none of the layers known; give the model that was quantised"
+    if not compiled and (hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None):
+        return ("is compiled, and passes over what is attached to its layers; give the model that was compiled (the compiled "
+                "one's _orig_mod, with the same weights; after model.compile(), copy.deepcopy(model))")
+    return None
