@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from rrahelpers.features import evaluation_mode
-from rrahelpers.modules import is_leaf, kind, named_layers, own_parameters
+from rrahelpers.modules import check_model, is_leaf, kind, named_layers, own_parameters
 
 # thop's operations for each output element
 UPSAMPLING = {"nearest": 1, "nearest-exact": 1, "linear": 5, "bilinear": 11, "trilinear": 31, "bicubic": 259}
@@ -57,12 +57,12 @@ def per_layer(model, input_shape, convention="published"):
     its parameters in the first. Layers that were never called come last with no FLOPs, and a warning names
     those whose FLOPs a rule would have counted.
 
-    Raises ``ValueError`` for an unknown convention or a malformed ``input_shape``, ``TypeError`` for no module.
+    Raises ``ValueError`` for an unknown convention or a malformed ``input_shape``, and as
+    :func:`rrahelpers.modules.check_model`.
     """
     if convention not in RULES:
         raise ValueError(f"unknown convention {convention!r}; expected one of {', '.join(map(repr, RULES))}")
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"expected a torch.nn.Module, got {type(model).__name__}")
+    check_model(model)
     shape = _image_shape(input_shape)
     names = {module: name for name, module in named_layers(model).items()}
     rows, called, seen = [], set(), set()
@@ -137,7 +137,7 @@ def _zeros(model, shape):
 @contextmanager
 def _hooked(model, layers, hook):
     """Evaluation mode with ``hook`` on every layer; afterwards no hook is left, and each module's mode is restored."""
-    with evaluation_mode(model), ExitStack() as hooks:
+    with evaluation_mode(model), torch.inference_mode(False), ExitStack() as hooks:
         for layer in layers:
             hooks.callback(layer.register_forward_hook(hook, with_kwargs=True).remove)
         yield

@@ -1,6 +1,6 @@
 """The modules of a network as every measure sees them: which are layers, what they are called, what can't be seen."""
 
-from torch import jit, nn
+from torch import fx, jit, nn
 from torch.nn.utils import parametrize
 
 WEIGHTED = (nn.modules.conv._ConvNd, nn.Linear)
@@ -38,7 +38,7 @@ def own_parameters(module):
 def check_model(model, layers=None, *, compiled=False):
     """Raise ``TypeError`` for what is no module, ``ValueError`` for one whose layers run without their hooks being called.
 
-    Those are TorchScript's (traced, scripted), quantised ones and compiled ones: nothing of them would be seen, silently.
+    Those are TorchScript's (traced, scripted), exported, quantised and compiled ones: nothing of them would be seen, silently.
     ``layers``: names; modules of this kind elsewhere in the model don't matter then. ``compiled``: whether those will do.
     """
     if not isinstance(model, nn.Module):
@@ -54,6 +54,8 @@ def _unseen(module, compiled):
     """Why nothing is seen of what happens inside a module, and what to do; None where it can be seen."""
     if isinstance(module, jit.ScriptModule):
         return "is TorchScript, which calls no hooks: its layers can't be looked at; give the module that was traced or scripted"
+    if isinstance(module, fx.GraphModule) and "eval" in vars(module):
+        return "is an exported graph, whose layers are functions: there is nothing to look at; give the module that was exported"
     if type(module).__module__.startswith(QUANTISED) and not type(module).__module__.endswith(".functional_modules"):
         return "is quantised: it has no parameters to count and is none of the layers known; give the model that was quantised"
     if not compiled and (hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None):

@@ -8,13 +8,14 @@ from torch import nn
 
 from rrahelpers.eigenspace.covariance import Covariance, feature_axis
 from rrahelpers.features import evaluation_mode, features_last
-from rrahelpers.modules import WEIGHTED, kind, named_layers
+from rrahelpers.modules import WEIGHTED, check_model, kind, named_layers
 
 RECURRENT = (nn.RNNBase, nn.RNNCellBase)
 
 
 def weighted_layers(model):
     """The names of all convolutional, linear and recurrent layers (dissertation 6.1.2), in the order of the model."""
+    check_model(model, compiled=True)  # which a tracker can follow from its first call
     return [name for name, module in _modules(model).items() if isinstance(module, (*WEIGHTED, *RECURRENT))]
 
 
@@ -29,11 +30,11 @@ def covariances(model, images, layers=None, *, batch_size=100):
     batch_size: images for each forward pass, where ``images`` is one tensor.
 
     Returns {layer: :class:`Covariance`} in the order in which the layers ran; one that did not run is left out.
-    Memory: 8 D² bytes for a layer with D features. Raises ``ValueError`` for unknown layers, where none ran, and for
-    what ``torch.compile`` gives.
+    Memory: 8 D² bytes for a layer with D features. Raises ``ValueError`` for unknown layers and where none ran, and as
+    :func:`rrahelpers.modules.check_model`.
     """
     found = {}
-    refuse_compiled(model)
+    check_model(model, layers)
 
     def record(name, x, axis):
         found.setdefault(name, Covariance(x.shape[axis])).update(x, axis)
@@ -47,13 +48,6 @@ def covariances(model, images, layers=None, *, batch_size=100):
     return found
 
 
-def refuse_compiled(model):
-    """Raise ``ValueError`` for what ``torch.compile`` gives: once it has run, it calls no hook that comes later."""
-    if hasattr(model, "_orig_mod"):
-        raise ValueError("a compiled model passes over what is attached to its layers; give the model that was compiled "
-                         "(it is the compiled one's _orig_mod, with the same weights)")
-
-
 def attach(model, layers, function):
     """Call ``function(name, x, axis)`` whenever a layer has run; a tensor that it answers takes the output's place.
 
@@ -61,8 +55,9 @@ def attach(model, layers, function):
     Errors of ``function`` name the layer. Returns an ``ExitStack`` that removes the hooks when it is closed. Raises
     ``ValueError`` for unknown layers, or none.
     """
-    modules = _modules(model)
     layers = weighted_layers(model) if layers is None else list(layers)
+    check_model(model, layers, compiled=True)
+    modules = _modules(model)
     if unknown := [name for name in layers if name not in modules]:
         raise ValueError(f"unknown layers {unknown}; expected some of: {', '.join(modules)}")
     if not layers:

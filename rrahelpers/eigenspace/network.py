@@ -5,17 +5,18 @@ import torch
 from tqdm.auto import tqdm
 
 from rrahelpers.base.arrays import check_labels
-from rrahelpers.eigenspace.layers import attach, refuse_compiled
+from rrahelpers.eigenspace.layers import attach
 from rrahelpers.eigenspace.projection import PCAProjection
 from rrahelpers.eigenspace.spectrum import DELTA, check_delta
 from rrahelpers.features import evaluation_mode
+from rrahelpers.modules import check_model
 
 
 class Projections:
     """The projections after a model's layers; as a context manager they go away at its end. See :func:`project`."""
 
     def __init__(self, model, delta, covariances, layers, random):
-        refuse_compiled(model)
+        check_model(model, covariances if layers is None else layers)
         self._model, self._delta, self._random, self._layers = model, check_delta(delta), random, {}
         self._given = covariances is not None
         if self._given:
@@ -98,7 +99,7 @@ def project(model, delta=DELTA, covariances=None, *, layers=None, random=None):
             projections.delta = 0.95   # no second pass
 
     Of a recurrent layer's outputs the sequence is projected, its final state is not. Raises ``ValueError`` for
-    unknown layers, layers without a covariance, ``delta`` out of range, and for what ``torch.compile`` gives.
+    unknown layers, layers without a covariance and ``delta`` out of range, and as :func:`rrahelpers.modules.check_model`.
     """
     return Projections(model, delta, covariances, layers, random)
 

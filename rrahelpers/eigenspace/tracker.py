@@ -45,7 +45,8 @@ class SaturationTracker:
     features, in each split.
 
     A layer with NaN or infinite outputs gets a warning and has no saturation (NaN) in that epoch. A layer that changes
-    its number of features raises ``ValueError``, one without a tensor to look at ``TypeError``.
+    its number of features raises ``ValueError``, one without a tensor to look at ``TypeError``. What else raises is told
+    in :func:`rrahelpers.modules.check_model`; what ``torch.compile`` gives is followed from its first call.
     """
 
     def __init__(self, model, layers=None, *, delta=DELTA, extended=False, every=1, batches=None, side=None, csv=None,

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.utils.parametrize import type_before_parametrizations
 
 from rrahelpers.base.arrays import as_tensor
-from rrahelpers.modules import WEIGHTED, named_layers
+from rrahelpers.modules import WEIGHTED, check_model, kind, named_layers
 
 MEMORY = 3 * 2**29  # bytes of features held at a time: with the neighbour search's own, under 4 GB for 10,000 images
 
@@ -18,8 +18,10 @@ def layer_names(model):
     """The layers that an analysis looks at, in order.
 
     A model that declares ``layer_names`` decides (our ResNets give the STAC paper's numbering: 0 input, 1 stem, 2 to
-    10 blocks, 11 pooling, 12 logits). For any other model: "input" and every convolution and linear layer.
+    10 blocks, 11 pooling, 12 logits). For any other model: "input" and every convolution and linear layer. Raises as
+    :func:`rrahelpers.modules.check_model`.
     """
+    check_model(model)
     declared = getattr(model, "layer_names", None)
     if declared is not None:
         return list(declared)
@@ -30,7 +32,7 @@ def analysed_layers(model, images, layers=None):
     """``layers``, each once; by default those of :func:`layer_names` that answer once for an image.
 
     Others (auxiliary classifiers, parts of torch's attention that it doesn't call) are left out with a warning. Raises
-    ``ValueError`` for an empty list.
+    ``ValueError`` for an empty list, and where nothing but the images is left.
     """
     if layers is not None:
         if not (chosen := list(dict.fromkeys(layers))):
@@ -45,6 +47,9 @@ def analysed_layers(model, images, layers=None):
             count = model.get_submodule(name).register_forward_hook(lambda *_, name=name: calls.update([name]))
             hooks.callback(count.remove)
         _forward(model, check_images(images)[:1])
+    if not any(calls[name] == 1 for name in names[1:]):
+        raise ValueError(f"{kind(model)} has no convolution or linear layer that runs, as a module, once for an image; name "
+                         "layers of other kinds with layers=[…]")
     if left_out := [name for name in names if calls[name] != 1]:
         told = ", ".join(f"{name} ({calls[name]} times)" for name in left_out)
         warnings.warn(f"left out, for they don't run once for an image: {told}", stacklevel=3)
@@ -100,11 +105,12 @@ def visit(model, images, layers, take, *, batch_size=100):
         has to be a copy: later layers may work in place.
     batch_size: images for each forward pass; on a CPU, many hundreds take twice as long, for they leave the cache.
 
-    Raises ``ValueError`` for an unknown layer, for one that runs not at all or several times for an image, and for one
+    Raises as :func:`rrahelpers.modules.check_model`, ``ValueError`` for an unknown layer, for one that runs not at all or several times for an image, and for one
     that doesn't answer once for each image along its first axis, in one shape for all; ``TypeError`` for one whose output
     is no tensor, and for images that are no float tensor or array.
     """
     images = check_images(images)
+    check_model(model, layers)
     modules = dict(model.named_modules())
     if unknown := [name for name in layers if name == "" or name not in modules]:
         raise ValueError(f"unknown layers {unknown}; expected 'input' or some of: {', '.join(n for n in modules if n)}")
@@ -168,7 +174,7 @@ def features_last(module):
 
 def _forward(model, batch):
     parameter = next((p for p in model.parameters() if p.is_floating_point()), batch)
-    with evaluation_mode(model), torch.no_grad():
+    with evaluation_mode(model), torch.inference_mode(False), torch.no_grad():
         dtype = parameter.dtype if batch.is_floating_point() else None
         model(batch.to(parameter.device, dtype, copy=True))  # a network may work in place on what it is given
 

@@ -2,20 +2,23 @@
 
 import copy
 import inspect
+import itertools
 import re
 from operator import attrgetter
 
 import torch
 from torch import fx, nn
 
-from rrahelpers.modules import is_leaf, named_layers
+from rrahelpers.modules import check_model, is_leaf, named_layers
 
 
+@torch.inference_mode(False)  # what is made there can't be trained
 def truncate(model, at, num_classes=None):
     """The network up to the input of the convolution ``at``, with global average pooling and a linear layer on top.
 
     This is what section 11.4 does at the border layer, which goes with everything after it (figure 64). The linear
-    layer gives logits: the softmax is in the loss. Layers keep their names and weights; the new ones are ``head``.
+    layer gives logits: the softmax is in the loss. Layers keep their names and weights; the new ones are ``head``, or
+    ``head_1`` and so on where something before the cut is called that.
     Where the model declares ``layer_names``, so does the new network: what is left of them, and the linear layer.
 
     Parameters
@@ -30,10 +33,11 @@ def truncate(model, at, num_classes=None):
     paths together, cut where they begin or after they end.
 
     Returns a new module with weights of its own; ``model`` is left as it was. Raises ``ValueError`` where ``at`` is no
-    ``Conv2d``, where it can't be reached or is called several times, where something before it is called ``head`` too or
-    needs more than the images, and where training and evaluation differ before it in more than the modes of modules
+    ``Conv2d``, where it can't be reached or is called several times, where what comes before it needs more than the images,
+    and where training and evaluation differ before it in more than the modes of modules
     (functional dropout), which the new network could not follow.
     """
+    check_model(model)
     layers = dict(model.named_modules())
     if not isinstance(layers.get(at), nn.Conv2d):
         known = ", ".join(name for name, layer in layers.items() if isinstance(layer, nn.Conv2d))
@@ -42,7 +46,6 @@ def truncate(model, at, num_classes=None):
     training, evaluation = _trace(duplicate(model).train()), _trace(root)
     head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(),
                          nn.Linear(layers[at].in_channels, num_classes or _classes(root, evaluation)))
-    root.add_module("head", head.to(layers[at].weight))
     for graph in (training, evaluation):
         _cut(graph, at, layers)
     if _course(training) != _course(evaluation):
@@ -51,12 +54,14 @@ def truncate(model, at, num_classes=None):
     stump = _Truncated(root, evaluation, class_name=f"{type(model).__name__}UpTo")
     for name, module in stump.named_modules():
         module.training = layers[name].training if name in layers else model.training
+    top = _put_on_top(stump, head.to(layers[at].weight).train(model.training))
     called = {node.target for node in evaluation.nodes if node.op == "call_module"}
     if left := [name for name in getattr(model, "layer_names", ()) if name in called]:
-        stump.layer_names = ["input", *left, "head.2"]
+        stump.layer_names = ["input", *left, f"{top}.2"]
     return stump
 
 
+@torch.inference_mode(False)
 def without_downsampling(model, layers):
     """A copy of ``model`` in which some layers keep the size of the map: convolutions at stride 1, poolings left out.
 
@@ -64,6 +69,7 @@ def without_downsampling(model, layers):
     optimized" ResNets come from the others (9.4.1). ``layers``: names of ``Conv2d`` and of pooling modules; raises ``ValueError`` for others. In a residual
     block both paths have to keep the size: name the convolution of its shortcut too.
     """
+    check_model(model)
     model = duplicate(model)
     known = dict(model.named_modules())
     for name in layers:
@@ -87,6 +93,7 @@ def without_downsampling(model, layers):
     return model
 
 
+@torch.inference_mode(False)
 def duplicate(model):
     """A deep copy of ``model``, also of one that keeps tensors of its last training step (pruning and old weight norm do)."""
     memo = {}
@@ -141,7 +148,7 @@ def _trace(model):
 
 
 def _cut(graph, at, layers):
-    """End ``graph`` with the head on the input of ``at``, in place."""
+    """End ``graph`` with the input of ``at``, in place."""
     calls = [node for node in graph.nodes if node.op == "call_module" and node.target == at]
     if not calls:
         raise ValueError(f"can't cut before {at!r}: it isn't called, or lies in a module that torch.fx can't trace; "
@@ -150,15 +157,24 @@ def _cut(graph, at, layers):
         raise ValueError(f"can't cut before {at!r}: it is called {len(calls)} times; choose a convolution called once")
     _read_what_was_written(graph, layers)
     (seen,), (output,) = calls[0].all_input_nodes, [node for node in graph.nodes if node.op == "output"]
-    with graph.inserting_before(output):
-        output.args = (graph.call_module("head", (seen,)),)
+    output.args = (seen,)
     for node in reversed(graph.nodes):
         if not node.users and node.op not in ("placeholder", "output"):
             graph.erase_node(node)
     if needed := [node.target for node in graph.nodes if node.op == "placeholder" and node.users][1:]:
         raise ValueError(f"what comes before {at!r} needs more than the images: {', '.join(needed)}")
-    if own := [node.target for node in graph.nodes if str(node.target).split(".")[0] == "head"][:-1]:
-        raise ValueError(f"the new layers are called 'head', and so is what comes before {at!r}: {', '.join(own)}; rename that")
+
+
+def _put_on_top(stump, head):
+    """Add ``head`` on the output of ``stump`` under a name that nothing in it has, and return that name."""
+    names = itertools.chain(["head"], (f"head_{i}" for i in itertools.count(1)))
+    name = next(name for name in names if not hasattr(stump, name))
+    output = next(node for node in stump.graph.nodes if node.op == "output")
+    stump.add_module(name, head)
+    with stump.graph.inserting_before(output):
+        output.args = (stump.graph.call_module(name, output.args),)
+    stump.recompile()
+    return name
 
 
 def _read_what_was_written(graph, layers):

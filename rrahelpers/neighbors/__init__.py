@@ -54,6 +54,7 @@ class KNNGraph:
         return KNNGraph(self.indices[:, :k], self.distances[:, :k])
 
 
+@torch.inference_mode(False)  # its threads wouldn't be in it
 def knn_graph(x, k, *, metric="euclidean", method="exact", memory=MEMORY, executor=None, seed=0):
     """The k nearest neighbours of each sample.
 
@@ -87,6 +88,7 @@ def knn_graph(x, k, *, metric="euclidean", method="exact", memory=MEMORY, execut
     return _graphs(x, [(1, 1)], k, scanned, memory, executor)[(1, 1)]
 
 
+@torch.inference_mode(False)
 def pyramid_graphs(feature_map, scales=SCALES, k=10, *, memory=MEMORY):
     """The k nearest neighbours at several pooling scales, for little more than the price of the finest.
 

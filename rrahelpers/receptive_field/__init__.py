@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from rrahelpers.modules import named_layers
+from rrahelpers.modules import check_model, named_layers
 from rrahelpers.receptive_field.paths import ancestry, reached, reaches, shortcuts
 from rrahelpers.receptive_field.trace import record
 
@@ -57,15 +57,16 @@ def receptive_fields(model, input_size, *, gates=False, layers=None):
       larger for maxima; each apart in ``r_min_h``, ``r_min_w`` and so on.
 
     Raises ``NotImplementedError`` that names layer and operation where the reach is unknown, ``ValueError`` for an
-    image that the network refuses, unknown layers, and a network whose output doesn't depend on the image.
+    image that the network refuses, unknown layers, and a network whose output doesn't depend on the image; and as
+    :func:`rrahelpers.modules.check_model`.
     """
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"expected a torch.nn.Module, got {type(model).__name__}")
+    check_model(model)
     known = [name for name in named_layers(model) if name]
     if unknown := [name for name in layers or () if name not in known]:
         raise ValueError(f"unknown layers {unknown}; expected some of: {', '.join(known)}")
     like = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(0))
-    graph = record(model, like.new_zeros(1, *image_shape(model, input_size)))
+    with torch.inference_mode(False):  # there, torch would show its compound operations instead of what they are made of
+        graph = record(model, like.new_zeros(1, *image_shape(model, input_size)))
     going_on = reached(graph, gates)
     aside, raised = shortcuts(graph.nodes, going_on, gates)
     found = reaches(graph.nodes, gates, raised)
