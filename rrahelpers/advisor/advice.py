@@ -4,11 +4,13 @@ No algorithm decides: every proposal trades accuracy, parameters and arithmetic 
 first, width after it (11.3).
 """
 
+import warnings
+
 import pandas as pd
 import torch
 
 from rrahelpers import complexity
-from rrahelpers.modules import named_layers, own_parameters
+from rrahelpers.modules import is_leaf, named_layers, own_parameters
 from rrahelpers.receptive_field import beyond_border, border_layer, image_shape, receptive_fields
 from rrahelpers.models.surgery import duplicate, truncate, without_downsampling
 from rrahelpers.tails import find_tails, layer_values
@@ -34,7 +36,8 @@ def advise(model, input_size, saturations=None, probes=None, *, convention="publ
     before), missing where nothing was measured; ``params`` and ``flops``, which add up to the network's. Layers that
     aren't called, and modules with parameters beside submodules, come last, without receptive fields.
 
-    Raises ``ValueError`` for measured layers that the table lacks, and what the functions named raise.
+    Measured layers that run in training alone (auxiliary classifiers) are left out with a warning. Raises ``ValueError``
+    for others that the table lacks, and what the functions named raise.
     """
     table = receptive_fields(model, input_size)
     costs = complexity.per_layer(model, image_shape(model, input_size), convention)
@@ -50,8 +53,8 @@ def advise(model, input_size, saturations=None, probes=None, *, convention="publ
                         for index in result["index"].fillna(-1)]
     idle = beyond["min"].reindex(table.index).astype("boolean").ffill().fillna(False)
     result["productive"] = ~result["index"].map(idle).astype("boolean")
-    saturation = _measured(saturations, "saturations", table).drop("input", errors="ignore")
-    probe = _measured(probes, "probes", table)
+    saturation = _measured(saturations, "saturations", table, model).drop("input", errors="ignore")
+    probe = _measured(probes, "probes", table, model)
     for name, values in (("saturation", saturation), ("in_tail", _in_tail(saturation)), ("probe", probe),
                          ("probe_gain", probe.diff())):
         result[name] = result["layer"].map(values)
@@ -99,7 +102,7 @@ def propose(model, input_size, saturations=None, *, convention="published"):
         rows.append(_row("shrink the images", f"to {smaller} pixels", reason, lambda: model,
                          (shape[0], smaller, smaller), convention))
     if saturations is not None:
-        average = _measured(saturations, "saturations", table).drop("input", errors="ignore").mean()
+        average = _measured(saturations, "saturations", table, model).drop("input", errors="ignore").mean()
         if average > 0 and not BEST_SATURATION[0] <= average <= BEST_SATURATION[1]:
             rows.append(_width_row(model, shape, average / (sum(BEST_SATURATION) / 2), average, convention))
     result = pd.DataFrame(rows).astype({"params": "Int64", "flops": "Int64"})
@@ -166,12 +169,19 @@ def _numbered(table):
     return table.assign(call=table.groupby("layer").cumcount())
 
 
-def _measured(values, what, table):
-    """Measured values in the order of the table's layers; nothing where nothing was measured."""
+def _measured(values, what, table, model):
+    """Measured values in the order of the table's layers; nothing where nothing was measured.
+
+    Layers that run in training alone (auxiliary classifiers), which the table can't have, are left out with a warning.
+    """
     if values is None:
         return pd.Series(dtype=float)
     series, order = layer_values(values, what), list(dict.fromkeys(["input", *table["layer"]]))
-    if unknown := [layer for layer in series.index if layer not in order]:
+    missing = [layer for layer in series.index if layer not in order]
+    known = named_layers(model)
+    if idle := [layer for layer in missing if layer in known and is_leaf(known[layer])]:
+        warnings.warn(f"{what}: left out, for images don't pass them in evaluation: {', '.join(idle)}", stacklevel=4)
+    if unknown := [layer for layer in missing if layer not in idle]:
         raise ValueError(f"{what}: unknown layers {unknown}; expected layers without submodules: {', '.join(order)}")
     return series.reindex([layer for layer in order if layer in series.index])
 

@@ -1,5 +1,7 @@
 """Advice: its numbers against the networks that it proposes, and these against what they shall be."""
 
+import copy
+
 import matplotlib
 
 matplotlib.use("Agg")
@@ -16,6 +18,7 @@ from rrahelpers import complexity, models
 from rrahelpers.plots import architecture as architecture_plots
 from rrahelpers.base.torchvision import torchvision
 from rrahelpers.advisor import advise, propose, truncate, without_downsampling
+from rrahelpers.eigenspace import SaturationTracker
 from rrahelpers.receptive_field import border_layer, receptive_fields
 
 CONVOLUTIONS = [f"layer{stage}.{block}.conv{i}" for stage in (1, 2, 3, 4) for block in (0, 1) for i in (1, 2)]
@@ -298,7 +301,7 @@ def test_a_proposal_that_cannot_be_made_says_why():
     assert rows.loc["truncate", "params"] == 4 * 26 + 4 and pd.isna(rows.loc["enlarge the images", "flops_saved"])
 
 
-def test_a_head_of_ones_own_before_the_cut_is_named():
+def test_a_head_of_ones_own_before_the_cut_stays():
     class Network(nn.Module):
         def __init__(self, name):
             super().__init__()
@@ -308,9 +311,62 @@ def test_a_head_of_ones_own_before_the_cut_is_named():
         def forward(self, x):
             return self.fc(self.body(getattr(self, self.name)(x)).mean((2, 3)))
 
-    assert truncate(Network("stem"), "body")(torch.zeros(1, 1, 8, 8)).shape == (1, 2)
-    with pytest.raises(ValueError, match="called 'head', and so is what comes before 'body': head; rename that"):
-        truncate(Network("head"), "body")
+    for name, new in (("stem", "head"), ("head", "head_1")):
+        model, images = Network(name), torch.randn(2, 1, 8, 8)
+        stump = truncate(model, "body", 5)
+        torch.testing.assert_close(stump(images), stump.get_submodule(new)[2](getattr(model, name)(images).mean((2, 3))))
+        assert [n for n, _ in stump.named_children()] == [name, new]
+
+
+class Headed(nn.Module):
+    """``head`` may be anything: nothing at all, a parameter, a buffer, a number, a method, a property, a layer behind the cut."""
+
+    def __init__(self, uses=False):
+        super().__init__()
+        self.a, self.b = nn.Conv2d(3, 8, 7, stride=2), nn.Conv2d(8, 8, 7, stride=2)
+        self.c, self.d, self.fc, self.uses = nn.Conv2d(8, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1), nn.Linear(8, 4), uses
+        self.layer_names = ["input", "a", "b", "c", "d", "fc"]
+
+    def forward(self, x):
+        x = self.b(self.a(x)).relu()
+        x = x * self.head if self.uses else x
+        return self.fc(self.d(self.c(x)).mean((2, 3)))
+
+
+class Method(Headed):
+    def head(self, x):
+        return x
+
+
+class Property(Headed):
+    @property
+    def head(self):
+        return 2.0
+
+
+HEADS = {"None": None, "number": 3, "text": "linear", "parameter": nn.Parameter(torch.ones(1)), "tensor": torch.ones(1), "layer": nn.ReLU()}
+
+
+@pytest.mark.parametrize("uses", [False, True])
+@pytest.mark.parametrize("what", [*HEADS, "buffer", "method", "property"])
+def test_whatever_is_called_head_a_network_can_be_cut(what, uses):
+    if uses and what in ("None", "text", "layer", "method"):
+        return  # nothing to multiply with
+    model = {"method": Method, "property": Property}.get(what, Headed)(uses)
+    if what in HEADS:
+        model.head = HEADS[what]
+    elif what == "buffer":
+        model.register_buffer("head", torch.full((1,), 2.0))
+    rows = propose(model, 24).set_index("proposal")
+    assert rows.loc["truncate", "change"] == "end before d" and not rows.reason.str.startswith("can't be done").any()
+    stump, seen, images = truncate(model, "d"), {}, torch.randn(2, 3, 24, 24)
+    new = "head_1" if uses and what in ("parameter", "tensor", "buffer") else "head"
+    assert stump.layer_names == ["input", "a", "b", "c", f"{new}.2"]
+    model.d.register_forward_pre_hook(lambda module, args: seen.update(input=args[0]))
+    model(images)
+    torch.testing.assert_close(stump(images), stump.get_submodule(new)[2](seen["input"].mean((2, 3))))
+    torch.testing.assert_close(copy.deepcopy(stump)(images), stump(images))
+    assert complexity.count(stump, (3, 24, 24)) == (rows.flops["truncate"], rows.params["truncate"])
 
 
 def test_a_network_for_one_size_alone_still_gets_its_other_proposals():
@@ -360,6 +416,44 @@ def test_parameters_beside_submodules_and_idle_layers_come_last():
     assert table.params.sum() == sum(p.numel() for p in model.parameters())
     assert table["index"].dropna().tolist() == list(range(table["index"].count()))
     assert set(table.type[table["index"].isna()]) == {"CNBlock"}
+
+
+class Auxiliary(nn.Module):
+    """A classifier that runs in training alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c = (nn.Conv2d(i, 3, 9, padding=4) for i in (3, 3, 3))
+        self.aux, self.fc = nn.Sequential(nn.Conv2d(3, 4, 1), nn.AdaptiveAvgPool2d(1)), nn.Linear(3, 2)
+
+    def forward(self, x):
+        x = self.b(self.a(x))
+        if self.training:
+            self.aux(x)
+        return self.fc(self.c(x).mean((2, 3)))
+
+
+def googlenet():
+    return torchvision.models.GoogLeNet(4, aux_logits=True, init_weights=False)
+
+
+@pytest.mark.parametrize("build, size, left_out", [(Auxiliary, 8, "aux.0"), (googlenet, 32, "aux1.conv.conv, .*aux2.fc2")])
+def test_a_tracker_of_training_gives_what_advice_takes(build, size, left_out):
+    """The flow that the README shows: follow a training, then propose with its last table."""
+    model = build().train()
+    with SaturationTracker(model, side=2) as tracker:
+        model(torch.randn(4, 3, size, size))
+        tracker.end_epoch()
+    last = tracker.table.query("epoch == epoch.max() and split == 'train'")
+    with pytest.warns(UserWarning, match=f"saturations: left out, for images don't pass them in evaluation: {left_out}"):
+        rows = propose(model, size, last)
+    asked = set(receptive_fields(model, size).layer)
+    kept = last[last.layer.isin(asked)]
+    assert len(kept) < len(last)
+    pd.testing.assert_frame_equal(propose(model, size, kept), rows)
+    with pytest.warns(UserWarning, match="probes: left out"):
+        table = advise(model, size, kept, dict.fromkeys(last.layer, 0.5))
+    assert table.probe.notna().sum() == len(kept)
 
 
 @pytest.mark.parametrize("measured, message", [
