@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from rrahelpers.arrays import as_features, as_targets, as_tensor
-from rrahelpers.class_similarity import check_labels, class_similarity
+from rrahelpers.base.arrays import as_features, as_targets, as_tensor
+from rrahelpers.base.arrays import check_labels
+from rrahelpers.class_similarity import class_similarity
 from rrahelpers.eigenspace import Covariance, eigenvalues, embed
 from rrahelpers.features import extract
 from rrahelpers.neighbors import knn_graph, pyramid_graphs

@@ -11,7 +11,7 @@ from numbers import Integral
 
 import torch
 
-from rrahelpers.arrays import as_tensor
+from rrahelpers.base.arrays import as_tensor
 
 BLOCK = 2**18  # numbers of a block: the products' operands stay in the cache
 PANEL = 128  # features; the covariance is symmetric, and only the panels right of its diagonal are computed

@@ -6,7 +6,7 @@ Everything that counts components asks :func:`n_components`, here and in the pro
 import numpy as np
 import torch
 
-from rrahelpers.arrays import as_tensor
+from rrahelpers.base.arrays import as_tensor
 from rrahelpers.eigenspace.covariance import feature_axis
 
 DELTA = 0.99  # of the variance; the dissertation's standard (8.1)
