@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from rrahelpers.features import evaluation_mode
-from rrahelpers.modules import check_model, is_leaf, kind, named_layers, own_parameters
+from rrahelpers.base.modules import check_model, is_leaf, kind, named_layers, own_parameters
 
 # thop's operations for each output element
 UPSAMPLING = {"nearest": 1, "nearest-exact": 1, "linear": 5, "bilinear": 11, "trilinear": 31, "bicubic": 259}
@@ -58,7 +58,7 @@ def per_layer(model, input_shape, convention="published"):
     those whose FLOPs a rule would have counted.
 
     Raises ``ValueError`` for an unknown convention or a malformed ``input_shape``, and as
-    :func:`rrahelpers.modules.check_model`.
+    :func:`rrahelpers.base.modules.check_model`.
     """
     if convention not in RULES:
         raise ValueError(f"unknown convention {convention!r}; expected one of {', '.join(map(repr, RULES))}")

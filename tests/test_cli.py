@@ -124,7 +124,7 @@ def test_a_packed_run_is_all_there_and_usable_elsewhere(tmp_path, monkeypatch, c
 
     with tarfile.open(archive) as packed:
         assert sorted(name.split("/", 1)[1].split("-")[0] for name in packed.getnames()) == [
-            "record.json", "results/measure", "results/measure", "weights.safetensors"]
+            "record.json", "results/measure", "results/measure", "results/saturation", "results/saturation", "weights.safetensors"]
         packed.extractall(tmp_path / "elsewhere", filter="data")
     monkeypatch.setenv("RRA_RUNS", str(tmp_path / "elsewhere"))
     copy, = runs.stored_runs()

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from rrahelpers import complexity
-from rrahelpers.modules import is_leaf, named_layers, own_parameters
+from rrahelpers.base.modules import is_leaf, named_layers, own_parameters
 from rrahelpers.receptive_field import beyond_border, border_layer, image_shape, receptive_fields
 from rrahelpers.models.surgery import duplicate, truncate, without_downsampling
 from rrahelpers.tails import find_tails, layer_values

@@ -8,7 +8,7 @@ from torch import nn
 
 from rrahelpers.eigenspace.covariance import Covariance, feature_axis
 from rrahelpers.features import evaluation_mode, features_last
-from rrahelpers.modules import WEIGHTED, check_model, kind, named_layers
+from rrahelpers.base.modules import WEIGHTED, check_model, kind, named_layers
 
 RECURRENT = (nn.RNNBase, nn.RNNCellBase)
 
@@ -31,7 +31,7 @@ def covariances(model, images, layers=None, *, batch_size=100):
 
     Returns {layer: :class:`Covariance`} in the order in which the layers ran; one that did not run is left out.
     Memory: 8 D² bytes for a layer with D features. Raises ``ValueError`` for unknown layers and where none ran, and as
-    :func:`rrahelpers.modules.check_model`.
+    :func:`rrahelpers.base.modules.check_model`.
     """
     found = {}
     check_model(model, layers)

@@ -9,7 +9,7 @@ from rrahelpers.eigenspace.layers import attach
 from rrahelpers.eigenspace.projection import PCAProjection
 from rrahelpers.eigenspace.spectrum import DELTA, check_delta
 from rrahelpers.features import evaluation_mode
-from rrahelpers.modules import check_model
+from rrahelpers.base.modules import check_model
 
 
 class Projections:
@@ -99,7 +99,7 @@ def project(model, delta=DELTA, covariances=None, *, layers=None, random=None):
             projections.delta = 0.95   # no second pass
 
     Of a recurrent layer's outputs the sequence is projected, its final state is not. Raises ``ValueError`` for
-    unknown layers, layers without a covariance and ``delta`` out of range, and as :func:`rrahelpers.modules.check_model`.
+    unknown layers, layers without a covariance and ``delta`` out of range, and as :func:`rrahelpers.base.modules.check_model`.
     """
     return Projections(model, delta, covariances, layers, random)
 

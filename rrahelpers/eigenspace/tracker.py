@@ -46,7 +46,7 @@ class SaturationTracker:
 
     A layer with NaN or infinite outputs gets a warning and has no saturation (NaN) in that epoch. A layer that changes
     its number of features raises ``ValueError``, one without a tensor to look at ``TypeError``. What else raises is told
-    in :func:`rrahelpers.modules.check_model`; what ``torch.compile`` gives is followed from its first call.
+    in :func:`rrahelpers.base.modules.check_model`; what ``torch.compile`` gives is followed from its first call.
     """
 
     def __init__(self, model, layers=None, *, delta=DELTA, extended=False, every=1, batches=None, side=None, csv=None,

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.utils.parametrize import type_before_parametrizations
 
 from rrahelpers.base.arrays import as_tensor
-from rrahelpers.modules import WEIGHTED, check_model, kind, named_layers
+from rrahelpers.base.modules import WEIGHTED, check_model, kind, named_layers
 
 MEMORY = 3 * 2**29  # bytes of features held at a time: with the neighbour search's own, under 4 GB for 10,000 images
 
@@ -19,7 +19,7 @@ def layer_names(model):
 
     A model that declares ``layer_names`` decides (our ResNets give the STAC paper's numbering: 0 input, 1 stem, 2 to
     10 blocks, 11 pooling, 12 logits). For any other model: "input" and every convolution and linear layer. Raises as
-    :func:`rrahelpers.modules.check_model`.
+    :func:`rrahelpers.base.modules.check_model`.
     """
     check_model(model)
     declared = getattr(model, "layer_names", None)
@@ -105,7 +105,7 @@ def visit(model, images, layers, take, *, batch_size=100):
         has to be a copy: later layers may work in place.
     batch_size: images for each forward pass; on a CPU, many hundreds take twice as long, for they leave the cache.
 
-    Raises as :func:`rrahelpers.modules.check_model`, ``ValueError`` for an unknown layer, for one that runs not at all or several times for an image, and for one
+    Raises as :func:`rrahelpers.base.modules.check_model`, ``ValueError`` for an unknown layer, for one that runs not at all or several times for an image, and for one
     that doesn't answer once for each image along its first axis, in one shape for all; ``TypeError`` for one whose output
     is no tensor, and for images that are no float tensor or array.
     """

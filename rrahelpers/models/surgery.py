@@ -9,7 +9,7 @@ from operator import attrgetter
 import torch
 from torch import fx, nn
 
-from rrahelpers.modules import check_model, is_leaf, named_layers
+from rrahelpers.base.modules import check_model, is_leaf, named_layers
 
 
 @torch.inference_mode(False)  # what is made there can't be trained

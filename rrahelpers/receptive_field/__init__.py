@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from rrahelpers.modules import check_model, named_layers
+from rrahelpers.base.modules import check_model, named_layers
 from rrahelpers.receptive_field.paths import ancestry, reached, reaches, shortcuts
 from rrahelpers.receptive_field.trace import record
 
@@ -58,7 +58,7 @@ def receptive_fields(model, input_size, *, gates=False, layers=None):
 
     Raises ``NotImplementedError`` that names layer and operation where the reach is unknown, ``ValueError`` for an
     image that the network refuses, unknown layers, and a network whose output doesn't depend on the image; and as
-    :func:`rrahelpers.modules.check_model`.
+    :func:`rrahelpers.base.modules.check_model`.
     """
     check_model(model)
     known = [name for name in named_layers(model) if name]

@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from rrahelpers.features import evaluation_mode
-from rrahelpers.modules import is_leaf, kind, named_layers
+from rrahelpers.base.modules import is_leaf, kind, named_layers
 from rrahelpers.receptive_field.edges import Call, Step, Traced
 from rrahelpers.receptive_field.layout import UnknownLayout, along, atoms, plain, regroup
 from rrahelpers.receptive_field.rules import rule_of
@@ -35,7 +35,7 @@ class Node(NamedTuple):
 class LayerCall:
     """One call of a layer: nodes that it got and gave, its windows (operation, kernel, stride, dilation), map's sides.
 
-    ``leaf``: as :func:`rrahelpers.modules.is_leaf` tells, or itself a functional call.
+    ``leaf``: as :func:`rrahelpers.base.modules.is_leaf` tells, or itself a functional call.
     """
 
     layer: str

@@ -13,7 +13,7 @@ from rrahelpers.class_similarity import classrepsim, scale_graphs
 from rrahelpers.complexity import count, per_layer
 from rrahelpers.eigenspace import SaturationTracker, covariances, project, projected_accuracies
 from rrahelpers.features import each_layer, extract, layer_names
-from rrahelpers.modules import check_model
+from rrahelpers.base.modules import check_model
 from rrahelpers.probes import probe_layers
 from rrahelpers.receptive_field import receptive_fields
 from rrahelpers.representational_response import representational_response
