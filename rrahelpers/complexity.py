@@ -2,11 +2,14 @@
 
 Two conventions. "published" is the counting that reproduces tables 1 to 5 of the STAC paper, the one of thop
 (https://github.com/Lyken17/pytorch-OpCounter): multiply-accumulates of convolutions (padding in full, no bias) and
-linear layers; 4 for each element of an affine normalisation and 2 without affine parameters; one for each output
+linear layers; at each step of recurrent layers and cells, all weights and biases, one for each activation and for each
+product and sum of the gates; 4 for each element of an affine normalisation and 2 without affine parameters; one for each output
 element of average pooling and nearest up-sampling; input plus output elements for adaptive average pooling;
-nothing for activations, maximum pooling, sums and products. "macs" is the first item alone.
+nothing for activations, maximum pooling, sums and products. "macs" is multiply-accumulates of weights alone, as PyTorch's
+own counter has it: half of its FLOPs.
 
-Only what runs as a module is seen: ``torch.nn.functional`` calls and operators count nothing.
+Only what runs as a module is counted: ``torch.nn.functional`` calls and operators count nothing, and a warning names the
+modules in which they multiply matrices or convolve (attention, layers of one's own).
 """
 
 import warnings
@@ -17,12 +20,19 @@ from typing import NamedTuple
 import pandas as pd
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+from torch.utils._pytree import tree_map
 
 from rrahelpers.features import evaluation_mode
-from rrahelpers.base.modules import check_model, is_leaf, kind, named_layers, own_parameters
+from rrahelpers.base.modules import RECURRENT, check_model, is_leaf, kind, named_layers, own_parameters, whole
 
 # thop's operations for each output element
+GATES = {nn.LSTM: (4, 4), nn.LSTMCell: (4, 4), nn.GRU: (3, 4), nn.GRUCell: (3, 4)}  # activations, sums and products
 UPSAMPLING = {"nearest": 1, "nearest-exact": 1, "linear": 5, "bilinear": 11, "trilinear": 31, "bicubic": 259}
+
+
+MULTIPLY = ("mv", "addmv", "dot", "vdot", "addbmm", "_trilinear")  # what PyTorch's counter of FLOPs passes over
 
 
 class Complexity(NamedTuple):
@@ -54,8 +64,8 @@ def per_layer(model, input_shape, convention="published"):
     Returns a DataFrame with the columns ``layer`` (its name in the model), ``kind`` (its class), ``output_shape``
     (without the batch; None for outputs that are no tensor), ``flops`` and ``params``. A layer is a module that a rule
     counts, that has no submodules, or that owns parameters. One that is called twice has two rows: its FLOPs in both,
-    its parameters in the first. Layers that were never called come last with no FLOPs, and a warning names
-    those whose FLOPs a rule would have counted.
+    its parameters in the first. Layers that were never called come last with no FLOPs. Warnings name those whose FLOPs a
+    rule would have counted, and the modules that multiply beside the layers for which there are rules.
 
     Raises ``ValueError`` for an unknown convention or a malformed ``input_shape``, and as
     :func:`rrahelpers.base.modules.check_model`.
@@ -74,17 +84,19 @@ def per_layer(model, input_shape, convention="published"):
 
     def hook(module, args, kwargs, output):
         called.add(module)
+        x, output = tree_map(whole, (next(iter((*args, *kwargs.values())), None), output))
         output_shape = tuple(output.shape[1:]) if isinstance(output, torch.Tensor) else None
-        record(module, output_shape, _flops(module, next(iter((*args, *kwargs.values())), None), output, convention))
+        record(module, output_shape, _flops(module, x, output, convention))
 
     layers = [module for module in names if _is_layer(module)]
-    with _hooked(model, layers, hook), torch.no_grad():
+    with _hooked(model, layers, hook), _Unruled(names) as unruled, torch.no_grad():
         model(_zeros(model, shape))
     for module in (module for module in layers if module not in called):
         record(module, None, 0)
     if unseen := [names[module] for module in layers if module not in called and _rule(module, convention)]:
-        listed = ", ".join(unseen[:5]) + (f" and {len(unseen) - 5} more" if len(unseen) > 5 else "")
-        warnings.warn(f"not called as modules, so counted as 0 FLOPs: {listed}", stacklevel=2)
+        warnings.warn(f"not called as modules, so counted as 0 FLOPs: {_listed(unseen)}", stacklevel=2)
+    if found := [f"{names[module] or 'the model'} ({kind(module)})" for module in unruled.found]:
+        warnings.warn(f"there is no rule for what these multiply themselves, so it counts as 0 FLOPs: {_listed(found)}", stacklevel=2)
     return pd.DataFrame(rows, columns=["layer", "kind", "output_shape", "flops", "params"])
 
 
@@ -94,10 +106,32 @@ def _products(module, x, y):
     return positions.numel() * module.weight[0].numel()
 
 
-MACS = ((nn.modules.conv._ConvNd, _products), (nn.Linear, _products))
+def _weights(module):
+    """Weights and biases of each layer and direction of a recurrent module, or of a cell."""
+    if isinstance(module, nn.RNNBase):
+        return module.all_weights
+    return [[module.weight_ih, module.weight_hh, *([module.bias_ih, module.bias_hh] if module.bias else [])]]
+
+
+def _steps(y):
+    """How often a recurrent module ran: steps of all sequences. Its output comes first, of a packed sequence the data."""
+    return _steps(y[0]) if isinstance(y, tuple) else y.numel() // y.shape[-1]
+
+
+def _recurrent_products(module, x, y):
+    return _steps(y) * sum(w.numel() for weights in _weights(module) for w in weights if w.ndim == 2)
+
+
+def _recurrent(module, x, y):
+    gates, more = next((found for cell, found in GATES.items() if isinstance(module, cell)), (1, 0))
+    return _steps(y) * sum(sum(w.numel() for w in weights) + (gates + more) * module.hidden_size for weights in _weights(module))
+
+
+PRODUCTS = ((nn.modules.conv._ConvNd, _products), (nn.Linear, _products))
 RULES = {
     "published": (
-        *MACS,
+        *PRODUCTS,
+        (RECURRENT, _recurrent),
         ((nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm),
          lambda module, x, y: (2 if module.weight is None else 4) * y.numel()),
         ((nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d), lambda module, x, y: y.numel()),
@@ -105,7 +139,7 @@ RULES = {
          lambda module, x, y: x.numel() + y.numel()),
         (nn.Upsample, lambda module, x, y: UPSAMPLING[module.mode] * y.numel()),
     ),
-    "macs": MACS,
+    "macs": (*PRODUCTS, (RECURRENT, _recurrent_products)),
 }
 
 
@@ -116,6 +150,39 @@ def _rule(module, convention):
 def _flops(module, x, y, convention):
     rule = _rule(module, convention)
     return rule(module, x, y) if rule else 0
+
+
+class _Unruled(TorchDispatchMode):
+    """Finds the modules, in the order of their calls, that multiply by operations of their own and have no rule."""
+
+    def __init__(self, modules):
+        super().__init__()
+        self.modules, self.open, self.found, self.hooks = modules, [], {}, ExitStack()
+
+    def __enter__(self):
+        self.hooks.callback(torch.backends.mha.set_fastpath_enabled, torch.backends.mha.get_fastpath_enabled())
+        torch.backends.mha.set_fastpath_enabled(False)  # a fused operation would hide what attention does
+        for module in self.modules:
+            self.hooks.callback(module.register_forward_pre_hook(lambda module, _: self.open.append(module)).remove)
+            self.hooks.callback(module.register_forward_hook(self.leave).remove)
+        return super().__enter__()
+
+    def __exit__(self, *error):
+        self.hooks.close()
+        return super().__exit__(*error)
+
+    def leave(self, *_):
+        self.open.pop()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        multiplies = func.overloadpacket in flop_registry or func.overloadpacket.__name__ in MULTIPLY
+        if multiplies and self.open and _rule(self.open[-1], "published") is None:
+            self.found[self.open[-1]] = True
+        return func(*args, **kwargs or {})
+
+
+def _listed(names):
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _is_layer(module):

@@ -6,6 +6,8 @@ import pandas as pd
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.parametrizations import weight_norm
+from torch.nn.utils.rnn import pack_padded_sequence
 from torch.utils.flop_counter import FlopCounterMode
 
 from rrahelpers import models
@@ -93,6 +95,112 @@ def test_macs_of_transposed_and_dilated_convolutions_agree_with_pytorchs_flop_co
 def test_worked_by_hand(module, shape, flops, macs, params):
     assert count(module, shape) == Complexity(flops, params)
     assert count(module, shape, convention="macs") == Complexity(macs, params)
+
+
+class Rows(nn.Module):
+    """A recurrent layer over the rows of an image, or a cell that runs once for each."""
+
+    def __init__(self, module, steps_first=False):
+        super().__init__()
+        self.module, self.steps_first = module, steps_first
+
+    def forward(self, x):
+        x = x.transpose(1, 2).flatten(2)  # [N, rows, channels and columns]
+        if isinstance(self.module, nn.RNNCellBase):
+            state = None
+            for row in x.unbind(1):
+                state = self.module(row, state)
+            return state
+        x = x.transpose(0, 1) if self.steps_first else x
+        x = pack_padded_sequence(x, [x.shape[1]] * len(x), batch_first=True) if self.steps_first is None else x
+        return self.module(x)
+
+
+def thops(kind, inputs, hidden, bias):
+    """One cell and one step as thop 0.1.1 adds it up (its rnn_hooks.py), line by line of the cell's equations."""
+    state = hidden * (inputs + hidden) + hidden + (2 * hidden if bias else 0)  # of one gate: products, activation, biases
+    return {"RNN": state, "GRU": 3 * state + hidden + 3 * hidden, "LSTM": 4 * state + 3 * hidden + hidden}[kind]
+
+
+RECURRENT = [  # 9 steps of 3 x 5 inputs, 6 hidden
+    (nn.RNN(15, 6, batch_first=True), [15]), (nn.GRU(15, 6, batch_first=True), [15]), (nn.LSTM(15, 6, batch_first=True), [15]),
+    (nn.LSTM(15, 6, 2, bias=False, batch_first=True), [15, 6]), (nn.GRU(15, 6, 3, bidirectional=True, batch_first=True), [15, 15, 12, 12, 12, 12]),
+    (nn.RNNCell(15, 6), [15]), (nn.GRUCell(15, 6, bias=False), [15]), (nn.LSTMCell(15, 6), [15]),
+    (nn.RNN(15, 6, nonlinearity="relu"), [15]), (nn.LSTM(15, 6, bidirectional=True), [15, 15]),
+]
+
+
+@pytest.mark.parametrize("module, inputs", RECURRENT, ids=lambda value: str(value))
+def test_recurrent_layers_and_cells_count_as_thop_and_pytorch_count_them(module, inputs):
+    sequence = isinstance(module, nn.RNNBase)
+    model = Rows(module, steps_first=sequence and not module.batch_first)
+    kind = type(module).__name__.removesuffix("Cell")
+    expected = 9 * sum(thops(kind, size, 6, module.bias) for size in inputs)
+    params = sum(p.numel() for p in model.parameters())
+    assert count(model, (3, 9, 5)) == Complexity(expected, params)
+    model.to("meta")  # where no library's own operation hides what is multiplied
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(torch.zeros(1, 3, 9, 5, device="meta"))
+    assert count(model, (3, 9, 5), "macs") == Complexity(counter.get_total_flops() // 2, params)
+    assert count(model, (3, 9, 5)).flops == expected
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
+def test_packed_projected_and_parametrized_recurrent_layers():
+    packed = Rows(nn.LSTM(15, 6, batch_first=True), steps_first=None)
+    assert count(packed, (3, 9, 5)) == count(Rows(nn.LSTM(15, 6, batch_first=True)), (3, 9, 5))
+    projected = Rows(nn.LSTM(15, 6, proj_size=2, batch_first=True))
+    weights = 24 * (15 + 2) + 2 * 6  # gates by input and projected state, and the projection
+    assert count(projected, (3, 9, 5), "macs").flops == 9 * weights
+    assert count(projected, (3, 9, 5)).flops == 9 * (weights + 2 * 24 + 24 + 4 * 6)
+    plain, normed = (Rows(f(nn.GRU(15, 6, batch_first=True))) for f in (lambda m: m, lambda m: weight_norm(m, "weight_hh_l0")))
+    assert count(normed, (3, 9, 5)).flops == count(plain, (3, 9, 5)).flops
+
+
+class Multiplies(nn.Module):
+    """Matrix products of its own."""
+
+    def __init__(self, forward, *shape):
+        super().__init__()
+        self.weight, self.own = nn.Parameter(torch.ones(shape)), forward
+
+    def forward(self, x):
+        return self.own(x, self.weight)
+
+
+@pytest.mark.parametrize("module, named", [
+    (Multiplies(lambda x, w: x.flatten(1) @ w, 48, 5), "1 (Multiplies)"),
+    (Multiplies(lambda x, w: w @ x.flatten(), 5, 48), "1 (Multiplies)"),
+    (Multiplies(nn.functional.conv2d, 2, 3, 3, 3), "1 (Multiplies)"),
+    (Multiplies(lambda x, w: torch.einsum("nchw,cd->ndhw", x, w), 3, 5), "1 (Multiplies)"),
+    (nn.Sequential(nn.Flatten(2), nn.MultiheadAttention(16, 4, batch_first=True)), "1.1 (MultiheadAttention)"),
+    (nn.Sequential(nn.Flatten(2), nn.Bilinear(16, 16, 4)), "1.1 (Bilinear)"),
+])
+def test_what_multiplies_without_a_rule_is_named(module, named):
+    class Fed(nn.Sequential):
+        def forward(self, x):
+            for layer in self:
+                args = {nn.MultiheadAttention: 3, nn.Bilinear: 2}.get(type(layer), 1)
+                x = layer(*[x] * args)
+            return x
+
+    if isinstance(module, nn.Sequential):
+        module = Fed(*module)
+    model = nn.Sequential(nn.Conv2d(3, 3, 1), module)
+    for convention in ("published", "macs"):
+        with pytest.warns(UserWarning) as found:
+            measured = count(model, (3, 4, 4), convention)
+        assert measured.flops == 16 * 9
+        assert f"there is no rule for what these multiply themselves, so it counts as 0 FLOPs: {named}" in [str(w.message) for w in found]
+
+
+def test_parameters_that_only_scale_shift_or_look_up_need_no_rule(recwarn):
+    model = nn.Sequential(Multiplies(lambda x, w: x * w + w, 3, 1, 1), nn.PReLU(3), nn.Conv2d(3, 4, 1), nn.GroupNorm(2, 4),
+                          Multiplies(lambda x, w: x + nn.functional.embedding(torch.zeros(4, 4, dtype=int), w)[:, :, 0], 9, 1))
+    assert count(model, (3, 4, 4), "macs").flops == 16 * 12
+    assert count(torchvision.models.convnext_tiny(), (3, 64, 64)).flops > 0
+    assert count(models.build("resnet20", attention="cbam"), (3, 32, 32)).flops > 0
+    assert not recwarn.list
 
 
 class Twice(nn.Module):

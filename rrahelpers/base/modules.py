@@ -1,9 +1,12 @@
 """The modules of a network as every measure sees them: which are layers, what they are called, what can't be seen."""
 
+import torch
 from torch import fx, jit, nn
+from torch._C import _functorch
 from torch.nn.utils import parametrize
 
 WEIGHTED = (nn.modules.conv._ConvNd, nn.Linear)
+RECURRENT = (nn.RNNBase, nn.RNNCellBase)
 QUANTISED = ("torch.ao.nn.quantized.", "torch.ao.nn.intrinsic.quantized.", "torch.ao.nn.sparse.quantized.")
 
 
@@ -33,6 +36,25 @@ def own_parameters(module):
     """The parameters of a module beside its submodules, with those that its parametrizations make its weights from."""
     inner = module.parametrizations.parameters() if parametrize.is_parametrized(module) else ()
     return [*module.parameters(recurse=False), *inner]
+
+
+def unwrapped(x):
+    """The tensor itself of which ``torch.vmap`` shows its function a part at a time; anything else as it is."""
+    while _is_wrapped(x):
+        x = _functorch.get_unwrapped(x)
+    return x
+
+
+def whole(x):
+    """What :func:`unwrapped` gives, the axes that ``torch.vmap`` goes along first, the outermost one's before others'."""
+    if not _is_wrapped(x):
+        return x
+    inner = _functorch.get_unwrapped(x)
+    return whole(inner.movedim(_functorch.maybe_get_bdim(x), 0) if _functorch.is_batchedtensor(x) else inner)
+
+
+def _is_wrapped(x):
+    return isinstance(x, torch.Tensor) and _functorch.is_functorch_wrapped_tensor(x)
 
 
 def check_model(model, layers=None, *, compiled=False):

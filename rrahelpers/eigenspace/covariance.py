@@ -12,6 +12,7 @@ from numbers import Integral
 import torch
 
 from rrahelpers.base.arrays import as_tensor
+from rrahelpers.base.modules import whole
 
 BLOCK = 2**18  # numbers of a block: the products' operands stay in the cache
 PANEL = 128  # features; the covariance is symmetric, and only the panels right of its diagonal are computed
@@ -50,6 +51,7 @@ class Covariance:
         axis = feature_axis(x) if axis is None else axis
         if x.ndim == 0 or not -x.ndim <= axis < x.ndim or x.shape[axis] != self.dim:
             raise ValueError(f"expected {self.dim} features along axis {axis}, got shape {tuple(x.shape)}")
+        axis, x = axis % x.ndim - x.ndim, whole(x)
         with torch.autocast(x.device.type, enabled=False):
             for block in _blocks(x, axis % x.ndim) if x.numel() else ():
                 self._take(block)

@@ -8,9 +8,7 @@ from torch import nn
 
 from rrahelpers.eigenspace.covariance import Covariance, feature_axis
 from rrahelpers.features import evaluation_mode, features_last
-from rrahelpers.base.modules import WEIGHTED, check_model, kind, named_layers
-
-RECURRENT = (nn.RNNBase, nn.RNNCellBase)
+from rrahelpers.base.modules import RECURRENT, WEIGHTED, check_model, kind, named_layers
 
 
 def weighted_layers(model):
@@ -46,6 +44,11 @@ def covariances(model, images, layers=None, *, batch_size=100):
     if not any(covariance.observations for covariance in found.values()):
         raise ValueError("no layer ran: expected at least one image, and a model that calls its layers as modules")
     return found
+
+
+def recomputing():
+    """Whether a layer that runs now does so for the second time, in a backward pass: ``torch.utils.checkpoint``."""
+    return torch._C._current_graph_task_id() != -1
 
 
 def attach(model, layers, function):

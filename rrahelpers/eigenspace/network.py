@@ -5,7 +5,7 @@ import torch
 from tqdm.auto import tqdm
 
 from rrahelpers.base.arrays import check_labels
-from rrahelpers.eigenspace.layers import attach
+from rrahelpers.eigenspace.layers import attach, recomputing
 from rrahelpers.eigenspace.projection import PCAProjection
 from rrahelpers.eigenspace.spectrum import DELTA, check_delta
 from rrahelpers.features import evaluation_mode
@@ -73,7 +73,7 @@ class Projections:
             layer.random = None if self._random is None else 1_000_003 * self._random + index
 
     def _project(self, name, x, axis):
-        if self._given and self._model.training:
+        if self._model.training and (self._given or recomputing()):
             return None
         layer = self._of(name)
         layer.axis = axis

@@ -7,7 +7,7 @@ from numbers import Integral
 import pandas as pd
 
 from rrahelpers.eigenspace.covariance import Covariance
-from rrahelpers.eigenspace.layers import attach, weighted_layers
+from rrahelpers.eigenspace.layers import attach, recomputing, weighted_layers
 from rrahelpers.eigenspace.spectrum import DELTA, check_delta, describe
 from rrahelpers.base.files import atomic
 
@@ -111,12 +111,14 @@ class SaturationTracker:
         return "train" if self.model.training else "validation"
 
     def _count(self, *_):
+        if recomputing():
+            return
         call = self._calls[self._split()]
         self._calls[self._split()] += 1
         self._due = call % self.every == 0 and (self.batches is None or call // self.every < self.batches)
 
     def _record(self, name, x, axis):
-        if not self._due:
+        if not self._due or recomputing():
             return
         if self.side is not None:
             places = [slice(None, None, -(-size // self.side)) for size in x.shape[axis % x.ndim + 1:]]

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.utils.parametrize import type_before_parametrizations
 
 from rrahelpers.base.arrays import as_tensor
-from rrahelpers.base.modules import WEIGHTED, check_model, kind, named_layers
+from rrahelpers.base.modules import WEIGHTED, check_model, kind, named_layers, whole
 
 MEMORY = 3 * 2**29  # bytes of features held at a time: with the neighbour search's own, under 4 GB for 10,000 images
 
@@ -124,6 +124,7 @@ def visit(model, images, layers, take, *, batch_size=100):
             return
         if not isinstance(output, torch.Tensor):
             raise TypeError(f"layer {name!r} answers with {type(output).__name__}; expected a tensor")
+        output = whole(output)
         if output.ndim == 0 or len(output) != len(batch):
             raise ValueError(f"layer {name!r} answers with shape {tuple(output.shape)} for {len(batch)} images; expected one "
                              "row for each image along the first axis")

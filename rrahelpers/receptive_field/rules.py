@@ -159,6 +159,13 @@ def join(call):
     return Result(dims, [_spread(t, dims) for t in call.traced])
 
 
+def stack(call):
+    place = call.args["dim"] % len(call.shape)
+    aside = broadcast([t.dims for t in call.traced], (*call.shape[:place], *call.shape[place + 1:]))
+    dims = (*aside[:place], plain(call.shape[place]), *aside[place:])
+    return Result(dims, [_spread(t, dims) for t in call.traced])
+
+
 def _gates(call, factors):
     """Which factors only weigh the others. Where all lie between bounds, as behind a ReLU6, those made from the first."""
     if all(t.gate for t in factors):
@@ -212,12 +219,12 @@ RULES = {
     **dict.fromkeys(["hardtanh", "hardtanh_", "clamp", "clamp_"], clamp),
     **dict.fromkeys(["hardswish", "hardswish_", "_prelu_kernel", "native_dropout"], elementwise),  # no pointwise tag
     **dict.fromkeys(["alias", "detach", "_to_copy", "roll", "flip"], same),
-    **dict.fromkeys(["view", "_unsafe_view", "_reshape_alias", "squeeze", "unsqueeze"], reshape),
-    **dict.fromkeys(["permute", "transpose", "t"], permute),
+    **dict.fromkeys(["view", "_unsafe_view", "_reshape_alias", "squeeze", "squeeze_", "unsqueeze", "unsqueeze_"], reshape),
+    **dict.fromkeys(["permute", "transpose", "transpose_", "t", "t_"], permute),
     **dict.fromkeys(["select", "unbind"], select),
     **dict.fromkeys(["slice", "split", "split_with_sizes", "constant_pad_nd", "reflection_pad2d",
                      "replication_pad2d"], cut),
-    "copy_": copy, "as_strided_": restride, "expand": expand, "cat": join,
+    "copy_": copy, "as_strided_": restride, "expand": expand, "cat": join, "stack": stack,
 }
 
 

@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from rrahelpers.features import evaluation_mode
-from rrahelpers.base.modules import is_leaf, kind, named_layers
+from rrahelpers.base.modules import is_leaf, kind, named_layers, unwrapped
 from rrahelpers.receptive_field.edges import Call, Step, Traced
 from rrahelpers.receptive_field.layout import UnknownLayout, along, atoms, plain, regroup
 from rrahelpers.receptive_field.rules import rule_of
@@ -93,7 +93,8 @@ class _Trace(TorchDispatchMode):
         self.traced[image] = Traced(0, dims)
 
     def nodes_of(self, value):
-        found = [self.traced[t].node for t in tree_leaves(value) if isinstance(t, torch.Tensor) and t in self.traced]
+        leaves = map(unwrapped, tree_leaves(value))
+        found = [self.traced[t].node for t in leaves if isinstance(t, torch.Tensor) and t in self.traced]
         return tuple(dict.fromkeys(found))
 
     def enter(self, name):
@@ -103,7 +104,7 @@ class _Trace(TorchDispatchMode):
         return hook
 
     def leave(self, module, args, output):
-        call = self.open.pop()
+        call, output = self.open.pop(), unwrapped(output)
         if isinstance(output, torch.Tensor) and output in self.traced:
             call.output, call.sides = self.traced[output].node, self._sides(output)
 

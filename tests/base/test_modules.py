@@ -180,3 +180,86 @@ def test_networks_and_features_made_inside_serve_outside():
         changed(IMAGES).sum().backward()
     features.relu_()
     torch.testing.assert_close(features, network()[:2](IMAGES).detach())
+
+
+# inside torch.vmap and torch.utils.checkpoint ------------------------------------------------------------------------
+
+class Wrapped(nn.Module):
+    """Two convolutions and a linear layer, of which ``way`` runs some in a way of its own."""
+
+    def __init__(self, way=lambda function, x: function(x), **options):
+        super().__init__()
+        torch.manual_seed(0)
+        self.a, self.b, self.fc, self.way = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 5, 5), nn.Linear(5, 3), way
+
+    def forward(self, x):
+        return self.way(lambda x: self.fc(self.b(self.a(x).relu()).mean((-2, -1))), x)
+
+
+WAYS = {"plain": lambda function, x: function(x),
+        "vmap": lambda function, x: torch.vmap(function)(x),
+        "vmap in vmap": lambda function, x: torch.vmap(torch.vmap(function))(x.unflatten(0, (1, -1))).flatten(0, 1),
+        "checkpoint": lambda function, x: torch.utils.checkpoint.checkpoint(function, x, use_reentrant=False),
+        "reentrant": lambda function, x: torch.utils.checkpoint.checkpoint(function, x.requires_grad_(), use_reentrant=True)}
+OF_LAYERS = {**MEASURES, "features": lambda model, x: extract(model, x, ["a", "b", "fc"]),
+             "features one by one": lambda model, x: dict(each_layer(model, x, ["a", "b"], memory=0)),
+             "projected accuracy": lambda model, x: projected_accuracies(  # random bases can't be drawn inside of vmap
+                 model, x, LABELS, covariances(model, x), [0.9], draws=0, **OPTIONS),
+             "advice": lambda model, x: advise(model, SHAPE, {"a": 0.5})}
+SEE = ["features", "features one by one", "class similarity", "response", "probes", "covariances", "saturation", "projection",
+       "projected accuracy", "receptive fields", "costs", "advice"]
+
+
+@pytest.mark.parametrize("measure", SEE)
+@pytest.mark.parametrize("way", ["vmap", "checkpoint", "reentrant"])
+def test_in_whichever_way_layers_are_run_every_measure_is_the_same(way, measure):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "None of the inputs have requires_grad")  # which torch says of reentrant checkpoints
+        found, expected = (OF_LAYERS[measure](Wrapped(WAYS[name]).eval(), IMAGES) for name in (way, "plain"))
+    assert equal(found, expected)
+
+
+def test_of_nested_vmaps_the_images_come_first():
+    expected = covariances(Wrapped(), IMAGES)
+    found = covariances(Wrapped(WAYS["vmap in vmap"]), IMAGES)
+    assert [found[name].observations for name in found] == [c.observations for c in expected.values()]
+    assert equal({n: c.matrix() for n, c in found.items()}, {n: c.matrix() for n, c in expected.items()})
+    pd.testing.assert_frame_equal(receptive_fields(Wrapped(WAYS["vmap in vmap"]), SHAPE), receptive_fields(Wrapped(), SHAPE))
+
+
+def test_several_passes_at_once_count_each():
+    class Both(Wrapped):
+        def forward(self, x):
+            x = torch.vmap(self.b)(torch.stack([self.a(x), -self.a(x)]))
+            return self.fc(x.sum(0).mean((2, 3)))
+
+    table = per_layer(Both(), SHAPE).groupby("layer").flops.sum()
+    assert table.to_dict() == {"a": 2 * 36 * 4 * 27, "b": 2 * 4 * 5 * 4 * 25, "fc": 15}
+    assert receptive_fields(Both(), SHAPE).set_index("layer").r_max.to_dict() == {"a": 3, "b": 7, "fc": 8}
+    with pytest.raises(ValueError, match=r"layer 'b' answers with shape \(2, 12, 5, 2, 2\) for 12 images"):
+        extract(Both(), IMAGES, ["b"])
+
+
+@pytest.mark.parametrize("way", ["checkpoint", "reentrant"])
+@pytest.mark.parametrize("outside", [False, True])
+def test_what_a_backward_pass_computes_again_is_not_observed_again(way, outside):
+    """``outside``: the whole network runs in a checkpoint, instead of its layers in its forward."""
+    model = Wrapped(WAYS["plain" if outside else way]).train()
+    run = (lambda x: WAYS[way](model, x)) if outside else model
+    expected = {"a": 12 * 36, "b": 12 * 4, "fc": 12}
+    with SaturationTracker(model, every=2) as tracker, project(model, 0.9) as projections:
+        for _ in range(4):  # of which the first and the third are taken
+            run(IMAGES.clone()).sum().backward()
+        assert {n: c.observations for n, c in tracker.covariances["train"].items()} == {n: 2 * k for n, k in expected.items()}
+        seen = {name: layer._seen.observations for name, layer in projections._layers.items()}
+    assert seen == {name: 4 * k for name, k in expected.items()}
+
+
+def test_a_projected_network_learns_the_same_under_a_checkpoint():
+    gradients = []
+    for way in ("plain", "checkpoint"):
+        model = Wrapped(WAYS[way]).eval()
+        with project(model, 0.6, covariances(model, IMAGES)):
+            model(IMAGES).square().sum().backward()
+        gradients.append({name: p.grad for name, p in model.named_parameters()})
+    assert equal(*gradients)
