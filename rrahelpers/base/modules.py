@@ -6,6 +6,7 @@ from torch._C import _functorch
 from torch.nn.utils import parametrize
 
 WEIGHTED = (nn.modules.conv._ConvNd, nn.Linear)
+WHOLE = (*WEIGHTED, nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)  # layers, also with others inside
 RECURRENT = (nn.RNNBase, nn.RNNCellBase)
 QUANTISED = ("torch.ao.nn.quantized.", "torch.ao.nn.intrinsic.quantized.", "torch.ao.nn.sparse.quantized.")
 
@@ -22,9 +23,9 @@ def named_layers(model):
 
 
 def is_leaf(module):
-    """Whether a module is a layer by itself: without submodules (parametrizations aside), or a convolution or linear layer."""
+    """Whether a module is a layer by itself: without submodules (parametrizations aside), or of the kinds ``WHOLE``."""
     inside = [name for name, _ in module.named_children() if name != "parametrizations" or not parametrize.is_parametrized(module)]
-    return not inside or isinstance(module, WEIGHTED)
+    return not inside or isinstance(module, WHOLE)
 
 
 def kind(module):

@@ -37,8 +37,8 @@ def receptive_fields(model, input_size, *, gates=False, layers=None):
     gates: whether what reaches a layer only as a factor counts: the branch behind a sigmoid (squeeze and excitation
         and other attention), attention weights, statistics of group norm. By default it does not: such branches don't
         move the border layer (section 10.1).
-    layers: names of modules, containers too. By default all without submodules, and convolutions and linear layers that
-        have some; a convolution or pooling that another module with submodules calls as a function has a row of its own,
+    layers: names of modules, containers too. By default all without submodules, and convolutions, linear layers and norms
+        that have some; a convolution or pooling that another module with submodules calls as a function has a row of its own,
         such as "Mixed_5b.avg_pool2d()".
 
     Returns one row for each call of a layer, in the order of the calls:

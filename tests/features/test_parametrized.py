@@ -139,6 +139,30 @@ def test_features_covariances_and_projections_go_by_the_layers_own_names(model, 
         torch.testing.assert_close(model(images), plain(images), rtol=1e-4, atol=1e-4)
 
 
+class NormAct(nn.BatchNorm2d):
+    """A norm with an activation inside, which takes another course in training, as timm has it."""
+
+    def __init__(self, channels):
+        super().__init__(channels)
+        self.act = nn.ReLU()
+
+    def forward(self, x):
+        x = super().forward(x) if self.training else nn.functional.batch_norm(
+            x, self.running_mean, self.running_var, self.weight, self.bias, False, self.momentum, self.eps)
+        return self.act(x)
+
+
+def test_a_norm_with_an_activation_inside_is_one_layer(images):
+    model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), NormAct(8), *(nn.Conv2d(8, 8, 9, padding=4) for _ in range(3)),
+                          nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 2))
+    assert receptive_fields(model, 18).layer.tolist()[:4] == ["0", "1", "1.act", "2"]
+    advice = advise(model, 18).set_index("layer")
+    assert advice["index"].notna().all() and advice.flops["1"] == 4 * 8 * 18 * 18
+    stump = truncate(model, "4")
+    torch.testing.assert_close(stump.eval()(images), stump.head(model.eval()[:4](images)))
+    assert not propose(model, 18).reason.str.contains("can't be done").any()
+
+
 def test_a_single_parametrized_layer_is_named_for_its_class():
     layer = parametrizations.weight_norm(nn.Linear(5, 4))
     assert list(covariances(layer, torch.randn(9, 5))) == ["Linear"]
