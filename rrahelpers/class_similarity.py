@@ -11,7 +11,9 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from rrahelpers.base.arrays import check_labels
-from rrahelpers.features import MEMORY, analysed_layers, check_images, each_layer, extract
+from rrahelpers.features import MEMORY, analysed_layers, each_layer
+from rrahelpers.features.batches import as_batches, labels_of
+from rrahelpers.features.layers import readings
 from rrahelpers.neighbors import SCALES, KNNGraph, pyramid_graphs
 
 
@@ -19,7 +21,7 @@ from rrahelpers.neighbors import SCALES, KNNGraph, pyramid_graphs
 class LayerGraph:
     """The neighbour graph of one layer at one scale.
 
-    ``index`` is the layer's number, ``side`` the height of the pooled map in places (1 without spatial extent).
+    ``index`` is the layer's number, ``side`` the height (or length) of the pooled map in places (1 without any).
     """
 
     layer: str
@@ -39,55 +41,58 @@ def class_similarity(graph, labels):
     return (labels[graph.indices] == labels[:, None]).double().mean().item()
 
 
-def scale_graphs(model, images, *, layers=None, scales=None, k=10, memory=MEMORY, progress=True):
+def scale_graphs(model, images, *, layers=None, scales=None, k=10, memory=MEMORY, progress=True, grid=None, axis=None):
     """Yield a :class:`LayerGraph` for every layer and scale (algorithm 1, lines 1 to 5), one layer in memory at a time.
 
     Parameters
     ----------
     model, images: as for :func:`rrahelpers.features.extract`.
     layers: names; default as for :func:`rrahelpers.features.analysed_layers`.
-    scales: sides of the pooling window in places of the map, or "global". A window larger than a layer's map is the
+    scales: sides of the pooling window in places of the map (of [N, C, T] along T), or "global". A window larger than a layer's map is the
         whole map, so that every curve goes on through the pooled layer and the logits, as in figure 4. Default
         :data:`SCALES`, of which each layer's map leaves out those that don't divide it, with a warning.
     k: neighbours for each sample.
     memory: bytes of features held at a time.
+    grid, axis: how layers are read as maps, see :func:`rrahelpers.features.layers.readings`.
 
-    Raises as ``extract``, and ``ValueError`` for an impossible k, no scales, and scales that don't divide a layer's map:
+    Raises as ``extract`` and ``readings``, and ``ValueError`` for an impossible k, no scales, and scales that don't divide a layer's map:
     all before the first layer is done.
     """
-    images = check_images(images)
-    layers = analysed_layers(model, images, layers)
+    images = as_batches(images)
+    layers = analysed_layers(model, images, layers, grid=grid, axis=axis)
     if k < 1 or k >= len(images):
         raise ValueError(f"k must be between 1 and the number of images less one ({len(images) - 1}), got {k}")
-    windows = _windows(extract(model, images[:1], layers), scales)
+    maps = readings(model, images, layers, grid=grid, axis=axis)
+    windows = _windows({layer: maps[layer].example for layer in layers}, scales)
     bar = tqdm(total=len(layers), desc="class similarity", unit="layer", disable=not progress)
     with bar:
-        for index, (layer, features) in enumerate(each_layer(model, images, layers, memory=memory)):
+        for index, (layer, features) in enumerate(each_layer(model, images, layers, memory=memory, maps=maps)):
             bar.set_postfix_str(layer)
-            features = features if features.ndim == 4 else features.flatten(1)
             try:
                 graphs = pyramid_graphs(features, tuple(dict.fromkeys(windows[layer].values())), k)
             except ValueError as error:  # features that are not finite
                 raise ValueError(f"layer {layer!r}: {error}") from error
             for scale, window in windows[layer].items():
-                height = features.shape[2] if features.ndim == 4 else 1
+                height = features.shape[2] if features.ndim > 2 else 1
                 side = 1 if window == "global" else height // window
                 yield LayerGraph(layer, index, scale, side, graphs[window])
             del features
             bar.update()
 
 
-def classrepsim(model, images, labels, *, layers=None, scales=None, k=10, memory=MEMORY, progress=True):
+def classrepsim(model, images, labels=None, *, layers=None, scales=None, k=10, memory=MEMORY, progress=True, grid=None,
+                axis=None):
     """Class similarity of every layer at every scale (algorithm 1).
 
-    Parameters as for :func:`scale_graphs`, and ``labels``: integers [N].
+    Parameters as for :func:`scale_graphs`, and ``labels``: integers [N], None where they come with the images.
 
     Returns a tidy table with one row for each layer and scale: ``layer``, ``index``, ``scale`` (text), ``side`` (of
     the pooled map), ``value`` (in [0, 1]).
     """
-    images = check_images(images)
-    labels = check_labels(labels, len(images))
-    graphs = scale_graphs(model, images, layers=layers, scales=scales, k=k, memory=memory, progress=progress)
+    images = as_batches(images)
+    labels = labels_of(images, labels)
+    graphs = scale_graphs(model, images, layers=layers, scales=scales, k=k, memory=memory, progress=progress, grid=grid,
+                          axis=axis)
     return pd.DataFrame([{"layer": g.layer, "index": g.index, "scale": str(g.scale), "side": g.side,
                           "value": class_similarity(g.graph, labels)} for g in graphs])
 
@@ -102,10 +107,12 @@ def _windows(features, scales):
         raise ValueError("expected at least one scale, got none")
     found, unfit = {}, []
     for layer, x in features.items():
-        height, width = x.shape[2:] if x.ndim == 4 else (1, 1)
-        wide = [scale for scale in chosen if scale == "global" or scale >= max(height, width)]
-        misfits = [scale for scale in chosen if scale not in wide and (height % scale or width % scale)]
-        unfit += [f"{layer} ({height} x {width}): {', '.join(map(str, misfits))}"] if misfits else []
+        if x.ndim > 4:
+            raise ValueError(f"layer {layer!r} has maps of three dimensions, {tuple(x.shape[2:])} places; expected one or two")
+        sides = x.shape[2:]
+        wide = [scale for scale in chosen if scale == "global" or scale >= max(sides, default=1)]
+        misfits = [scale for scale in chosen if scale not in wide and any(side % scale for side in sides)]
+        unfit += [f"{layer} ({' x '.join(map(str, sides))}): {', '.join(map(str, misfits))}"] if misfits else []
         found[layer] = {scale: "global" if scale in wide else scale for scale in chosen if scale not in misfits}
     if unfit and scales is not None:
         raise ValueError(f"pooling windows that don't divide the map, by layer: {'; '.join(unfit)}")

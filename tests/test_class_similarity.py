@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.neighbors import NearestNeighbors
 from torch import nn
-from torch.nn.functional import avg_pool2d
+from torch.nn.functional import avg_pool1d, avg_pool2d
 
 from rrahelpers import models
 from rrahelpers.class_similarity import class_similarity, classrepsim, scale_graphs
@@ -120,11 +120,20 @@ def test_maps_that_are_not_square():
         classrepsim(network, images[..., :6], labels, layers=["0"], scales=(4,), k=3, progress=False)
 
 
-def test_a_sequence_is_one_vector():
+def test_a_sequence_is_pooled_along_its_length():
     torch.manual_seed(0)
-    network, images = nn.Sequential(nn.Flatten(2), nn.Flatten()), torch.randn(8, 3, 4, 4)
-    (graph,) = scale_graphs(network, images, layers=["0"], scales=(1,), k=3, progress=False)
-    assert graph.side == 1 and torch.equal(graph.graph.indices, knn_graph(images.flatten(1), 3).indices)
+    network, signals = nn.Sequential(nn.Conv1d(3, 4, 1), nn.ReLU()), torch.randn(12, 3, 8)
+    with torch.no_grad():
+        x = network(signals)
+    for graph in scale_graphs(network, signals, layers=["1"], k=3, progress=False):
+        window = 8 if graph.scale == "global" else graph.scale
+        assert graph.side == 8 // window
+        assert torch.equal(graph.graph.indices, knn_graph(avg_pool1d(x, window).flatten(1), 3).indices)
+
+
+def test_volumes_are_refused():
+    with pytest.raises(ValueError, match=r"layer '0' has maps of three dimensions, \(4, 4, 4\) places"):
+        next(scale_graphs(nn.Sequential(nn.Conv3d(1, 2, 1)), torch.randn(6, 1, 4, 4, 4), layers=["0"], k=2, progress=False))
 
 
 @pytest.mark.parametrize("scales, message", [(("gloabl",), "got .'gloabl'."), ((0,), "got .0."), ((1.5,), "got .1.5."), ((), "one scale")])
@@ -133,7 +142,6 @@ def test_impossible_scales(scales, message):
         next(scale_graphs(nn.Sequential(nn.Conv2d(1, 2, 3)), torch.randn(6, 1, 9, 9), scales=scales, k=2))
 
 
-@pytest.mark.parametrize("labels", [["cat", "dog"], None])
-def test_labels_that_are_no_numbers(labels):
+def test_labels_that_are_no_numbers():
     with pytest.raises(TypeError, match="labels must be integers, got"):
-        classrepsim(nn.Conv2d(1, 2, 3), torch.randn(2, 1, 9, 9), labels, k=1)
+        classrepsim(nn.Conv2d(1, 2, 3), torch.randn(2, 1, 9, 9), ["cat", "dog"], k=1)

@@ -4,11 +4,13 @@ import contextlib
 from functools import partial
 
 import torch
-from torch import nn
 
-from rrahelpers.eigenspace.covariance import Covariance, feature_axis
-from rrahelpers.features import evaluation_mode, features_last
-from rrahelpers.base.modules import RECURRENT, WEIGHTED, check_model, kind, named_layers
+from rrahelpers.base.modules import WEIGHTED, check_model, kind, named_layers
+from rrahelpers.eigenspace.covariance import Covariance
+from rrahelpers.features import evaluation_mode
+from rrahelpers.features.axes import RECURRENT, Axes, check_axis, known_axis
+from rrahelpers.features.batches import as_batches
+from rrahelpers.features.layers import as_taken
 
 
 def weighted_layers(model):
@@ -17,19 +19,20 @@ def weighted_layers(model):
     return [name for name, module in _modules(model).items() if isinstance(module, (*WEIGHTED, *RECURRENT))]
 
 
-def covariances(model, images, layers=None, *, batch_size=100):
-    """The covariance of each layer's output, from one pass in evaluation mode.
+def covariances(model, images, layers=None, *, batch_size=100, axis=None):
+    """The covariance of each layer's output, from one pass in evaluation mode; every place and every token is an observation.
 
     Parameters
     ----------
     model: any ``nn.Module``, left as it was.
-    images: float [N, …], as the model takes them; or batches of such, or of tuples that begin with one (a DataLoader).
+    images: float [N, …], as the model takes them, or batches of such (a DataLoader): see :class:`rrahelpers.features.batches.Batches`.
     layers: names; default :func:`weighted_layers`.
     batch_size: images for each forward pass, where ``images`` is one tensor.
+    axis: {layer: axis of its features, 1 or -1}, where it isn't known.
 
     Returns {layer: :class:`Covariance`} in the order in which the layers ran; one that did not run is left out.
-    Memory: 8 D² bytes for a layer with D features. Raises ``ValueError`` for unknown layers and where none ran, and as
-    :func:`rrahelpers.base.modules.check_model`.
+    Memory: 8 D² bytes for a layer with D features. Raises ``ValueError`` for unknown layers, where none ran, and for
+    layers of which nothing tells where their features lie, and as :func:`rrahelpers.base.modules.check_model`.
     """
     found = {}
     check_model(model, layers)
@@ -37,10 +40,10 @@ def covariances(model, images, layers=None, *, batch_size=100):
     def record(name, x, axis):
         found.setdefault(name, Covariance(x.shape[axis])).update(x, axis)
 
-    device = next((p.device for p in model.parameters()), None)
-    with attach(model, layers, record), evaluation_mode(model), torch.no_grad():
-        for batch in images.split(batch_size) if isinstance(images, torch.Tensor) else images:
-            model((batch[0] if isinstance(batch, (tuple, list)) else batch).to(device))
+    images = as_batches(images)
+    with attach(model, layers, record, axis), evaluation_mode(model), torch.no_grad():
+        for batch in images.split(batch_size):
+            model(as_taken(model, batch))
     if not any(covariance.observations for covariance in found.values()):
         raise ValueError("no layer ran: expected at least one image, and a model that calls its layers as modules")
     return found
@@ -51,12 +54,13 @@ def recomputing():
     return torch._C._current_graph_task_id() != -1
 
 
-def attach(model, layers, function):
+def attach(model, layers, function, axis=None):
     """Call ``function(name, x, axis)`` whenever a layer has run; a tensor that it answers takes the output's place.
 
-    ``x`` is the layer's output (of several, the first: a recurrent layer's sequence) with its features along ``axis``.
-    Errors of ``function`` name the layer. Returns an ``ExitStack`` that removes the hooks when it is closed. Raises
-    ``ValueError`` for unknown layers, or none.
+    ``x`` is the layer's output (of several, the first: a recurrent layer's sequence) with its features along ``axis``
+    (from the right), as told for some, known by the layer's kind, or followed by :class:`rrahelpers.features.axes.Axes`. Errors of
+    ``function`` name the layer. Returns an ``ExitStack`` that removes the hooks when it is closed. Raises ``ValueError``
+    for unknown layers, or none.
     """
     layers = weighted_layers(model) if layers is None else list(layers)
     check_model(model, layers, compiled=True)
@@ -66,22 +70,30 @@ def attach(model, layers, function):
     if not layers:
         raise ValueError(f"expected at least one layer; {type(model).__name__} has no convolutional, linear or "
                          "recurrent ones, name others with layers=[…]")
-    hooks = contextlib.ExitStack()
+    told, hooks, axes = check_axis(axis, layers), contextlib.ExitStack(), Axes()
     for name in dict.fromkeys(layers):
-        hooks.callback(modules[name].register_forward_hook(partial(_hook, name, function)).remove)
+        hooks.callback(modules[name].register_forward_hook(partial(_hook, name, function, told.get(name), axes)).remove)
+    if any(known_axis(modules[name], 4) is None and name not in told for name in layers):
+        hooks.callback(model.register_forward_pre_hook(partial(_follow, axes)).remove)
+        hooks.callback(model.register_forward_hook(lambda *_: axes.__exit__(None, None, None), always_call=True).remove)
     return hooks
 
 
-def _hook(name, function, module, _inputs, output):
+def _follow(axes, _model, inputs):
+    axes.__enter__()
+    if inputs and isinstance(inputs[0], torch.Tensor) and inputs[0].ndim > 3:
+        axes.set(inputs[0], 1)
+
+
+def _hook(name, function, axis, axes, module, _inputs, output):
     x = _first(output)
     if not isinstance(x, torch.Tensor):
         raise TypeError(f"layer {name!r} answers with {type(x).__name__}; expected a tensor, or a tuple that begins so")
-    if isinstance(module, nn.modules.conv._ConvNd):
-        axis = -1 - len(module.kernel_size)
-    else:
-        axis = -1 if features_last(module) or isinstance(module, RECURRENT) else feature_axis(x)
+    if axis is None and (axis := known_axis(module, x.ndim)) is None and (axis := axes.of(x, module)) is None:
+        raise ValueError(f"layer {name!r} answers with shape {tuple(x.shape)}, and nothing tells which axis is that of its "
+                         f"features; say it with axis={{{name!r}: 1}}, or -1 for the last")
     try:
-        answer = function(name, x, axis)
+        answer = function(name, x, axis % x.ndim - x.ndim)
     except ValueError as error:
         raise ValueError(f"layer {name!r}: {error}") from error
     return None if answer is None else _with_first(output, answer)

@@ -4,18 +4,19 @@ import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
-from rrahelpers.base.arrays import check_labels
+from rrahelpers.base.modules import check_model
 from rrahelpers.eigenspace.layers import attach, recomputing
 from rrahelpers.eigenspace.projection import PCAProjection
 from rrahelpers.eigenspace.spectrum import DELTA, check_delta
 from rrahelpers.features import evaluation_mode
-from rrahelpers.base.modules import check_model
+from rrahelpers.features.batches import as_batches, labels_of
+from rrahelpers.features.layers import as_taken
 
 
 class Projections:
     """The projections after a model's layers; as a context manager they go away at its end. See :func:`project`."""
 
-    def __init__(self, model, delta, covariances, layers, random):
+    def __init__(self, model, delta, covariances, layers, random, axis):
         check_model(model, covariances if layers is None else layers)
         self._model, self._delta, self._random, self._layers = model, check_delta(delta), random, {}
         self._given = covariances is not None
@@ -26,7 +27,7 @@ class Projections:
                                  f"{', '.join(covariances)}")
             for name in layers:
                 self._of(name).fit(covariances[name])
-        self._hooks = attach(model, layers, self._project)
+        self._hooks = attach(model, layers, self._project, axis)
 
     @property
     def delta(self):
@@ -80,7 +81,7 @@ class Projections:
         return layer.train(self._model.training)(x)
 
 
-def project(model, delta=DELTA, covariances=None, *, layers=None, random=None):
+def project(model, delta=DELTA, covariances=None, *, layers=None, random=None, axis=None):
     """Insert a :class:`PCAProjection` after each layer of a model, without a change to the model.
 
     Parameters
@@ -91,6 +92,7 @@ def project(model, delta=DELTA, covariances=None, *, layers=None, random=None):
         training mode.
     layers: names; default those of ``covariances``, or all weighted layers.
     random: None, or a seed: random orthonormal bases of the same ranks.
+    axis: as for :func:`covariances`.
 
     Returns :class:`Projections`, with ``delta`` and ``random`` to be set at any time, ``table()`` and ``remove()``::
 
@@ -101,7 +103,7 @@ def project(model, delta=DELTA, covariances=None, *, layers=None, random=None):
     Of a recurrent layer's outputs the sequence is projected, its final state is not. Raises ``ValueError`` for
     unknown layers, layers without a covariance and ``delta`` out of range, and as :func:`rrahelpers.base.modules.check_model`.
     """
-    return Projections(model, delta, covariances, layers, random)
+    return Projections(model, delta, covariances, layers, random, axis)
 
 
 def projected_accuracies(model, images, labels, covariances, deltas, *, draws=1, batch_size=100, progress=True):
@@ -110,7 +112,8 @@ def projected_accuracies(model, images, labels, covariances, deltas, *, draws=1,
     Parameters
     ----------
     model, covariances: as for :func:`project`.
-    images, labels: float [N, …], as the model takes them; integers [N].
+    images, labels: float [N, …], as the model takes them, or batches of such (:class:`rrahelpers.features.batches.Batches`);
+        integers [N], None where they come with the images.
     deltas: shares of the variance.
     draws: random bases for each threshold, beside the eigenspaces.
 
@@ -118,7 +121,8 @@ def projected_accuracies(model, images, labels, covariances, deltas, *, draws=1,
     ``dimensions`` (of all layers together), ``accuracy``, ``difference`` (unprojected less projected: what is lost) and
     ``relative``, to the accuracy of the unprojected network.
     """
-    labels, deltas = check_labels(labels, len(images)), [check_delta(delta) for delta in deltas]
+    images, deltas = as_batches(images), [check_delta(delta) for delta in deltas]
+    labels = labels_of(images, labels)
     reference, rows = _accuracy(model, images, labels, batch_size), []
     subspaces = [("eigenspace", 0, None), *(("random", draw, draw) for draw in range(draws))]
     with project(model, 1.0, covariances) as projections:
@@ -135,8 +139,6 @@ def projected_accuracies(model, images, labels, covariances, deltas, *, draws=1,
 
 
 def _accuracy(model, images, labels, batch_size):
-    device = next((p.device for p in model.parameters()), images.device)
     with evaluation_mode(model), torch.no_grad():
-        correct = [(model(x.to(device)).argmax(1).cpu() == y.cpu()).sum().item()
-                   for x, y in zip(images.split(batch_size), labels.split(batch_size))]
-    return sum(correct) / len(labels)
+        predicted = [model(as_taken(model, batch)).argmax(1).cpu() for batch in images.split(batch_size)]
+    return (torch.cat(predicted) == labels.cpu()).double().mean().item()

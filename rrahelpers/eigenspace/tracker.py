@@ -40,6 +40,7 @@ class SaturationTracker:
     csv: path of a file that holds the table after each epoch.
     writer: any object with TensorBoard's ``add_scalar(tag, value, step)``.
     plot: whether to draw saturation in a notebook after each epoch (needs matplotlib and IPython).
+    axis: {layer: axis of its features, 1 or -1}, where it isn't known.
 
     ``covariances`` is {split: {layer: :class:`Covariance`}} of the running epoch. Memory: 8 D² bytes for a layer with D
     features, in each split.
@@ -50,7 +51,7 @@ class SaturationTracker:
     """
 
     def __init__(self, model, layers=None, *, delta=DELTA, extended=False, every=1, batches=None, side=None, csv=None,
-                 writer=None, plot=False):
+                 writer=None, plot=False, axis=None):
         for name, value in {"every": every, "batches": batches, "side": side}.items():
             if value is not None and (isinstance(value, bool) or not isinstance(value, Integral) or value < 1):
                 raise ValueError(f"expected {name} to be a positive whole number, got {value!r}")
@@ -59,7 +60,7 @@ class SaturationTracker:
             import matplotlib.pyplot  # noqa: F401  # missing: now rather than after an epoch
         self.model, self.delta, self.extended = model, check_delta(delta), extended
         self.layers = weighted_layers(model) if layers is None else list(layers)
-        self.every, self.batches, self.side = every, batches, side
+        self.every, self.batches, self.side, self.axis = every, batches, side, axis
         self.csv, self.writer, self.plot = csv, writer, plot
         self.epoch, self._rows, self._order = 0, [], {}
         self._hooks, self._display, self._lock = None, None, threading.Lock()
@@ -78,7 +79,7 @@ class SaturationTracker:
         if self._hooks is not None:
             raise RuntimeError("this tracker is at work already")
         self._begin()  # an epoch that an error broke off is no part of the next
-        self._hooks = attach(self.model, self.layers, self._record)
+        self._hooks = attach(self.model, self.layers, self._record, self.axis)
         self._hooks.callback(self.model.register_forward_pre_hook(self._count).remove)
         return self
 

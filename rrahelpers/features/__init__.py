@@ -1,11 +1,12 @@
 """What the layers of a network answer to images: as they are, or pooled to fewer places."""
 
+from rrahelpers.features.batches import Batches, as_batches, check_images, labels_of
 from rrahelpers.features.layers import (
-    MEMORY, WEIGHTED, analysed_layers, check_images, each_layer, evaluation_mode, extract, features_last, layer_names, visit,
+    MEMORY, WEIGHTED, analysed_layers, each_layer, evaluation_mode, extract, layer_names, readings, visit,
 )
 from rrahelpers.features.pooled import POOLING, each_pooled_layer, pool
 
 __all__ = [
-    "MEMORY", "POOLING", "WEIGHTED", "analysed_layers", "check_images", "each_layer", "each_pooled_layer",
-    "evaluation_mode", "extract", "features_last", "layer_names", "pool", "visit",
+    "Batches", "MEMORY", "POOLING", "WEIGHTED", "analysed_layers", "as_batches", "check_images", "each_layer",
+    "each_pooled_layer", "evaluation_mode", "extract", "labels_of", "layer_names", "pool", "readings", "visit",
 ]

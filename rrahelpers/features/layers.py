@@ -5,11 +5,11 @@ import warnings
 from collections import Counter
 
 import torch
-from torch import nn
-from torch.nn.utils.parametrize import type_before_parametrizations
 
-from rrahelpers.base.arrays import as_tensor
 from rrahelpers.base.modules import WEIGHTED, check_model, kind, named_layers, whole
+from rrahelpers.features.axes import Axes, check_axis, known_axis
+from rrahelpers.features.batches import as_batches
+from rrahelpers.features.maps import read
 
 MEMORY = 3 * 2**29  # bytes of features held at a time: with the neighbour search's own, under 4 GB for 10,000 images
 
@@ -28,11 +28,12 @@ def layer_names(model):
     return ["input", *(name for name, module in named_layers(model).items() if isinstance(module, WEIGHTED))]
 
 
-def analysed_layers(model, images, layers=None):
-    """``layers``, each once; by default those of :func:`layer_names` that answer once for an image.
+def analysed_layers(model, images, layers=None, *, grid=None, axis=None):
+    """``layers``, each once; by default those of :func:`layer_names` that answer once for an image, with a row for each.
 
-    Others (auxiliary classifiers, parts of torch's attention that it doesn't call) are left out with a warning. Raises
-    ``ValueError`` for an empty list, and where nothing but the images is left.
+    Others (auxiliary classifiers, parts of torch's attention that it doesn't call, layers within Swin's windows) are left
+    out with a warning, and so are those whose answers can't be read as maps, see :func:`readings` (for ``grid`` and
+    ``axis`` too). Raises ``ValueError`` for an empty list, and where nothing but the images is left.
     """
     if layers is not None:
         if not (chosen := list(dict.fromkeys(layers))):
@@ -41,81 +42,142 @@ def analysed_layers(model, images, layers=None):
     names = layer_names(model)
     if getattr(model, "layer_names", None) is not None:
         return names
-    calls = Counter({"input": 1})
+    sample, calls, rows = as_batches(images).sample, Counter({"input": 1}), {}
+
+    def count(name, output):
+        calls[name] += 1
+        rows[name] = len(whole(output)) if isinstance(output, torch.Tensor) and whole(output).ndim else None
+
     with contextlib.ExitStack() as hooks:
         for name in names[1:]:
-            count = model.get_submodule(name).register_forward_hook(lambda *_, name=name: calls.update([name]))
-            hooks.callback(count.remove)
-        _forward(model, check_images(images)[:1])
+            hook = model.get_submodule(name).register_forward_hook(lambda _module, _input, output, name=name: count(name, output))
+            hooks.callback(hook.remove)
+        _forward(model, sample)
     if not any(calls[name] == 1 for name in names[1:]):
         raise ValueError(f"{kind(model)} has no convolution or linear layer that runs, as a module, once for an image; name "
                          "layers of other kinds with layers=[…]")
-    if left_out := [name for name in names if calls[name] != 1]:
-        told = ", ".join(f"{name} ({calls[name]} times)" for name in left_out)
+    left_out = {name: f"{calls[name]} times" if calls[name] != 1 else f"{rows[name]} rows for {len(sample)} images"
+                for name in names if calls[name] != 1 or rows.get(name, len(sample)) != len(sample)}
+    if left_out:
+        told = ", ".join(f"{name} ({why})" for name, why in left_out.items())
         warnings.warn(f"left out, for they don't run once for an image: {told}", stacklevel=3)
-    return [name for name in names if calls[name] == 1]
-
-
-def check_images(images):
-    """``images``, a tensor or a numpy array, as a tensor, or a ``TypeError`` that says what was expected."""
-    try:
-        images = as_tensor(images)
-    except TypeError as error:
-        raise TypeError(f"images, float [N, C, H, W]: {error}. Of a DataLoader, put batches together with torch.cat") from error
-    if images.dtype == torch.uint8:
-        raise TypeError("expected images as the model takes them, float [N, C, H, W], got bytes (uint8): normalise them, "
-                        "for instance with rrahelpers.training.runs.normalise or a stored run's preprocess")
-    if not images.is_floating_point():
-        raise TypeError(f"expected images as the model takes them, float [N, C, H, W], got {images.dtype}: scale and normalise them")
-    return images
+    names = [name for name in names if name not in left_out]
+    found = readings(model, sample, names, grid=grid, axis=axis, strict=False)
+    unread = {name: reading.unread for name, reading in found.items() if reading.unread}
+    if unread:
+        warnings.warn(f"left out, for they can't be read as maps: {'; '.join(unread.values())}", stacklevel=3)
+    return [name for name in names if name not in unread]
 
 
 class _Enough(Exception):
     """Every layer that was asked for has answered: the rest of the forward pass is of no use."""
 
 
-def extract(model, images, layers, *, batch_size=100):
+def readings(model, images, layers, *, grid=None, axis=None, strict=True):
+    """How each layer's answers are read as maps: {layer: :class:`rrahelpers.features.maps.Reading`}, from one pass of two images.
+
+    Every measure reads a layer as :mod:`rrahelpers.features.maps` says: features behind the samples, tokens as the grid that they
+    come from, class and register tokens left out.
+
+    Parameters
+    ----------
+    model, images, layers: as for :func:`extract`.
+    grid: (height, width) of the tokens, or (length,), where it isn't found or found wrongly; {layer: ...} for single ones.
+    axis: {layer: axis of its features, 1 or -1}, where it isn't found.
+    strict: whether to raise ``ValueError`` for layers that can't be read as maps; else their ``unread`` says why.
+
+    Raises as :func:`visit`, ``ValueError`` for the axis or grid of a layer that isn't among ``layers``.
+    """
+    check_model(model, layers)
+    layers, images, answers = list(dict.fromkeys(layers)), as_batches(images).sample, {}
+    axis, modules = check_axis(axis, layers), dict(model.named_modules())
+    grids = grid if isinstance(grid, dict) else dict.fromkeys(layers, grid)
+    if unknown := [name for name in grids if name not in layers]:
+        raise ValueError(f"got the grid of {unknown}; expected layers among {', '.join(layers)}")
+
+    def keep(name, output, _place):
+        answers[name] = output, output[:1].clone()  # the tensor itself is known by what it feeds later on
+
+    with Axes() as axes, contextlib.ExitStack() as hooks:
+        hooks.callback(model.register_forward_pre_hook(lambda _model, args: answers.update(input=(args[0], images[:1]))).remove)
+        if images.ndim > 3:
+            axes.set(images, 1)
+        _visit(model, as_batches(images), [name for name in layers if name != "input"], keep)
+    answers.setdefault("input", (images, images[:1]))
+    found = {name: axis[name] % x.ndim if name in axis else axes.of(x, modules.get(name)) for name, (x, _) in answers.items()}
+    found["input"] = found["input"] or 1
+    maps = [tuple(side for i, side in enumerate(images.shape[1:], 1) if i != found["input"]), *axes.maps]
+    found = {name: read(name, answers[name][1], found[name], maps, grids.get(name), name in axis) for name in layers}
+    if strict and (unread := [reading.unread for reading in found.values() if reading.unread]):
+        raise ValueError("; ".join(unread))
+    return found
+
+
+def extract(model, images, layers, *, batch_size=100, maps=None):
     """The outputs of several layers from one forward pass: {layer: float tensor [N, ...]}, on the images' device.
 
     ``layers``: names of modules (``model.named_modules()``), or "input" for the images themselves; everything else as
     for :func:`visit`.
     """
-    images = check_images(images)
-    found = {"input": images} if "input" in layers else {}
+    images, found, parts = as_batches(images), {}, {}
 
     def keep(name, output, place):
+        if not images.counted:
+            parts.setdefault(name, []).append(output.to(images.sample.device, copy=True))
+            return
         if name not in found:
-            found[name] = torch.empty(len(images), *output.shape[1:], dtype=output.dtype, device=images.device)
+            found[name] = torch.empty(len(images), *output.shape[1:], dtype=output.dtype, device=images.sample.device)
         found[name][place:place + len(output)] = output
 
-    visit(model, images, [name for name in layers if name != "input"], keep, batch_size=batch_size)
-    return {name: found[name] for name in layers}
+    at_hand = "input" in layers and images.whole is not None
+    if at_hand:
+        found["input"] = maps["input"].map(images.whole) if maps else images.whole
+    visit(model, images, [name for name in layers if not (at_hand and name == "input")], keep, batch_size=batch_size, maps=maps)
+    return {name: found[name] if name in found else torch.cat(parts.pop(name)) for name in layers}
 
 
-def visit(model, images, layers, take, *, batch_size=100):
+def visit(model, images, layers, take, *, batch_size=100, maps=None):
     """One forward pass over all images, which after the first batch ends with the last of the layers asked for.
 
     Parameters
     ----------
     model: any ``nn.Module``; runs in evaluation mode on the device, and in the precision, of its parameters.
-    images: float [N, C, H, W], a tensor or array.
-    layers: names of modules. Maps are taken to be [n, C, H, W], those of ``nn.Linear`` and ``nn.LayerNorm``, whose
-        features come last, are made so. Of a block or network whose maps are [n, H, W, C] (Swin's) nothing tells.
+    images: float [N, C, H, W], a tensor or array, or batches of such: see :class:`rrahelpers.features.batches.Batches`.
+    layers: names of modules, or "input".
     take: called with a layer's name, its output for a batch, and the place of the batch's first image. What it keeps
         has to be a copy: later layers may work in place.
-    batch_size: images for each forward pass; on a CPU, many hundreds take twice as long, for they leave the cache.
+    batch_size: images for each forward pass, where they don't come in batches; on a CPU, many hundreds take twice as long,
+        for they leave the cache.
+    maps: the layers' :func:`readings`, for maps. Default: what the layers answer, tokens as they are, but
+        [n, H, W, C] as [n, C, H, W] where it is known that features are last.
 
-    Raises as :func:`rrahelpers.base.modules.check_model`, ``ValueError`` for an unknown layer, for one that runs not at all or several times for an image, and for one
-    that doesn't answer once for each image along its first axis, in one shape for all; ``TypeError`` for one whose output
-    is no tensor, and for images that are no float tensor or array.
+    Raises as :func:`rrahelpers.base.modules.check_model`, ``ValueError`` for an unknown layer, for one that runs not at all
+    or several times for an image, and for one that doesn't answer once for each image along its first axis, in one shape
+    for all; ``TypeError`` for one whose output is no tensor. Raises for images as
+    :class:`rrahelpers.features.batches.Batches`.
     """
-    images = check_images(images)
     check_model(model, layers)
+    images = as_batches(images)
+    if maps is not None:
+        _visit(model, images, layers, lambda name, x, place: take(name, maps[name].map(x), place), batch_size)
+        return
+    kinds = {name: module for name, module in model.named_modules() if name in layers}
+    told = all(known_axis(kinds[name], 4) is not None for name in layers if name in kinds)
+    known = {} if told else readings(model, images, layers, strict=False)
+
+    def answer(name, x, place):
+        axis = known[name].axis if known else 1 if name == "input" else known_axis(kinds[name], x.ndim)
+        take(name, x if axis is None or x.ndim < 4 else x.movedim(axis, 1), place)
+
+    _visit(model, images, layers, answer, batch_size)
+
+
+def _visit(model, images, layers, take, batch_size=100):
+    """:func:`visit`, with what the layers answer."""
     modules = dict(model.named_modules())
+    inputs, layers = "input" in layers, [name for name in layers if name != "input"]
     if unknown := [name for name in layers if name == "" or name not in modules]:
         raise ValueError(f"unknown layers {unknown}; expected 'input' or some of: {', '.join(n for n in modules if n)}")
-    if len(images) == 0:
-        raise ValueError("expected at least one image, got none")
     calls, shapes, place = dict.fromkeys(layers, 0), {}, 0
 
     def answer(name, output):
@@ -131,7 +193,7 @@ def visit(model, images, layers, take, *, batch_size=100):
         if shapes.setdefault(name, output.shape[1:]) != output.shape[1:]:
             raise ValueError(f"layer {name!r} answers with shape {tuple(shapes[name])} for an image and {tuple(output.shape[1:])} "
                              "for another; expected one shape for all images")
-        take(name, output.movedim(-1, 1) if output.ndim == 4 and features_last(modules[name]) else output, place)
+        take(name, output, place)
         if place and all(calls.values()):
             raise _Enough
 
@@ -139,45 +201,49 @@ def visit(model, images, layers, take, *, batch_size=100):
         for name in calls:
             handle = modules[name].register_forward_hook(lambda _module, _input, output, name=name: answer(name, output))
             hooks.callback(handle.remove)
-        for batch in images.split(batch_size) if calls else ():
+        for batch in images.split(batch_size) if calls or inputs else ():
             calls.update(dict.fromkeys(calls, 0))
+            if inputs:
+                take("input", batch, place)
             with contextlib.suppress(_Enough):
-                _forward(model, batch)
+                if calls:
+                    _forward(model, batch)
             if wrong := {name: n for name, n in calls.items() if n != 1}:
                 raise ValueError(f"expected each layer to run once for an image, got {wrong} times; name an enclosing or another layer")
             place += len(batch)
 
 
-def each_layer(model, images, layers, *, memory=MEMORY, batch_size=100):
-    """Yield (layer, features) for each of ``layers``, once, with as few forward passes as ``memory`` bytes of features allow.
+def each_layer(model, images, layers, *, memory=MEMORY, batch_size=100, maps=None):
+    """Yield (layer, features as maps) for each of ``layers``, once, with as few forward passes as ``memory`` bytes of features allow.
 
     At least one layer is held at a time, so the bound is passed where a single layer exceeds it. A caller that
-    drops the features before asking for the next keeps no more than one pass' layers in memory.
+    drops the features before asking for the next keeps no more than one pass' layers in memory. ``maps``: the layers'
+    :func:`readings`; default those that are found.
     """
-    images = check_images(images)
-    sample = extract(model, images[:1], layers)
-    sizes = {name: t.numel() * t.element_size() * len(images) for name, t in sample.items()}
-    sizes["input"] = 0  # already there
-    remaining = list(dict.fromkeys(layers))
+    images, layers = as_batches(images), list(dict.fromkeys(layers))
+    maps = readings(model, images, layers) if maps is None else maps
+    sizes = {name: maps[name].example.numel() * maps[name].example.element_size() * len(images) for name in layers}
+    if images.whole is not None:
+        sizes["input"] = 0  # already there
+    remaining = layers
     while remaining:
         group = [remaining.pop(0)]
         while remaining and sum(sizes[name] for name in (*group, remaining[0])) <= memory:
             group.append(remaining.pop(0))
-        features = extract(model, images, group, batch_size=batch_size)
+        features = extract(model, images, group, batch_size=batch_size, maps=maps)
         for name in group:
             yield name, features.pop(name)
 
 
-def features_last(module):
-    """Whether a layer's features lie along the last axis of what it answers, whatever the number of axes."""
-    return isinstance(module, nn.Linear) or type_before_parametrizations(module) is nn.LayerNorm  # torchvision's LayerNorm2d is a subclass, with maps
-
-
 def _forward(model, batch):
-    parameter = next((p for p in model.parameters() if p.is_floating_point()), batch)
     with evaluation_mode(model), torch.inference_mode(False), torch.no_grad():
-        dtype = parameter.dtype if batch.is_floating_point() else None
-        model(batch.to(parameter.device, dtype, copy=True))  # a network may work in place on what it is given
+        model(as_taken(model, batch))
+
+
+def as_taken(model, batch):
+    """A copy of some images on the device, and in the precision, of a model's parameters."""
+    parameter = next((p for p in model.parameters() if p.is_floating_point()), batch)
+    return batch.to(parameter.device, parameter.dtype, copy=True)  # a network may work in place on what it is given
 
 
 @contextlib.contextmanager

@@ -6,13 +6,16 @@ from numbers import Integral
 import torch
 import torch.nn.functional as F
 
-from rrahelpers.features import check_images, extract, visit
+from rrahelpers.features.batches import as_batches
+
+from rrahelpers.features.layers import readings, visit
 
 POOLING = ("average", "nearest")
+AVERAGE = {3: F.adaptive_avg_pool1d, 4: F.adaptive_avg_pool2d, 5: F.adaptive_avg_pool3d}
 
 
 def pool(features, size, pooling="average"):
-    """Pool maps [N, C, H, W] to ``size`` x ``size`` places; smaller sides stay, and so do features that are no maps.
+    """Pool maps [N, C, H, W] to ``size`` x ``size`` places, [N, C, T] to ``size``; smaller sides stay, and so does [N, D].
 
     ``pooling``: "average" (adaptive average pooling), or "nearest" (one place for each, the first of its part).
     Raises ``ValueError`` for another pooling and for a size that is no whole number from 1 on.
@@ -21,26 +24,27 @@ def pool(features, size, pooling="average"):
         raise ValueError(f"unknown pooling {pooling!r}; expected one of {POOLING}")
     if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
         raise ValueError(f"expected a size that is a whole number from 1 on, got {size!r}")
-    if features.ndim != 4:
+    if features.ndim not in AVERAGE:
         return features
     sides = [min(size, side) for side in features.shape[2:]]
     if pooling == "average":
-        return F.adaptive_avg_pool2d(features, sides)
+        return AVERAGE[features.ndim](features, sides)
     return F.interpolate(features, sides, mode="nearest")
 
 
-def each_pooled_layer(model, image_sets, layers, sizes, pooling="average", *, memory=2 * 2**30, batch_size=100):
+def each_pooled_layer(model, image_sets, layers, sizes, pooling="average", *, memory=2 * 2**30, batch_size=100, grid=None,
+                      axis=None):
     """Yield (layer, {sizes: [pooled features of each image set]}), one layer after the other.
 
     Sizes that pool a layer alike share an entry: (4, 5, 6) for a map with a side of 4. There are as few forward passes
     as ``memory`` allows, bytes of pooled features held at a time; at least one layer's are. Other parameters as for
-    :func:`pool` and :func:`rrahelpers.features.extract`; raises as they do.
+    :func:`pool`, :func:`rrahelpers.features.extract` and :func:`rrahelpers.features.layers.readings`; raises as they do.
     """
-    image_sets = [check_images(images) for images in image_sets]
+    image_sets = [as_batches(images) for images in image_sets]
     layers, images = list(dict.fromkeys(layers)), sum(map(len, image_sets))
-    alike, needed = {}, {}
-    for layer, features in extract(model, image_sets[0][:1], layers).items():
-        pooled = {size: pool(features, size, pooling) for size in sizes}
+    alike, needed, maps = {}, {}, readings(model, image_sets[0], layers, grid=grid, axis=axis)
+    for layer in layers:
+        pooled = {size: pool(maps[layer].example, size, pooling) for size in sizes}
         shapes = {p.shape: p.numel() * p.element_size() for p in pooled.values()}
         alike[layer] = [tuple(size for size in sizes if pooled[size].shape == shape) for shape in shapes]
         needed[layer] = images * sum(shapes.values())
@@ -49,11 +53,9 @@ def each_pooled_layer(model, image_sets, layers, sizes, pooling="average", *, me
         for number, images in enumerate(image_sets):
             def keep(layer, output, _place):
                 for sizes, parts in found[layer].items():
-                    parts[number].append(pool(output, sizes[0], pooling).to(images.device, copy=True))
+                    parts[number].append(pool(output, sizes[0], pooling).to(images.sample.device, copy=True))
 
-            if "input" in group:
-                keep("input", images, 0)
-            visit(model, images, [layer for layer in group if layer != "input"], keep, batch_size=batch_size)
+            visit(model, images, group, keep, batch_size=batch_size, maps=maps)
         for layer in group:
             yield layer, {sizes: [torch.cat(parts) for parts in sets] for sizes, sets in found.pop(layer).items()}
 

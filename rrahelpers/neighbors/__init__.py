@@ -94,7 +94,7 @@ def pyramid_graphs(feature_map, scales=SCALES, k=10, *, memory=MEMORY):
 
     Parameters
     ----------
-    feature_map: [N, C, H, W], as ``x`` of :func:`knn_graph`; [N, D] counts as a map of one pixel.
+    feature_map: [N, C, H, W], as ``x`` of :func:`knn_graph`; [N, C, T], pooled along T; [N, D] counts as one pixel.
     scales: average-pooling windows in pixels, not overlapping: whole numbers that divide H and W, or "global". Windows
         that divide one another share their arithmetic; others are searched apart.
     k, memory: as for :func:`knn_graph`.
@@ -103,11 +103,11 @@ def pyramid_graphs(feature_map, scales=SCALES, k=10, *, memory=MEMORY):
     Raises as :func:`knn_graph`, and ``ValueError`` for a window that doesn't divide the map.
     """
     x = as_tensor(feature_map)
-    x = x[:, :, None, None] if x.ndim == 2 else x
-    if x.ndim != 4:
-        raise ValueError(f"expected a feature map [N, C, H, W] or features [N, D], got shape {tuple(x.shape)}")
+    if x.ndim not in (2, 3, 4):
+        raise ValueError(f"expected a feature map [N, C, H, W] or [N, C, T], or features [N, D], got shape {tuple(x.shape)}")
     _check(x, k, memory)
     windows = {scale: _window(scale, tuple(x.shape[2:])) for scale in scales}
+    x = x[(..., *[None] * (4 - x.ndim))]
     if not windows:
         raise ValueError("expected at least one scale, got none")
     scanned, found = scan(x), {}
@@ -128,17 +128,19 @@ def _check(x, k, memory):
 
 
 def _window(scale, size):
-    """The pooling window (h, w) of a scale on a map of ``size`` (H, W)."""
+    """The pooling window (h, w) of a scale on a map of ``size`` (H, W), (T,) or ()."""
+    one, size = len(size) == 1, (*size, 1, 1)[:2]
     if scale == "global":
         return size
     if isinstance(scale, bool) or not isinstance(scale, (int, np.integer)) or scale < 1:
         raise ValueError(f"expected scales that are whole numbers from 1 on, or 'global', got {scale!r}")
     if size == (1, 1) and scale == 1:
         return size
-    if scale > min(size) or size[0] % scale or size[1] % scale:
-        raise ValueError(f"a pooling window of {scale} x {scale} does not divide a map of {size[0]} x {size[1]}; "
-                         "expected a divisor of both sides, or 'global'")
-    return int(scale), int(scale)
+    window = int(scale), 1 if one else int(scale)
+    if size[0] % window[0] or size[1] % window[1]:
+        raise ValueError(f"a pooling window of {window[0]} x {window[1]} does not divide a map of {size[0]} x {size[1]}; "
+                         "expected a divisor of each side, or 'global'")
+    return window
 
 
 def _chains(windows):

@@ -18,8 +18,9 @@ from tqdm.auto import tqdm
 
 from rrahelpers.probes import logistic
 from rrahelpers.base.arrays import as_features
+from rrahelpers.features.batches import as_batches, labels_of
 from rrahelpers.base.arrays import check_labels
-from rrahelpers.features import analysed_layers, check_images
+from rrahelpers.features import analysed_layers
 from rrahelpers.features.pooled import each_pooled_layer
 
 TOLERANCE, ITERATIONS = 1e-6, 1000
@@ -102,38 +103,42 @@ def probe_positions(maps, y, test_maps, y_test, *, C=1.0, tol=TOLERANCE, max_ite
     return table
 
 
-def probe_layers(model, images, labels, test_images, test_labels, layers=None, *, progress=True, **options):
+def probe_layers(model, images, labels=None, test_images=None, test_labels=None, layers=None, *, grid=None, axis=None,
+                 progress=True, **options):
     """A probe on each layer of a network (8.3.1): the tables of :func:`each_probe` in one.
 
     ``layers``: names, default as for :func:`rrahelpers.features.analysed_layers`; everything else as there.
     """
-    _check_sets(images, labels, test_images, test_labels)
-    layers = analysed_layers(model, images, layers)
-    tables = each_probe(model, images, labels, test_images, test_labels, layers, **options)
+    images, labels, test_images, test_labels = _check_sets(images, labels, test_images, test_labels)
+    layers = analysed_layers(model, images, layers, grid=grid, axis=axis)
+    tables = each_probe(model, images, labels, test_images, test_labels, layers, grid=grid, axis=axis, **options)
     bar = tqdm(tables, total=len(layers), desc="probes", unit="layer", disable=not progress)
     return pd.concat(bar, ignore_index=True)
 
 
 def each_probe(model, images, labels, test_images, test_labels, layers, *, sizes=(4,), pooling="average", C=1.0,
-               tol=TOLERANCE, max_iter=ITERATIONS, memory=MEMORY, batch_size=100):
+               tol=TOLERANCE, max_iter=ITERATIONS, memory=MEMORY, batch_size=100, grid=None, axis=None):
     """Yield one layer's table after the other's.
 
     Parameters
     ----------
     model, layers: as for :func:`rrahelpers.features.extract`.
-    images, labels, test_images, test_labels: float [N, C, H, W] as the model takes them, integers [N].
+    images, labels, test_images, test_labels: float [N, C, H, W] as the model takes them, or batches of such, see
+        :class:`rrahelpers.features.batches.Batches`; integers [N], None where they come with the images.
     sizes: sides that maps are pooled to, in places; the dissertation takes 4, and compares 1 to 7.
     pooling: "average" or "nearest", see :func:`rrahelpers.features.pooled.pool`.
     C, tol, max_iter: as for :func:`fit_probe`.
     memory, batch_size: see :func:`rrahelpers.features.pooled.each_pooled_layer`; :func:`fit_probe` needs its own more.
+    grid, axis: how layers are read as maps, see :func:`rrahelpers.features.layers.readings`.
 
     A table has a row for each size: ``layer``, ``index`` (in ``layers``), ``size``, ``features`` (their number),
     ``value`` (test accuracy, a fraction), ``train`` (training accuracy), ``iterations``, ``gap``, ``converged``. Raises
     and warns as :func:`fit_probe`, ``extract`` and ``pool``; the labels are looked at first.
     """
     _check_options(C, tol, max_iter)
-    image_sets = _check_sets(images, labels, test_images, test_labels)
-    pooled = each_pooled_layer(model, image_sets, layers, sizes, pooling, memory=memory, batch_size=batch_size)
+    images, labels, test_images, test_labels = _check_sets(images, labels, test_images, test_labels)
+    pooled = each_pooled_layer(model, [images, test_images], layers, sizes, pooling, memory=memory, batch_size=batch_size,
+                               grid=grid, axis=axis)
     for index, (layer, features) in enumerate(pooled):
         rows = []
         for alike, (x, x_test) in features.items():
@@ -158,11 +163,11 @@ def _check_options(C, tol, max_iter):
 
 
 def _check_sets(images, labels, test_images, test_labels):
-    """The images of both sets, before a network sees any."""
-    images, test_images = check_images(images), check_images(test_images)
-    _check_classes(check_labels(labels, len(images)))
-    check_labels(test_labels, len(test_images))
-    return images, test_images
+    """Images and labels of both sets, before a network sees any."""
+    images, test_images = as_batches(images), as_batches(test_images)
+    labels, test_labels = labels_of(images, labels), labels_of(test_images, test_labels)
+    _check_classes(labels)
+    return images, labels, test_images, test_labels
 
 
 def _check_classes(labels):

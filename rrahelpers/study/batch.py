@@ -106,7 +106,7 @@ def _run(name, profile, given, force, cell_timeout):
 def _executed(name, profile, given, force, cell_timeout):
     import papermill
 
-    from rrahelpers import kernels
+    from rrahelpers.study import kernels
 
     copy = _copy(name, profile)
     folder, note = copy.parent.parent, copy.with_suffix(".json")

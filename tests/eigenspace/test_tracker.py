@@ -286,5 +286,5 @@ def test_covariances_from_images_or_batches():
         np.testing.assert_allclose(one["0"].matrix(), numpy_covariance(model[0](x).detach(), 1), atol=1e-12)
     assert model.training and hooks(model) == 0
     assert all(torch.equal(state[name], tensor) for name, tensor in model.state_dict().items())
-    with pytest.raises(ValueError, match="no layer ran"):
+    with pytest.raises(ValueError, match="at least one image"):
         covariances(model, [])

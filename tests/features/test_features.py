@@ -1,5 +1,6 @@
 """Features: the right tensors, from the right layers, with the model left as it was."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -188,8 +189,8 @@ class Auxiliary(nn.Module):
 
 
 def test_layers_that_do_not_run_once_are_left_out_unless_they_are_asked_for(images):
-    with pytest.warns(UserWarning, match=r"left out, .*: auxiliary \(0 times\), twice \(2 times\)"):
-        assert analysed_layers(Auxiliary(), images) == ["input", "stem", "every_other"]
+    with pytest.warns(UserWarning, match=r"left out, .*: auxiliary \(0 times\), twice \(2 times\), every_other \(1 rows for 2 images\)"):
+        assert analysed_layers(Auxiliary(), images) == ["input", "stem"]
     with pytest.raises(ValueError, match="auxiliary"):
         extract(Auxiliary(), images, analysed_layers(Auxiliary(), images, ["stem", "auxiliary"]))
     assert analysed_layers(Auxiliary(), images, ["stem", "stem"]) == ["stem"]
@@ -203,9 +204,10 @@ def test_a_layer_without_an_answer_for_each_image_is_refused(images):
 
 
 @pytest.mark.parametrize("images, message", [
-    (torch.zeros(2, 3, 8, 8, dtype=torch.uint8), "got bytes .uint8.: normalise them"), ([[1.0]], "a numpy array, got list"),
-    (torch.utils.data.DataLoader(torch.zeros(4, 3, 8, 8)), "got DataLoader. Of a DataLoader, put batches together with torch.cat"),
-    ({"x": torch.zeros(2, 3, 8, 8)}, "got dict"),
+    (torch.zeros(2, 3, 8, 8, dtype=torch.uint8), "got bytes .uint8.: normalise them"), ([[1.0]], "a numpy array, got float"),
+    (torch.zeros(2, 3, 8, 8, dtype=torch.int64), r"float \[N, C, H, W\], got torch.int64"), (np.zeros((2, 3, 8, 8), np.uint16), "got torch.uint16"),
+    ({"z": torch.zeros(2, 3, 8, 8)}, "under one of pixel_values, images, image, x, got a dict with z"), ([()], "got an empty tuple"),
+    ("folder/", "got str"), (3, "got int"), ([torch.zeros(2, 3, 8, 8).byte()], "got bytes"),
 ])
 def test_images_that_are_none(network, images, message):
     with pytest.raises(TypeError, match=message):

@@ -366,7 +366,8 @@ def test_bad_input(x, k, options, error, message):
     ((20, 2, 6, 6), (0,), "got 0"),
     ((20, 2, 6, 6), ("all",), "got 'all'"),
     ((20, 2, 6, 6), (), "at least one scale"),
-    ((20, 2, 6), (1,), r"got shape \(20, 2, 6\)"),
+    ((20, 2, 6), (4,), "4 x 1 does not divide a map of 6 x 1"),
+    ((20, 2, 6, 6, 6), (1,), r"got shape \(20, 2, 6, 6, 6\)"),
 ])
 def test_bad_scales(shape, scales, message):
     with pytest.raises(ValueError, match=message):

@@ -4,7 +4,7 @@ import pandas as pd
 import torch
 
 from rrahelpers.base.devices import default_device
-from rrahelpers.features import extract, layer_names
+from rrahelpers.features import each_layer, layer_names
 from rrahelpers.probes import each_probe, probe_positions
 
 
@@ -49,7 +49,7 @@ def position_table(run, layer, samples, *, C=1.0, compute=True):
     def measure():
         (x, y), (x_test, y_test) = _images(run, samples)
         model = run.model(default_device())
-        maps, test_maps = (extract(model, images, [layer])[layer] for images in (x, x_test))
+        maps, test_maps = (next(each_layer(model, images, [layer]))[1] for images in (x, x_test))
         return probe_positions(maps, y, test_maps, y_test, C=C)
 
     table = run.result("probe-positions", {"layer": layer, "samples": samples, "C": C}, measure if compute else None)

@@ -1,0 +1,151 @@
+"""Every measure takes images in every form, streamed, and answers as it does for one tensor."""
+
+import weakref
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from rrahelpers.features.batches import Batches
+from rrahelpers.class_similarity import classrepsim
+from rrahelpers.eigenspace import covariances, project, projected_accuracies
+from rrahelpers.features import analysed_layers, each_layer, extract
+from rrahelpers.probes import probe_layers
+
+N = 22
+IMAGES = torch.randn(N, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+LABELS = torch.arange(N) % 3
+PAIRS = TensorDataset(IMAGES, LABELS)
+
+
+def named(images, labels):
+    return lambda samples: {images: torch.stack([x for x, _ in samples]), labels: torch.stack([y for _, y in samples])}
+
+
+FORMS = {  # with labels
+    "loader of pairs": lambda: DataLoader(PAIRS, 5),
+    "loader of transformers' dicts": lambda: DataLoader(PAIRS, 5, collate_fn=named("pixel_values", "labels")),
+    "loader of dicts": lambda: DataLoader(PAIRS, 5, collate_fn=named("image", "label")),
+    "data set": lambda: PAIRS,
+    "pair": lambda: (IMAGES, LABELS),
+    "one batch of a loader": lambda: next(iter(DataLoader(PAIRS, N))),
+    "dict of everything": lambda: {"x": IMAGES, "y": LABELS},
+    "list of triples": lambda: [(IMAGES[i:i + 6].numpy(), LABELS[i:i + 6].tolist(), "paths") for i in range(0, N, 6)],
+}
+BARE = {  # without
+    "tensor": lambda: IMAGES,
+    "double array": lambda: IMAGES.double().numpy(),
+    "tuple of batches": lambda: IMAGES.split(7),
+    "list of two batches": lambda: [IMAGES[:12].double(), IMAGES[12:].double()],
+    "loader of images": lambda: DataLoader(IMAGES, 4),
+    "pairs without": lambda: [(part, None) for part in IMAGES.split(7)],
+    "pairs with text": lambda: [(part, "text") for part in IMAGES.split(7)],
+}
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3))
+
+
+@pytest.mark.parametrize("form", {**FORMS, **BARE}.values(), ids={**FORMS, **BARE})
+def test_every_measure_takes_every_form(network, form):
+    labels = None if form in FORMS.values() else LABELS
+    layers = ["input", "0", "1", "3"]
+    expected, found = extract(network, IMAGES, layers, batch_size=5), extract(network, form(), layers, batch_size=5)
+    kept = dict(each_layer(network, form(), layers, memory=2000))
+    for name in layers:
+        torch.testing.assert_close(found[name].float(), expected[name])
+        torch.testing.assert_close(kept[name].float(), expected[name])
+    assert analysed_layers(network, form()) == ["input", "0", "3"]
+
+    pd.testing.assert_frame_equal(classrepsim(network, form(), labels, scales=(1, 2), k=3, progress=False),
+                                  classrepsim(network, IMAGES, LABELS, scales=(1, 2), k=3, progress=False))
+    table = probe_layers(network, form(), labels, form(), labels, layers, C=0.01, progress=False)
+    pd.testing.assert_frame_equal(table[["layer", "value", "train"]], probe_layers(
+        network, IMAGES, LABELS, IMAGES, LABELS, layers, C=0.01, progress=False)[["layer", "value", "train"]])
+
+    seen, reference = covariances(network, form(), ["0", "1"]), covariances(network, IMAGES, ["0", "1"])
+    for name, covariance in reference.items():
+        torch.testing.assert_close(seen[name].matrix(), covariance.matrix())
+    pd.testing.assert_frame_equal(projected_accuracies(network, form(), labels, reference, [0.8, 0.99], progress=False),
+                                  projected_accuracies(network, IMAGES, LABELS, reference, [0.8, 0.99], progress=False))
+    with project(network, 0.9, seen):
+        network.eval()(IMAGES)
+
+
+def test_streams_are_not_held_whole():
+    held = []
+
+    class Counted:
+        def __iter__(self):
+            for i in range(0, N, 2):
+                batch = IMAGES[i:i + 2].numpy().copy()
+                held.append(weakref.ref(batch))  # a tensor made of it keeps it
+                assert sum(reference() is not None for reference in held) <= 3
+                yield batch
+
+    covariances(nn.Conv2d(3, 4, 3), Counted())
+    assert len(held) == N // 2
+
+
+def test_labels_come_with_the_images_or_are_given_and_checked(network):
+    with pytest.raises(ValueError, match="expected labels, or batches of images and labels, got images alone"):
+        classrepsim(network, IMAGES, scales=(1,), k=2, progress=False)
+    with pytest.raises(ValueError, match="expected the labels that come with the images, got others: 2 for 1 at image 1"):
+        classrepsim(network, DataLoader(PAIRS, 5), (LABELS * 2) % 3, scales=(1,), k=2, progress=False)
+    with pytest.raises(ValueError, match="one label for each of 22"):
+        classrepsim(network, DataLoader(PAIRS, 5), LABELS[:4], scales=(1,), k=2, progress=False)
+    with pytest.raises(TypeError, match="labels must be integers, got 'text'"):
+        classrepsim(network, BARE["pairs with text"](), scales=(1,), k=2, progress=False)
+    with pytest.raises(TypeError, match="labels must be integers, got torch.float32"):
+        classrepsim(network, (IMAGES, LABELS.float()), scales=(1,), k=2, progress=False)
+
+
+def test_what_comes_with_the_images_but_is_no_label_doesnt_matter(network):
+    for other in (["a path"] * N, torch.zeros(N, 3), torch.zeros(N)):
+        found = classrepsim(network, [(IMAGES, other)], LABELS, scales=(1,), k=2, progress=False)
+        pd.testing.assert_frame_equal(found, classrepsim(network, IMAGES, LABELS, scales=(1,), k=2, progress=False))
+
+
+def test_a_generator_serves_one_pass_and_another_is_refused(network):
+    def generator():
+        return (batch for batch in IMAGES.split(7))
+
+    torch.testing.assert_close(covariances(network, generator())["0"].matrix(), covariances(network, IMAGES)["0"].matrix())
+    for layer in ("0", "1"):  # a sample is looked at first where the layer's kind doesn't tell its features' axis
+        torch.testing.assert_close(extract(network, generator(), [layer])[layer], extract(network, IMAGES, [layer])[layer])
+    for call in (lambda: classrepsim(network, generator(), LABELS, scales=(1,), k=2, progress=False), lambda: list(each_layer(network, generator(), ["0"])),
+                 lambda: probe_layers(network, generator(), LABELS, IMAGES, LABELS, progress=False)):
+        with pytest.raises(ValueError, match="gone through several times, got an iterator .* give a list of batches or a DataLoader"):
+            call()
+
+
+def test_a_loader_that_shuffles_serves_one_pass(network):
+    loader = DataLoader(PAIRS, 5, shuffle=True, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(covariances(network, loader)["0"].matrix(), covariances(network, IMAGES)["0"].matrix())
+    with pytest.raises(ValueError, match="expected the same images at each pass, got others first; .*shuffle=False"):
+        classrepsim(network, loader, scales=(1,), k=2, progress=False)
+
+
+def test_a_batch_that_is_none_is_named(network):
+    with pytest.raises(TypeError, match=r"float \[N, C, H, W\]: expected a tensor or a numpy array, got str"):
+        covariances(network, [("cat.jpg", 1)])
+    with pytest.raises(TypeError, match="got bytes"):
+        covariances(network, IMAGES.byte().numpy())
+    for measure in (lambda images: extract(network, images, ["0"]), lambda images: covariances(network, images),
+                    lambda images: classrepsim(network, images, LABELS[:0], k=1)):
+        for nothing in ([], IMAGES[:0]):
+            with pytest.raises(ValueError, match="at least one image"):
+                measure(nothing)
+
+
+def test_batches_stay_what_they_are():
+    found = Batches(DataLoader(PAIRS, 5))
+    assert len(found) == N and torch.equal(found.labels, LABELS) and torch.equal(found.sample, IMAGES[:2]) and found.whole is None
+    assert [len(batch) for batch in found.split(100)] == [5, 5, 5, 5, 2]
+    assert torch.equal(Batches(np.asarray(IMAGES)).whole, IMAGES)
