@@ -1,30 +1,28 @@
 """The notebooks' explorers: sliders over figures that plain functions draw.
 
 Each explorer computes what it needs once, then hands the sliders' values to its ``draw`` function, which can be
-called, and tested, without any widget.
+called, and tested, without any widget. The modules are imported on first use, so that a notebook hangs on its own alone.
 """
 
-from rrahelpers.widgets.architecture import (
-    proposal_explorer, proposal_figure, receptive_field_explorer, receptive_field_figure,
-)
-from rrahelpers.widgets.class_similarity import (
-    ClassSimilarityView, class_similarity_explorer, class_similarity_view, prediction_explorer, prediction_figure,
-)
-from rrahelpers.widgets.eigenspace import (
-    ProjectionView, SaturationView, projection_explorer, projection_view, saturation_explorer, saturation_view,
-)
-from rrahelpers.widgets.probes import ProbeView, TailView, probe_explorer, probe_view, tail_explorer
-from rrahelpers.widgets.response import NeighbourChangeView, neighbour_change_explorer, neighbour_change_view
-from rrahelpers.widgets.separation import SeparationView, separation_explorer, separation_view
-from rrahelpers.widgets.sliders import explorer
-from rrahelpers.widgets.stac import stac_costs, stac_explorer, stac_figure
+import importlib
 
-__all__ = [
-    "ClassSimilarityView", "NeighbourChangeView", "ProbeView", "ProjectionView", "SaturationView", "SeparationView",
-    "TailView",
-    "class_similarity_explorer", "class_similarity_view", "explorer", "neighbour_change_explorer",
-    "neighbour_change_view", "prediction_explorer", "prediction_figure", "probe_explorer", "probe_view", "projection_explorer", "projection_view",
-    "proposal_explorer", "proposal_figure", "receptive_field_explorer", "receptive_field_figure", "saturation_explorer",
-    "saturation_view", "separation_explorer", "separation_view", "stac_costs", "stac_explorer", "stac_figure",
-    "tail_explorer",
-]
+HOMES = {name: module for module, names in {
+    "architecture": "proposal_explorer proposal_figure receptive_field_explorer receptive_field_figure",
+    "class_similarity": "ClassSimilarityView class_similarity_explorer class_similarity_view prediction_explorer prediction_figure",
+    "eigenspace": "ProjectionView SaturationView projection_explorer projection_view saturation_explorer saturation_view",
+    "probes": "ProbeView TailView probe_explorer probe_view tail_explorer",
+    "response": "NeighbourChangeView neighbour_change_explorer neighbour_change_view",
+    "separation": "SeparationView separation_explorer separation_view",
+    "sliders": "explorer",
+    "stac": "stac_costs stac_explorer stac_figure",
+}.items() for name in names.split()}
+
+
+def __getattr__(name):
+    if name in HOMES:
+        return getattr(importlib.import_module(f"{__name__}.{HOMES[name]}"), name)
+    raise AttributeError(f"rrahelpers.widgets has no {name!r}; expected one of {', '.join(HOMES)}")
+
+
+def __dir__():
+    return sorted([*globals(), *HOMES])

@@ -58,14 +58,18 @@ def test_who_can_reach_every_module_depends_on_all(package, source):
     assert set(dependencies.code_files([source], package)) == everything
 
 
-def test_editing_one_plot_module_makes_stale_only_the_notebooks_that_use_it(tmp_path, monkeypatch):
+@pytest.mark.parametrize("edited, stale", [
+    ("plots/diagrams.py", {"08"}),
+    ("plots/probes.py", {"06", "07"}),
+    ("plots/response.py", {"10", "11"}),
+    ("widgets/stac.py", {"02", "03"}),
+    ("study/batch.py", set()),
+])
+def test_editing_one_file_makes_stale_only_the_notebooks_that_use_it(tmp_path, monkeypatch, edited, stale):
     copy = tmp_path / "rrahelpers"
     shutil.copytree(dependencies.FOLDER, copy, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(dependencies, "FOLDER", copy)
     before = {name: batch._source(name, {}) for name in notebooks.names()}
-    with open(copy / "plots" / "diagrams.py", "a", encoding="utf-8") as file:
-        file.write("# changed\n")
-    assert {name for name in before if batch._source(name, {}) != before[name]} == {"08_receptive_field"}
-    with open(copy / "study" / "published" / "resolution.csv", "a", encoding="utf-8") as file:
-        file.write("\n")
-    assert batch._source("02_stac_design", {}) != before["02_stac_design"]
+    with open(copy / edited, "a", encoding="utf-8") as file:
+        file.write("\n# changed\n")
+    assert {name[:2] for name in before if batch._source(name, {}) != before[name]} == stale
