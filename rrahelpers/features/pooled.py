@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 
 from rrahelpers.features.batches import as_batches
-
 from rrahelpers.features.layers import readings, visit
 
 POOLING = ("average", "nearest")

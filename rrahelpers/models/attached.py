@@ -21,8 +21,8 @@ def attach(model, attention, *, placement="standard", window=WINDOW, kernels=Non
 
     Parameters
     ----------
-    model: a torchvision ``ResNet`` of ``BasicBlock`` or ``Bottleneck`` (ResNet, ResNeXt, Wide ResNet), or a
-        :class:`rrahelpers.models.HeResNet`.
+    model: a torchvision ``ResNet`` of ``BasicBlock`` or ``Bottleneck`` (ResNet, ResNeXt, Wide ResNet), or another
+        network with such blocks in stages of these names, as :class:`rrahelpers.models.HeResNet`.
     attention: "stac", "se", "bam", "spatial" or "cbam".
     placement, window, kernels, stages: as for :func:`rrahelpers.models.build`; the stages are ``layer1`` to ``layer4``.
     reduction: divides the hidden channels of "se", "bam" and "cbam"; default: as in :mod:`rrahelpers.attention`.
@@ -31,11 +31,7 @@ def attach(model, attention, *, placement="standard", window=WINDOW, kernels=Non
     attention already; ``model`` is then unchanged. A window larger than a stage's map raises ``ValueError`` in the
     forward pass.
     """
-    from rrahelpers.base.torchvision import torchvision
-
-    from rrahelpers.models.he_resnet import HeResNet
-
-    if not isinstance(model, (torchvision.models.ResNet, HeResNet)):
+    if not all(isinstance(getattr(model, f"layer{number}", None), nn.Sequential) for number in range(1, 5)):
         raise TypeError(f"expected a torchvision ResNet, got {type(model).__module__}.{type(model).__name__}")
     if attention not in ATTENTION:
         raise ValueError(f"unknown attention {attention!r}; expected one of {ATTENTION}")

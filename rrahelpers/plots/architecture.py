@@ -10,7 +10,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.ticker import LogLocator, NullLocator
 
-from rrahelpers.plots import OTHER, SAME
+from rrahelpers.plots.style import OTHER, SAME
 
 BORDERS = {"b_max": "--"}
 BESIDE = {"loc": "upper left", "bbox_to_anchor": (1, 1)}  # a legend right of the axes

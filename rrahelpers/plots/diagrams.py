@@ -2,7 +2,7 @@
 
 from matplotlib.collections import LineCollection
 
-from rrahelpers.plots import OTHER, SAME
+from rrahelpers.plots.style import OTHER, SAME
 
 IDLE, PATH = "0.85", "#029e73"
 

@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 
-from rrahelpers.plots import OTHER, SAME, image_of, mean_curve
+from rrahelpers.plots.style import OTHER, SAME, image_of, mean_curve
 
 COLOURS = {"eigenspace": SAME, "random": OTHER, "train": SAME, "validation": OTHER}
 

@@ -3,7 +3,7 @@
 import numpy as np
 import seaborn as sns
 
-from rrahelpers.plots import OTHER, SAME, mean_curve
+from rrahelpers.plots.style import OTHER, SAME, mean_curve
 
 MOST_NAMES = 30  # layers that are named on the axis; of more, some
 

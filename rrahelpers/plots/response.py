@@ -6,7 +6,7 @@ Each takes a tidy table (of one scale, one measure; several seeds are averaged) 
 
 import matplotlib.pyplot as plt
 
-from rrahelpers.plots import OTHER, SAME, framed_image, mean_curve
+from rrahelpers.plots.style import OTHER, SAME, framed_image, mean_curve
 from rrahelpers.topology import cohorts
 
 LAYER_COLOURS = "viridis"  # from the first layer to the last
