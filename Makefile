@@ -3,13 +3,14 @@ PYTHON ?= python3
 PROFILE ?= quick
 BIN := .venv/bin
 READY := .venv/.ready
+TEST_READY := .venv/.test-ready
 
 .PHONY: figures test lab bench
 
 figures: $(READY)  ## run the notebooks and write figures/<profile>/ (PROFILE=quick)
 	$(BIN)/python -m rrahelpers figures --profile $(PROFILE)
 
-test: $(READY)  ## every test, and every notebook in the smoke profile
+test: $(TEST_READY)  ## every test, and every notebook in the smoke profile
 	$(BIN)/python -m pytest -q
 
 lab: $(READY)  ## JupyterLab on the notebooks
@@ -25,4 +26,8 @@ $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@
+
+$(TEST_READY): $(READY) requirements-test.lock
+	$(BIN)/python -m pip install --quiet -r requirements-test.lock
 	touch $@
