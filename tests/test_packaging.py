@@ -12,29 +12,6 @@ from rrahelpers.base.files import project_root
 CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
 
 
-<<<<<<< HEAD
-def declared():
-    """Requirements of the package and of its tests, by name."""
-    project = tomllib.loads((project_root() / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    both = map(Requirement, project["dependencies"] + project["optional-dependencies"]["test"])
-    return {canonicalize_name(r.name): r.specifier for r in both}, project["requires-python"]
-
-
-def test_the_lock_pins_every_requirement_within_its_range():
-    lines = [line for line in (project_root() / "requirements.lock").read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
-    pins = {}
-    for line in lines:
-        match = re.fullmatch(r"([A-Za-z0-9_.-]+)==([0-9][0-9a-z.]*)", line)
-        assert match, f"expected name==version without a local version suffix, got {line!r}"
-        pins[canonicalize_name(match[1])] = match[2]
-    for name, specifier in declared()[0].items():
-        assert pins[name] in specifier, f"{name}: {pins[name]} is not {specifier}"
-
-
-def test_conda_has_the_same_ranges():
-    environment = yaml.safe_load((project_root() / "environment.yml").read_text(encoding="utf-8"))
-    ranges, python = declared()
-=======
 def read(name):
     return (project_root() / name).read_text(encoding="utf-8")
 
@@ -71,7 +48,6 @@ def test_the_lock_of_the_tests_pins_their_tools_and_figures_install_none_of_them
 
 def test_conda_has_the_same_ranges():
     environment = yaml.safe_load(read("environment.yml"))
->>>>>>> 1441f8f (Test tools in a lock of their own, a workflow, hooks before commits; how to contribute, what changed, what to cite)
     found = {}
     for line in environment["dependencies"]:
         if isinstance(line, str) and line != "pip":
