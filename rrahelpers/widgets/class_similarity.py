@@ -81,7 +81,7 @@ def prediction_figure(model, run, image_set, index):
     left.set(title=image_set.classes[image_set.labels[index]][:20], xticks=[], yticks=[])
     left.grid(False)
     colours = [plots.SAME if c == image_set.labels[index] else plots.OTHER for c in best]
-    right.barh([image_set.classes[c][:20] for c in best], probabilities[best], color=colours)
+    right.barh([image_set.classes[c][:20] for c in best], probabilities[best].tolist(), color=colours)
     right.invert_yaxis()
     right.set(xlim=(0, 1), xlabel="probability")
     return fig
