@@ -4,7 +4,7 @@ import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
-from rrahelpers.base.modules import check_model
+from rrahelpers.base.modules import check_model, kind
 from rrahelpers.eigenspace.layers import attach, recomputing
 from rrahelpers.eigenspace.projection import PCAProjection
 from rrahelpers.eigenspace.spectrum import DELTA, check_delta
@@ -119,7 +119,8 @@ def projected_accuracies(model, images, labels, covariances, deltas, *, draws=1,
 
     Returns a row for each threshold and subspace: ``delta``, ``subspace`` ("eigenspace" or "random"), ``draw``,
     ``dimensions`` (of all layers together), ``accuracy``, ``difference`` (unprojected less projected: what is lost) and
-    ``relative``, to the accuracy of the unprojected network.
+    ``relative``, to the accuracy of the unprojected network. Raises as :func:`project`, and ``TypeError`` for a network
+    that answers with anything but a tensor.
     """
     images, deltas = as_batches(images), [check_delta(delta) for delta in deltas]
     labels = labels_of(images, labels)
@@ -140,5 +141,13 @@ def projected_accuracies(model, images, labels, covariances, deltas, *, draws=1,
 
 def _accuracy(model, images, labels, batch_size):
     with evaluation_mode(model), torch.no_grad():
-        predicted = [model(as_taken(model, batch)).argmax(1).cpu() for batch in images.split(batch_size)]
+        predicted = [_logits(model, as_taken(model, batch)).argmax(1).cpu() for batch in images.split(batch_size)]
     return (torch.cat(predicted) == labels.cpu()).double().mean().item()
+
+
+def _logits(model, images):
+    logits = model(images)
+    if not isinstance(logits, torch.Tensor):
+        raise TypeError(f"{kind(model)} answers with {type(logits).__name__}; expected logits, a tensor [N, classes]: put it "
+                         "into a module whose forward gives these alone")
+    return logits
