@@ -1,6 +1,7 @@
 """The page of limitations: each row names a test that there is; here are those that have no better place."""
 
 import re
+import warnings
 
 import pytest
 import torch
@@ -63,6 +64,16 @@ def test_a_network_that_answers_with_an_object():
     assert list(found) == list(extract(model, images, ["a", "fc"])) == receptive_fields(model, 8).layer.tolist() == ["a", "fc"]
     with pytest.raises(TypeError, match=r"Answers answers with dict; expected logits, a tensor \[N, classes\]"):
         projected_accuracies(model, images, labels, found, [0.9], progress=False)
+
+
+def test_a_network_with_observers_has_no_receptive_fields():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # this way of making them is deprecated, and still in use
+        model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3)).train()
+        model.qconfig = torch.ao.quantization.get_default_qat_qconfig("x86")
+        prepared = torch.ao.quantization.prepare_qat(model)
+        with pytest.raises(NotImplementedError, match="in layer '0.activation_post_process'"):
+            receptive_fields(prepared, 16)
 
 
 def test_recurrent_layers_have_no_receptive_field():

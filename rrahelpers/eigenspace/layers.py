@@ -15,7 +15,7 @@ from rrahelpers.features.layers import as_taken
 
 def weighted_layers(model):
     """The names of all convolutional, linear and recurrent layers (dissertation 6.1.2), in the order of the model."""
-    check_model(model, compiled=True)  # which a tracker can follow from its first call
+    check_model(model, in_a_loop=True)
     return [name for name, module in _modules(model).items() if isinstance(module, (*WEIGHTED, *RECURRENT))]
 
 
@@ -63,7 +63,7 @@ def attach(model, layers, function, axis=None):
     for unknown layers, or none.
     """
     layers = weighted_layers(model) if layers is None else list(layers)
-    check_model(model, layers, compiled=True)
+    check_model(model, layers, in_a_loop=True)
     modules = _modules(model)
     if unknown := [name for name in layers if name not in modules]:
         raise ValueError(f"unknown layers {unknown}; expected some of: {', '.join(modules)}")

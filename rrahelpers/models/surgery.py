@@ -9,7 +9,7 @@ from operator import attrgetter
 import torch
 from torch import fx, nn
 
-from rrahelpers.base.modules import check_model, is_leaf, named_layers
+from rrahelpers.base.modules import check_model, is_leaf, named_layers, own_parameters
 
 
 @torch.inference_mode(False)  # what is made there can't be trained
@@ -54,7 +54,7 @@ def truncate(model, at, num_classes=None):
     stump = _Truncated(root, evaluation, class_name=f"{type(model).__name__}UpTo")
     for name, module in stump.named_modules():
         module.training = layers[name].training if name in layers else model.training
-    top = _put_on_top(stump, head.to(layers[at].weight).train(model.training))
+    top = _put_on_top(stump, head.to(root.get_submodule(at).weight).train(model.training))
     called = {node.target for node in evaluation.nodes if node.op == "call_module"}
     if left := [name for name in getattr(model, "layer_names", ()) if name in called]:
         stump.layer_names = ["input", *left, f"{top}.2"]
@@ -78,9 +78,9 @@ def without_downsampling(model, layers):
             raise ValueError(f"unknown layer {name!r}; convolutions and poolings: {', '.join(places)}")
         layer = known[name]
         if isinstance(layer, nn.Conv2d):
-            kernel = tuple(min(3, side) for side in layer.kernel_size)
+            kernel, like = tuple(min(3, side) for side in layer.kernel_size), own_parameters(layer)[0]
             fresh = nn.Conv2d(layer.in_channels, layer.out_channels, kernel, 1, "same", layer.dilation, layer.groups,
-                              layer.bias is not None, layer.padding_mode, layer.weight.device, layer.weight.dtype)
+                              layer.bias is not None, layer.padding_mode, like.device, like.dtype)
             if kernel == layer.kernel_size:
                 kept = {name: vars(fresh)[name] for name in ("stride", "padding", "_reversed_padding_repeated_twice")}
                 vars(layer).update(kept)

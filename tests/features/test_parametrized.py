@@ -182,6 +182,17 @@ def test_cut_it_computes_what_it_did_and_keeps_its_parametrizations(model, image
                and "scale.bias" not in name)
 
 
+@pytest.mark.parametrize("inside", [False, True])
+def test_changing_a_copy_leaves_the_state_of_a_parametrization(inside, images):
+    """Spectral norm moves its vectors each time that its weight is asked for in training mode."""
+    with torch.inference_mode(inside):
+        model = nn.Sequential(*(parametrizations.spectral_norm(nn.Conv2d(3, 3, 3, stride=2, padding=1)) for _ in "ab")).train()
+    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    for changed in (truncate(model, "1", 2), without_downsampling(model, ["1"])):
+        for other in (model, changed):
+            assert all(torch.equal(state[name], tensor) for name, tensor in other.state_dict().items() if name in state)
+
+
 def test_without_its_stride_a_layer_keeps_what_makes_its_weights(images):
     for name, f in KINDS.items():
         layer = f(nn.Conv2d(3, 8, 3, stride=2, padding=1)) if name != "children" else nn.Conv2d(3, 8, 3, stride=2)
