@@ -3,8 +3,8 @@
 Two conventions. "published" is the counting that reproduces tables 1 to 5 of the STAC paper, the one of thop
 (https://github.com/Lyken17/pytorch-OpCounter): multiply-accumulates of convolutions (padding in full, no bias) and
 linear layers; at each step of recurrent layers and cells, all weights and biases, one for each activation and for each
-product and sum of the gates; 4 for each element of an affine normalisation and 2 without affine parameters; one for each output
-element of average pooling and nearest up-sampling; input plus output elements for adaptive average pooling;
+product and sum of the gates; 4 for each element of an affine normalisation and 2 without affine parameters; one for each
+output element of average pooling and nearest up-sampling; input plus output elements for adaptive average pooling;
 nothing for activations, maximum pooling, sums and products. "macs" is multiply-accumulates of weights alone, as PyTorch's
 own counter has it: half of its FLOPs.
 
@@ -21,8 +21,8 @@ import pandas as pd
 import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 from torch.utils._pytree import tree_map
+from torch.utils.flop_counter import flop_registry
 
 from rrahelpers.features import evaluation_mode
 from rrahelpers.base.modules import RECURRENT, check_model, is_leaf, kind, named_layers, own_parameters, whole

@@ -180,7 +180,7 @@ def _measured(values, what, table, model):
     missing = [layer for layer in series.index if layer not in order]
     known = named_layers(model)
     if idle := [layer for layer in missing if layer in known and is_leaf(known[layer])]:
-        warnings.warn(f"{what}: left out, for images don't pass them in evaluation: {', '.join(idle)}", stacklevel=4)
+        warnings.warn(f"{what}: left out, for images don't pass them in evaluation: {', '.join(idle)}", stacklevel=3)
     if unknown := [layer for layer in missing if layer not in idle]:
         raise ValueError(f"{what}: unknown layers {unknown}; expected layers without submodules: {', '.join(order)}")
     return series.reindex([layer for layer in order if layer in series.index])

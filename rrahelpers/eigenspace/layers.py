@@ -34,7 +34,7 @@ def covariances(model, images, layers=None, *, batch_size=100, axis=None):
     Memory: 8 D² bytes for a layer with D features. Raises ``ValueError`` for unknown layers, where none ran, and for
     layers of which nothing tells where their features lie, and as :func:`rrahelpers.base.modules.check_model`.
     """
-    found = {}
+    found, layers = {}, None if layers is None else list(layers)
     check_model(model, layers)
 
     def record(name, x, axis):

@@ -17,11 +17,12 @@ class Projections:
     """The projections after a model's layers; as a context manager they go away at its end. See :func:`project`."""
 
     def __init__(self, model, delta, covariances, layers, random, axis):
-        check_model(model, covariances if layers is None else layers)
+        layers = covariances if layers is None else list(layers)
+        check_model(model, layers)
         self._model, self._delta, self._random, self._layers = model, check_delta(delta), random, {}
         self._given = covariances is not None
         if self._given:
-            layers = list(covariances) if layers is None else list(layers)
+            layers = list(layers)
             if missing := [name for name in layers if name not in covariances]:
                 raise ValueError(f"no covariance for the layers {missing}; there are some for: "
                                  f"{', '.join(covariances)}")

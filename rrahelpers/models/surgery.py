@@ -8,6 +8,7 @@ from operator import attrgetter
 
 import torch
 from torch import fx, nn
+from torch.utils._pytree import tree_leaves
 
 from rrahelpers.base.modules import check_model, is_leaf, named_layers, own_parameters
 
@@ -66,8 +67,8 @@ def without_downsampling(model, layers):
     """A copy of ``model`` in which some layers keep the size of the map: convolutions at stride 1, poolings left out.
 
     A kernel larger than 3 becomes 3, newly drawn, and no longer parametrized or pruned: so the dissertation's "Cifar10
-    optimized" ResNets come from the others (9.4.1). ``layers``: names of ``Conv2d`` and of pooling modules; raises ``ValueError`` for others. In a residual
-    block both paths have to keep the size: name the convolution of its shortcut too.
+    optimized" ResNets come from the others (9.4.1). ``layers``: names of ``Conv2d`` and of pooling modules; raises
+    ``ValueError`` for others. In a residual block both paths have to keep the size: name the convolution of its shortcut too.
     """
     check_model(model)
     model = duplicate(model)
@@ -98,7 +99,7 @@ def duplicate(model):
     """A deep copy of ``model``, also of one that keeps tensors of its last training step (pruning and old weight norm do)."""
     memo = {}
     for module in model.modules():
-        for value in vars(module).values():
+        for value in tree_leaves(vars(module)):
             if isinstance(value, torch.Tensor) and not value.is_leaf:
                 memo[id(value)] = value.detach().clone()
     return copy.deepcopy(model, memo)

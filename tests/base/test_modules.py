@@ -197,7 +197,7 @@ def test_networks_and_features_made_inside_serve_outside():
 class Wrapped(nn.Module):
     """Two convolutions and a linear layer, of which ``way`` runs some in a way of its own."""
 
-    def __init__(self, way=lambda function, x: function(x), **options):
+    def __init__(self, way=lambda function, x: function(x)):
         super().__init__()
         torch.manual_seed(0)
         self.a, self.b, self.fc, self.way = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 5, 5), nn.Linear(5, 3), way
