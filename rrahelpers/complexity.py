@@ -96,7 +96,8 @@ def per_layer(model, input_shape, convention="published"):
     if unseen := [names[module] for module in layers if module not in called and _rule(module, convention)]:
         warnings.warn(f"not called as modules, so counted as 0 FLOPs: {_listed(unseen)}", stacklevel=2)
     if found := [f"{names[module] or 'the model'} ({kind(module)})" for module in unruled.found]:
-        warnings.warn(f"there is no rule for what these multiply themselves, so it counts as 0 FLOPs: {_listed(found)}", stacklevel=2)
+        warnings.warn("there is no rule for what these multiply themselves, so it counts as 0 FLOPs: " + _listed(found),
+                      stacklevel=2)
     return pd.DataFrame(rows, columns=["layer", "kind", "output_shape", "flops", "params"])
 
 

@@ -24,8 +24,8 @@ def named_layers(model):
 
 def is_leaf(module):
     """Whether a module is a layer by itself: without submodules (parametrizations aside), or of the kinds ``WHOLE``."""
-    inside = [name for name, _ in module.named_children() if name != "parametrizations" or not parametrize.is_parametrized(module)]
-    return not inside or isinstance(module, WHOLE)
+    parts = sum(1 for _ in module.children()) - parametrize.is_parametrized(module)
+    return parts == 0 or isinstance(module, WHOLE)
 
 
 def kind(module):
