@@ -49,6 +49,8 @@ def read(layer, x, axis, maps, grid=None, told=False):
     if axis is None:
         return Reading(None, None, x, f"{layer} answers {_shape(x)}, and nothing tells which axis is that of the features; "
                                       f"say it with axis={{{layer!r}: 1}}, or -1 for the last")
+    if x.ndim > 5:
+        return Reading(axis, None, x, f"{layer} answers {_shape(x)}; expected one to three axes of places beside that of the features")
     tokens = x.shape[3 - axis] if x.ndim == 3 else None
     if tokens is not None:
         grid = _grid(tokens, maps, axis == 2) if grid is None else tuple(grid)

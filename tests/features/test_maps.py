@@ -182,6 +182,15 @@ def test_layers_that_nothing_tells_of_need_a_word():
     assert not model._forward_hooks and not model._forward_pre_hooks
 
 
+def test_windows_on_axes_of_their_own_are_no_map():
+    class Windows(nn.Sequential):
+        def forward(self, x):
+            return super().forward(x.permute(0, 2, 3, 1).unflatten(2, (2, 4)).unflatten(1, (2, 4)).transpose(2, 3))
+
+    with pytest.raises(ValueError, match=r"0 answers \[N, 2, 2, 4, 4, 5\]; expected one to three axes of places"):
+        readings(Windows(nn.Linear(3, 5)), torch.randn(2, 3, 8, 8), ["0"])
+
+
 def test_the_follower_leaves_with_an_error():
     class Fails(nn.Sequential):
         def forward(self, x):
