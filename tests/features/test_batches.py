@@ -11,9 +11,11 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from rrahelpers.features.batches import Batches
 from rrahelpers.class_similarity import classrepsim
-from rrahelpers.eigenspace import covariances, project, projected_accuracies
+from rrahelpers.eigenspace import covariances, projected_accuracies
 from rrahelpers.features import analysed_layers, each_layer, extract
 from rrahelpers.probes import probe_layers
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 N = 22
 IMAGES = torch.randn(N, 3, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -46,36 +48,42 @@ BARE = {  # without
 }
 
 
-@pytest.fixture
+LAYERS = ["input", "0", "1", "3"]
+
+
+@pytest.fixture(scope="module")
 def network():
     torch.manual_seed(0)
     return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3))
 
 
+def measures(network, images, labels, again=lambda images: images):
+    """Every measure of the images; ``again`` gives them anew for each."""
+    seen = covariances(network, again(images), ["0", "1"])
+    tables = [classrepsim(network, again(images), labels, layers=LAYERS, scales=(1, 2), k=3, progress=False),
+              probe_layers(network, again(images), labels, again(images), labels, LAYERS, C=0.01, progress=False)[["layer", "value", "train"]],
+              projected_accuracies(network, again(images), labels, seen, [0.8, 0.99], progress=False)]
+    features = [extract(network, again(images), LAYERS, batch_size=5), dict(each_layer(network, again(images), LAYERS, memory=2000))]
+    return tables, features, {name: covariance.matrix() for name, covariance in seen.items()}
+
+
+@pytest.fixture(scope="module")
+def expected(network):
+    return measures(network, IMAGES, LABELS)
+
+
 @pytest.mark.parametrize("form", {**FORMS, **BARE}.values(), ids={**FORMS, **BARE})
-def test_every_measure_takes_every_form(network, form):
+def test_every_measure_takes_every_form(network, expected, form):
     labels = None if form in FORMS.values() else LABELS
-    layers = ["input", "0", "1", "3"]
-    expected, found = extract(network, IMAGES, layers, batch_size=5), extract(network, form(), layers, batch_size=5)
-    kept = dict(each_layer(network, form(), layers, memory=2000))
-    for name in layers:
-        torch.testing.assert_close(found[name].float(), expected[name])
-        torch.testing.assert_close(kept[name].float(), expected[name])
+    tables, features, matrices = measures(network, form, labels, again=lambda images: images())
+    for ours, table in zip(tables, expected[0]):
+        pd.testing.assert_frame_equal(ours, table)
+    for ours, others in zip(features, expected[1]):
+        for name, x in others.items():
+            torch.testing.assert_close(ours[name].float(), x)
+    for name, matrix in expected[2].items():
+        torch.testing.assert_close(matrices[name], matrix)
     assert analysed_layers(network, form()) == ["input", "0", "3"]
-
-    pd.testing.assert_frame_equal(classrepsim(network, form(), labels, scales=(1, 2), k=3, progress=False),
-                                  classrepsim(network, IMAGES, LABELS, scales=(1, 2), k=3, progress=False))
-    table = probe_layers(network, form(), labels, form(), labels, layers, C=0.01, progress=False)
-    pd.testing.assert_frame_equal(table[["layer", "value", "train"]], probe_layers(
-        network, IMAGES, LABELS, IMAGES, LABELS, layers, C=0.01, progress=False)[["layer", "value", "train"]])
-
-    seen, reference = covariances(network, form(), ["0", "1"]), covariances(network, IMAGES, ["0", "1"])
-    for name, covariance in reference.items():
-        torch.testing.assert_close(seen[name].matrix(), covariance.matrix())
-    pd.testing.assert_frame_equal(projected_accuracies(network, form(), labels, reference, [0.8, 0.99], progress=False),
-                                  projected_accuracies(network, IMAGES, LABELS, reference, [0.8, 0.99], progress=False))
-    with project(network, 0.9, seen):
-        network.eval()(IMAGES)
 
 
 def test_streams_are_not_held_whole():

@@ -15,6 +15,9 @@ from rrahelpers.features.pooled import each_pooled_layer
 from rrahelpers.probes import fit_probe, probe_layers
 
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
 def image_set(n=24, size=32):
     images, labels = torch.randn(n, 3, size, size), torch.arange(n) % 3
     return images + torch.eye(3)[labels].view(n, 3, 1, 1) * 0.3, labels
@@ -35,9 +38,9 @@ class Tokens(nn.Module):
 
     def __init__(self, patch, prefix=1, convolution=True):
         super().__init__()
-        self.patch, dim = patch, 3 * patch[0] * patch[1]
+        self.patch, dim = patch, 12 if convolution else 3 * patch[0] * patch[1]
         self.conv, self.front = nn.Conv2d(3, dim, patch, patch) if convolution else None, nn.Parameter(torch.randn(1, prefix, dim))
-        self.embed, self.block = nn.Linear(dim, dim), nn.TransformerEncoderLayer(dim, 1, 8, batch_first=True, norm_first=True)
+        self.embed, self.block = nn.Linear(dim, 12), nn.TransformerEncoderLayer(12, 1, 8, batch_first=True, norm_first=True)
 
     def forward(self, x):
         x = nn.functional.unfold(x, self.patch, stride=self.patch) if self.conv is None else self.conv(x).flatten(2)
@@ -64,8 +67,8 @@ def test_probes_of_tokens_are_on_pooled_places():
     (x, y), layer = image_set(60), "block"
     model = Tokens((4, 4))
     table = probe_layers(model, x, y, x, y, [layer], sizes=(1, 4), progress=False)
-    maps = answer(model, layer, x)[:, 1:].transpose(1, 2).reshape(60, 48, 8, 8)
-    assert table.features.tolist() == [48, 48 * 16]
+    maps = answer(model, layer, x)[:, 1:].transpose(1, 2).reshape(60, 12, 8, 8)
+    assert table.features.tolist() == [12, 12 * 16]
     assert table.value[0] == fit_probe(maps.mean((2, 3)), y, maps.mean((2, 3)), y).accuracy
 
 
@@ -92,7 +95,7 @@ def test_tokens_that_are_no_grid_are_refused_by_name_and_left_out_of_the_default
             return self.block(self.embed(self.conv(x).flatten(2).transpose(1, 2)[:, :40])).mean(1)
 
     model, images = Dropped((4, 4)), torch.randn(6, 3, 32, 32)
-    with pytest.raises(ValueError, match=r"embed answers \[N, 40, 48\], and 40 tokens don't end in a grid of maps of 32 x 32 or 8 x 8; "
+    with pytest.raises(ValueError, match=r"embed answers \[N, 40, 12\], and 40 tokens don't end in a grid of maps of 32 x 32 or 8 x 8; "
                                          r"say it with grid=\{'embed': .height, width.\}, or .40,. for a sequence"):
         next(scale_graphs(model, images, layers=["embed"], k=2, progress=False))
     with pytest.warns(UserWarning, match="can't be read as maps: embed answers"), pytest.warns(UserWarning, match="self_attn.out_proj"):
@@ -138,10 +141,10 @@ def test_a_sequence_is_read_in_one_dimension():
 
 def test_swin_and_convnext_are_told_apart_where_all_sides_are_equal():
     torch.manual_seed(0)
-    swin = torchvision.models.SwinTransformer([4, 4], 16, [1, 1], [2, 2], [4, 4], num_classes=5)
+    swin = torchvision.models.SwinTransformer([4, 4], 8, [1, 1], [2, 2], [4, 4], num_classes=5)
     block = torchvision.models.convnext.CNBlockConfig
-    convnext = torchvision.models.convnext.ConvNeXt([block(16, 32, 1), block(32, None, 1)], num_classes=5)
-    images = torch.randn(4, 3, 64, 64)
+    convnext = torchvision.models.convnext.ConvNeXt([block(8, 16, 1), block(16, None, 1)], num_classes=5)
+    images = torch.randn(4, 3, 32, 32)
     for model, layers in ((swin, {"features.0": 3, "features.1.0": 3, "features.1": 3, "features.1.0.mlp.1": 3, "features.0.0": 1}),
                           (convnext, {"features.1.0": 1, "features.1": 1, "features.1.0.block.1": 3, "features.1.0.block.4": 3})):
         found = extract(model, images, list(layers))
@@ -150,7 +153,7 @@ def test_swin_and_convnext_are_told_apart_where_all_sides_are_equal():
             model.eval()(images)
         for layer, axis in layers.items():
             expected = answer(model, layer, images).movedim(axis, 1)
-            assert expected.shape[2:] == (16, 16)
+            assert expected.shape[2:] == (8, 8)
             torch.testing.assert_close(found[layer], expected)
             rows = expected.movedim(1, -1).flatten(0, 2).double()
             torch.testing.assert_close(seen[layer].matrix(), torch.cov(rows.T, correction=0), atol=1e-5, rtol=1e-4)

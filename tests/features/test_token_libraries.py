@@ -9,6 +9,8 @@ from rrahelpers.features import analysed_layers
 from rrahelpers.features.layers import readings
 from rrahelpers.neighbors import knn_graph
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SMALL = {"hidden_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2}
 
 
