@@ -1,4 +1,5 @@
-"""The whole of ClassRepSim side by side: ResNet20's 13 layers at five scales on 10,000 images, rrahelpers and FAISS flat.
+"""The whole of ClassRepSim side by side: ResNet20's 13 layers at five scales on 10,000 images, rrahelpers and FAISS
+flat.
 
     python benchmarks/classrepsim.py [--quick]
 
@@ -26,13 +27,15 @@ from rrahelpers.training.runs import stored_runs
 
 def network(samples):
     """A trained ResNet20 of the store, its preprocessed CIFAR-10 test images and their labels."""
-    run = next(r for r in stored_runs() if r.config.model == "resnet20" and r.config.data == "cifar10" and not r.config.options)
+    run = next(r for r in stored_runs() if r.config.model == "resnet20" and r.config.data == "cifar10"
+               and not r.config.options)
     images = data.load("cifar10", "test", limit=samples)
     return run, run.model(), run.preprocess(images.images), images.labels
 
 
 def by_rrahelpers(model, images, labels, _):
-    return {(g.layer, str(g.scale)): class_similarity(g.graph, labels) for g in scale_graphs(model, images, k=K, progress=False)}
+    return {(g.layer, str(g.scale)): class_similarity(g.graph, labels)
+            for g in scale_graphs(model, images, k=K, progress=False)}
 
 
 def by_faiss(model, images, labels, _):
@@ -70,21 +73,27 @@ def child(job, samples, sample, answer):
     run, model, images, labels = network(samples)
     start = time.perf_counter()
     values = JOBS[job](model, images, labels, sample)
-    answer.put({"run": run.name, "seconds": time.perf_counter() - start, "cpu_seconds": time.process_time(), "peak": peak_memory(),
+    answer.put({"run": run.name, "seconds": time.perf_counter() - start, "cpu_seconds": time.process_time(),
+                "peak": peak_memory(),
                 "values": values})
 
 
 def markdown(report):
     about = report["machine"]
     lines = ["# The whole of ClassRepSim side by side", "",
-             f"{about['text']}. ResNet20 ({report['run']}), 13 layers, 5 scales, {report['samples']:,} CIFAR-10 test images, "
-             f"k = {K}. Medians of {report['repetitions']} interleaved runs, each in a process of its own; peak memory is the whole "
+             f"{about['text']}. ResNet20 ({report['run']}), 13 layers, 5 scales, {report['samples']:,} CIFAR-10 test "
+             "images, "
+             f"k = {K}. Medians of {report['repetitions']} interleaved runs, each in a process of its own; peak memory "
+             "is the whole "
              f"process'.", "",
              "| method | seconds | of FAISS | CPU seconds | peak memory, GB |", "| --- | --- | --- | --- | --- |"]
     reference = report["methods"]["FAISS flat"]["seconds"]
-    lines += [f"| {name} | {row['seconds']:.1f} | {row['seconds'] / reference:.2f} | {row['cpu_seconds']:.1f} | {row['peak_bytes'] / 1e9:.2f} |"
+    lines += [f"| {name} | {row['seconds']:.1f} | {row['seconds'] / reference:.2f} | {row['cpu_seconds']:.1f} | "
+              f"{row['peak_bytes'] / 1e9:.2f} |"
               for name, row in report["methods"].items()]
-    lines += ["", f"Largest difference between the two methods' class similarity: {report['difference']:.2g}. Recall against float64 "
+    lines += ["",
+              f"Largest difference between the two methods' class similarity: {report['difference']:.2g}. Recall "
+              "against float64 "
               f"products, {report['checked']} samples of each layer at five scales:", "",
               "| layer | recall |", "| --- | --- |"]
     return "\n".join([*lines, *(f"| {layer} | {value:.6f} |" for layer, value in report["recall"].items())]) + "\n"
@@ -107,9 +116,12 @@ def main():
             print(f"  {name}, run {repetition + 1}: {found[-1]['seconds']:.1f} s", flush=True)
     ours, theirs = (found[0]["values"] for found in results.values())
     report = {
-        "machine": about, "samples": samples, "repetitions": repetitions, "k": K, "checked": checked, "run": results["rrahelpers"][0]["run"],
-        "methods": {name: {"seconds": median(r["seconds"] for r in found), "all_seconds": [round(r["seconds"], 2) for r in found],
-                           "cpu_seconds": median(r["cpu_seconds"] for r in found), "peak_bytes": max(r["peak"] for r in found)}
+        "machine": about, "samples": samples, "repetitions": repetitions, "k": K, "checked": checked,
+        "run": results["rrahelpers"][0]["run"],
+        "methods": {name: {"seconds": median(r["seconds"] for r in found),
+                           "all_seconds": [round(r["seconds"], 2) for r in found],
+                           "cpu_seconds": median(r["cpu_seconds"] for r in found),
+                           "peak_bytes": max(r["peak"] for r in found)}
                     for name, found in results.items()},
         "difference": max(abs(ours[key] - theirs[key]) for key in ours),
         "recall": apart(child, "exactness", samples, checked)["values"],

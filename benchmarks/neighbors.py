@@ -25,9 +25,9 @@ import torch.nn.functional as F
 
 from rrahelpers import data, models
 from rrahelpers.base.devices import bfloat16_units
+from rrahelpers.base.provenance import environment
 from rrahelpers.features import extract
 from rrahelpers.neighbors import SCALES, candidates, knn_graph, pyramid_graphs
-from rrahelpers.base.provenance import environment
 from rrahelpers.training.runs import normalise, stored_runs
 
 K = 10
@@ -112,13 +112,15 @@ def timed(method, path, n, scales):
 
 
 def truth(x, scales, sample=200):
-    """{scale: (rows, bool [sample, n])}: for some samples, who is among the k nearest (ties included), by float64 products."""
+    """{scale: (rows, bool [sample, n])}: for some samples, who is among the k nearest (ties included), by float64
+    products."""
     rows, found = torch.linspace(0, len(x) - 1, min(sample, len(x))).long(), {}
     for scale in scales:
         z = pooled(x.double(), scale)  # pooled in float32, near ties may turn round
         z -= z.mean(0)
         own, parts = z[rows], z.split(1000)
-        squared = torch.cat([own.square().sum(1)[:, None] + part.square().sum(1) - 2 * own @ part.T for part in parts], 1)
+        squared = torch.cat([own.square().sum(1)[:, None] + part.square().sum(1) - 2 * own @ part.T for part in parts],
+                            1)
         squared[torch.arange(len(rows)), rows] = torch.inf
         found[scale] = rows, squared <= squared.kthvalue(K, dim=1, keepdim=True).values * (1 + 1e-9)
     return found
@@ -156,11 +158,13 @@ def compare(path, x, scales, methods, repetitions):
             if repetition and method == ONCE:
                 continue
             results[method].append(timed(method, path, len(x), scales))
-            print(f"  {method}, {len(scales)} scale(s), run {repetition + 1}: {results[method][-1]['seconds']:.2f} s", flush=True)
+            print(f"  {method}, {len(scales)} scale(s), run {repetition + 1}: {results[method][-1]['seconds']:.2f} s",
+                  flush=True)
     rows, true = [], truth(x, scales)
     for method in METHODS:
         if method not in methods:
-            rows.append({"method": method, "version": None, "why": "left out" if installed(method) else "not installed"})
+            rows.append({"method": method, "version": None,
+                         "why": "left out" if installed(method) else "not installed"})
             continue
         runs = results[method]
         rows.append({"method": method, "version": installed(method), "seconds": median(r["seconds"] for r in runs),
@@ -190,15 +194,18 @@ def machine():
     """What the numbers were measured on, and in ``text`` a sentence's worth of it."""
     about = {**environment(), "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
              "bfloat16_units": bfloat16_units(torch.device("cpu")), "load_before": os.getloadavg()[0]}
-    text = (f"{about['processor']}, {about['cores']} cores, {about['memory_bytes'] / 2**30:.0f} GiB, torch {about['torch']}; "
-            f"bfloat16 units: {'yes' if about['bfloat16_units'] else 'no'}; load average at the start {about['load_before']:.1f}")
+    text = (f"{about['processor']}, {about['cores']} cores, {about['memory_bytes'] / 2**30:.0f} GiB, torch "
+            f"{about['torch']}; "
+            f"bfloat16 units: {'yes' if about['bfloat16_units'] else 'no'}; load average at the start "
+            f"{about['load_before']:.1f}")
     return about | {"text": text}
 
 
 def markdown(report):
     lines = ["# Nearest-neighbour graphs side by side", "",
              f"{report['machine']['text']}. {report['features']}; k = {K}. "
-             "Medians of interleaved runs (scikit-learn: one run), each in a process of its own, warmed up; peak memory is the whole process'.", ""]
+             "Medians of interleaved runs (scikit-learn: one run), each in a process of its own, warmed up; peak "
+             "memory is the whole process'.", ""]
     for title, rows in report["tables"].items():
         lines += [f"## {title}", "", "| method | version | seconds | of FAISS | recall | peak memory, GB |",
                   "| --- | --- | --- | --- | --- | --- |"]
@@ -210,8 +217,10 @@ def markdown(report):
             lines.append(f"| {row['method']} | {row['version']} | {row['seconds']:.2f} | {ratio} "
                          f"| {row['recall']:.4f} | {row['peak_bytes'] / 1e9:.2f} |")
         lines.append("")
-    lines += ["## Growth of one exact graph", "", "| samples | features | seconds | memory beside the features, GB |", "| --- | --- | --- | --- |"]
-    lines += [f"| {r['n']:,} | {r['dimension']:,} | {r['seconds']:.2f} | {r['extra_bytes'] / 1e9:.2f} |" for r in report["growth"]]
+    lines += ["## Growth of one exact graph", "", "| samples | features | seconds | memory beside the features, GB |",
+              "| --- | --- | --- | --- |"]
+    lines += [f"| {r['n']:,} | {r['dimension']:,} | {r['seconds']:.2f} | {r['extra_bytes'] / 1e9:.2f} |"
+              for r in report["growth"]]
     return "\n".join(lines) + "\n"
 
 
@@ -271,7 +280,8 @@ def main():
             rows = json.loads(previous.read_text(encoding="utf-8"))["growth"] if previous.exists() else []
         else:
             sizes = (500, 1000, 2000) if options.quick else (2000, 5000, 10000, 20000, 50000)
-            rows = growth(scratch, sizes, (64, 256, 1024) if options.quick else (64, 256, 1024, 4096, 16384), sizes[-1] if options.quick else 5000)
+            rows = growth(scratch, sizes, (64, 256, 1024) if options.quick else (64, 256, 1024, 4096, 16384),
+                          sizes[-1] if options.quick else 5000)
     report = {"machine": about, "k": K, "tables": tables, "growth": rows,
               "features": f"ResNet20's stem, {origin}, on {samples:,} CIFAR-10 images: {x[0].numel():,} features"}
     previous.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import torch
 
-from rrahelpers.study import batch, grids
 from rrahelpers.base.devices import cores_each
 from rrahelpers.base.files import atomic
+from rrahelpers.study import batch, grids
+from rrahelpers.training import Interrupted, train_all
 from rrahelpers.training.config import RunConfig
 from rrahelpers.training.runs import Run, RunError, run_folders, store_root
-from rrahelpers.training import Interrupted, train_all
 
 UNITS = {"s": 1, "m": 60, "h": 3600}
 
@@ -40,7 +40,8 @@ def main(arguments=None):
                        help="begin no epoch that would end later than this, going by the last one, e.g. 9m")
     train.add_argument("--device", help="as torch names it (default: cuda where there is one, else cpu)")
     train.add_argument("--jobs", type=int, default=1, help="networks side by side; the cores are shared out")
-    train.add_argument("--pack", type=Path, metavar="FILE.tar", help="afterwards, pack records, weights and results of these runs")
+    train.add_argument("--pack", type=Path, metavar="FILE.tar",
+                       help="afterwards, pack records, weights and results of these runs")
     train.set_defaults(run=run_train)
 
     figures = commands.add_parser("figures", help="run the notebooks headless and write their figures")
@@ -48,9 +49,11 @@ def main(arguments=None):
     figures.add_argument("--only", nargs="+", default=[], metavar="01", help="beginnings of notebook names")
     figures.add_argument("--force", action="store_true", help="also run notebooks whose figures are up to date")
     figures.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1),
-                         help="notebooks side by side, the cores being shared out (default: 2 where there are two cores)")
+                         help="notebooks side by side, the cores being shared out (default: 2 where there are two "
+                              "cores)")
     figures.add_argument("--cell-timeout", type=duration, metavar="TIME", default=batch.CELL_TIMEOUT,
-                         help=f"fail a notebook with a cell that runs longer, 0: never (default: {batch.CELL_TIMEOUT // 3600}h)")
+                         help="fail a notebook with a cell that runs longer, 0: never (default: "
+                              f"{batch.CELL_TIMEOUT // 3600}h)")
     figures.set_defaults(run=run_figures)
 
     listing = commands.add_parser("list", help="the stored runs")
@@ -87,7 +90,8 @@ def run_train(options):
     deadline = None if options.budget is None else time.monotonic() + options.budget
     finished, open_, failed = [], [], []
     with workers(options.jobs) as executor:
-        outcomes = train_all(configs, executor=executor, device=options.device, deadline=deadline, wait=not options.grid)
+        outcomes = train_all(configs, executor=executor, device=options.device, deadline=deadline,
+                             wait=not options.grid)
         for number, config in enumerate(configs, start=1):
             print(f"[{number}/{len(configs)}] {config.as_dict()}", flush=True)
             outcome = next(outcomes)
@@ -102,7 +106,8 @@ def run_train(options):
                 print(f"  {outcome}", file=sys.stderr, flush=True)
     if options.pack:
         pack(finished, options.pack)
-    print(f"{len(finished)} of {len(configs)} runs are finished" + (f", {len(open_)} open: the same command goes on with them" if open_ else "")
+    print(f"{len(finished)} of {len(configs)} runs are finished"
+          + (f", {len(open_)} open: the same command goes on with them" if open_ else "")
           + (f", {len(failed)} failed" if failed else ""))
     return 1 if failed else 0
 
@@ -110,8 +115,10 @@ def run_train(options):
 def check_device(name):
     try:
         torch.empty(1, device=name)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:  # unknown, or not of this torch or this machine
-        raise ValueError(f"--device {name}: torch {torch.__version__} finds no such device ({str(error).splitlines()[0]})") from error
+    # unknown, or not of this torch or this machine
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ValueError(f"--device {name}: torch {torch.__version__} finds no such device "
+                         f"({str(error).splitlines()[0]})") from error
 
 
 def workers(jobs):
@@ -134,7 +141,8 @@ def single(options):
         except ValueError:
             given[name] = value
     known = {f.name for f in fields(RunConfig)} - {"model", "data", "options"}
-    return grids.recipe(options.data or "cifar10", options.model, options={k: v for k, v in given.items() if k not in known},
+    return grids.recipe(options.data or "cifar10", options.model,
+                        options={k: v for k, v in given.items() if k not in known},
                         **{k: v for k, v in given.items() if k in known})
 
 

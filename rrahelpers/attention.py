@@ -48,7 +48,8 @@ class STAC(nn.Module):
         if window != "global" and not _positive(window):
             raise ValueError(f"STAC: window must be a positive integer or 'global', got {window!r}")
         kernels = kernels or ((1, 1) if window == "global" else (3, 3))
-        if not isinstance(kernels, (list, tuple)) or len(kernels) != 2 or not all(_positive(k) and k % 2 for k in kernels):
+        pair = isinstance(kernels, (list, tuple)) and len(kernels) == 2
+        if not pair or not all(_positive(k) and k % 2 for k in kernels):
             raise ValueError(f"STAC: kernels must be two odd sides, which keep the map's size, got {kernels!r}")
         window = window if window == "global" else int(window)
         first, second = kernels
@@ -160,11 +161,13 @@ def attention_module(name, channels, window=WINDOW, kernels=None, reduction=None
     if name not in ATTENTION:
         raise ValueError(f"unknown attention {name!r}; expected one of {ATTENTION} or None")
     if reduction is not None and name not in REDUCED:
-        raise ValueError(f"attention {name!r} has no hidden channels to reduce, got reduction {reduction!r}; expected one of {REDUCED}")
+        raise ValueError(f"attention {name!r} has no hidden channels to reduce, got reduction {reduction!r}; expected "
+                         f"one of {REDUCED}")
     if name == "stac":
         return STAC(channels, window, kernels)
     if window != WINDOW or kernels is not None:
-        raise ValueError(f"window and kernels are for attention 'stac' alone, got window {window!r} and kernels {kernels!r} "
+        raise ValueError(f"window and kernels are for attention 'stac' alone, got window {window!r} and kernels "
+                         f"{kernels!r} "
                          f"for {name!r}")
     if name == "spatial":
         return SpatialAttention()
@@ -180,7 +183,8 @@ def refuse_without_attention(**options):
     defaults = {"placement": "standard", "window": WINDOW}
     if given := {name: value for name, value in options.items() if value != defaults.get(name)}:
         told = " and ".join(f"{name}={value!r}" for name, value in given.items())
-        raise ValueError(f"without attention there is nothing for {told}; expected attention to be one of {ATTENTION} too")
+        raise ValueError(f"without attention there is nothing for {told}; expected attention to be one of {ATTENTION} "
+                         "too")
 
 
 def stage_windows(count, placement="standard", window=WINDOW, stages=None):

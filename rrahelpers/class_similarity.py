@@ -48,15 +48,15 @@ def scale_graphs(model, images, *, layers=None, scales=None, k=10, memory=MEMORY
     ----------
     model, images: as for :func:`rrahelpers.features.extract`.
     layers: names; default as for :func:`rrahelpers.features.analysed_layers`.
-    scales: sides of the pooling window in places of the map (of [N, C, T] along T), or "global". A window larger than a layer's map is the
-        whole map, so that every curve goes on through the pooled layer and the logits, as in figure 4. Default
-        :data:`SCALES`, of which each layer's map leaves out those that don't divide it, with a warning.
+    scales: sides of the pooling window in places of the map (of [N, C, T] along T), or "global". A window larger than a
+        layer's map is the whole map, so that every curve goes on through the pooled layer and the logits, as in figure
+        4. Default :data:`SCALES`, of which each layer's map leaves out those that don't divide it, with a warning.
     k: neighbours for each sample.
     memory: bytes of features held at a time.
     grid, axis: how layers are read as maps, see :func:`rrahelpers.features.layers.readings`.
 
-    Raises as ``extract`` and ``readings``, and ``ValueError`` for an impossible k, no scales, and scales that don't divide a layer's map:
-    all before the first layer is done.
+    Raises as ``extract`` and ``readings``, and ``ValueError`` for an impossible k, no scales, and scales that don't
+    divide a layer's map: all before the first layer is done.
     """
     images = as_batches(images)
     layers = analysed_layers(model, images, layers, grid=grid, axis=axis)
@@ -100,7 +100,8 @@ def classrepsim(model, images, labels=None, *, layers=None, scales=None, k=10, m
 def _windows(features, scales):
     """{layer: {scale: pooling window}} for the map of each layer, or what :func:`scale_graphs` says of it."""
     chosen = SCALES if scales is None else tuple(dict.fromkeys(scales))
-    if bad := [scale for scale in chosen if scale != "global" and (isinstance(scale, (bool, str)) or scale < 1 or scale % 1)]:
+    if bad := [scale for scale in chosen if scale != "global"
+               and (isinstance(scale, (bool, str)) or scale < 1 or scale % 1)]:
         raise ValueError(f"expected scales that are whole numbers from 1 on, or 'global', got {bad}")
     chosen = [scale if scale == "global" else int(scale) for scale in chosen]
     if not chosen:
@@ -108,7 +109,8 @@ def _windows(features, scales):
     found, unfit = {}, []
     for layer, x in features.items():
         if x.ndim > 4:
-            raise ValueError(f"layer {layer!r} has maps of three dimensions, {tuple(x.shape[2:])} places; expected one or two")
+            raise ValueError(f"layer {layer!r} has maps of three dimensions, {tuple(x.shape[2:])} places; expected one "
+                             "or two")
         sides = x.shape[2:]
         wide = [scale for scale in chosen if scale == "global" or scale >= max(sides, default=1)]
         misfits = [scale for scale in chosen if scale not in wide and any(side % scale for side in sides)]

@@ -3,13 +3,14 @@
 Two conventions. "published" is the counting that reproduces tables 1 to 5 of the STAC paper, the one of thop
 (https://github.com/Lyken17/pytorch-OpCounter): multiply-accumulates of convolutions (padding in full, no bias) and
 linear layers; at each step of recurrent layers and cells, all weights and biases, one for each activation and for each
-product and sum of the gates; 4 for each element of an affine normalisation and 2 without affine parameters; one for each
-output element of average pooling and nearest up-sampling; input plus output elements for adaptive average pooling;
-nothing for activations, maximum pooling, sums and products. "macs" is multiply-accumulates of weights alone, as PyTorch's
+product and sum of the gates; 4 for each element of an affine normalisation and 2 without affine parameters; one for
+each output element of average pooling and nearest up-sampling; input plus output elements for adaptive average pooling;
+nothing for activations, maximum pooling, sums and products. "macs" is multiply-accumulates of weights alone, as
+PyTorch's
 own counter has it: half of its FLOPs.
 
-Only what runs as a module is counted: ``torch.nn.functional`` calls and operators count nothing, and a warning names the
-modules in which they multiply matrices or convolve (attention, layers of one's own).
+Only what runs as a module is counted: ``torch.nn.functional`` calls and operators count nothing, and a warning names
+the modules in which they multiply matrices or convolve (attention, layers of one's own).
 """
 
 import warnings
@@ -24,8 +25,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 from torch.utils.flop_counter import flop_registry
 
-from rrahelpers.features import evaluation_mode
 from rrahelpers.base.modules import RECURRENT, check_model, is_leaf, kind, named_layers, own_parameters, whole
+from rrahelpers.features import evaluation_mode
 
 # thop's operations for each output element
 GATES = {nn.LSTM: (4, 4), nn.LSTMCell: (4, 4), nn.GRU: (3, 4), nn.GRUCell: (3, 4)}  # activations, sums and products
@@ -64,8 +65,8 @@ def per_layer(model, input_shape, convention="published"):
     Returns a DataFrame with the columns ``layer`` (its name in the model), ``kind`` (its class), ``output_shape``
     (without the batch; None for outputs that are no tensor), ``flops`` and ``params``. A layer is a module that a rule
     counts, that has no submodules, or that owns parameters. One that is called twice has two rows: its FLOPs in both,
-    its parameters in the first. Layers that were never called come last with no FLOPs. Warnings name those whose FLOPs a
-    rule would have counted, and the modules that multiply beside the layers for which there are rules.
+    its parameters in the first. Layers that were never called come last with no FLOPs. Warnings name those whose FLOPs
+    a rule would have counted, and the modules that multiply beside the layers for which there are rules.
 
     Raises ``ValueError`` for an unknown convention or a malformed ``input_shape``, and as
     :func:`rrahelpers.base.modules.check_model`.
@@ -115,7 +116,8 @@ def _weights(module):
 
 
 def _steps(y):
-    """How often a recurrent module ran: steps of all sequences. Its output comes first, of a packed sequence the data."""
+    """How often a recurrent module ran: steps of all sequences. Its output comes first, of a packed sequence the
+    data."""
     return _steps(y[0]) if isinstance(y, tuple) else y.numel() // y.shape[-1]
 
 
@@ -125,7 +127,8 @@ def _recurrent_products(module, x, y):
 
 def _recurrent(module, x, y):
     gates, more = next((found for cell, found in GATES.items() if isinstance(module, cell)), (1, 0))
-    return _steps(y) * sum(sum(w.numel() for w in weights) + (gates + more) * module.hidden_size for weights in _weights(module))
+    return _steps(y) * sum(sum(w.numel() for w in weights) + (gates + more) * module.hidden_size
+                           for weights in _weights(module))
 
 
 PRODUCTS = ((nn.modules.conv._ConvNd, _products), (nn.Linear, _products))

@@ -55,7 +55,8 @@ def representational_response(graphs, labels, *, features=None):
     for graph in graphs:
         scales.setdefault(str(graph.scale), []).append(graph)
     if max(map(len, scales.values()), default=0) < 2:
-        raise ValueError(f"expected the graphs of at least two layers at one scale, got {sum(map(len, scales.values()))} in all")
+        raise ValueError("expected the graphs of at least two layers at one scale, got "
+                         f"{sum(map(len, scales.values()))} in all")
     layers = [row for chain in scales.values() for item in chain for row in _layer_rows(item, labels)]
     pairs, flow = [], []
     for scale, chain in scales.items():

@@ -29,7 +29,8 @@ def linear_cka(x, y):
 
 
 def linear_cka_matrix(features):
-    """:func:`linear_cka` of every pair of layers: a tidy table with i, j, value, as :func:`rrahelpers.topology.nnts_matrix` gives.
+    """:func:`linear_cka` of every pair of layers: a tidy table with i, j, value, as
+    :func:`rrahelpers.topology.nnts_matrix` gives.
 
     ``features``: an iterable of [N, ...], such as the second items of :func:`rrahelpers.features.each_layer`. One layer
     is held at a time, and the Gram matrix of each: 4 N² bytes, 16 MB for 2,000 samples. Raises as :func:`linear_cka`,
@@ -44,7 +45,11 @@ def linear_cka_matrix(features):
             raise ValueError(f"expected features of the same samples, got {len(grams[0])} and {len(gram)}")
     if not grams:
         raise ValueError("expected features of at least one layer, got none")
-    return symmetric_table(grams, lambda a, b: sum((p * q).sum(dtype=torch.float64) for p, q in zip(a.split(256), b.split(256))).item())
+
+    def inner(a, b):
+        return sum((p * q).sum(dtype=torch.float64) for p, q in zip(a.split(256), b.split(256))).item()
+
+    return symmetric_table(grams, inner)
 
 
 def _centred(x):

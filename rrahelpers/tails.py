@@ -5,7 +5,8 @@ import pandas as pd
 
 SHORTEST = 3  # layers
 LOWER = 0.5  # of the rest's average, at most
-CHOICES = ("epoch", "split", "delta", "measure", "scale", "size", "pooling")  # columns of tables over which no mean is meant
+# columns of tables over which no mean is meant
+CHOICES = ("epoch", "split", "delta", "measure", "scale", "size", "pooling")
 
 
 def find_tails(saturations):
@@ -48,10 +49,10 @@ def find_tails(saturations):
 def layer_values(values, what="values"):
     """One fraction for each layer as a Series indexed by layer, in the order given.
 
-    ``values``: {layer: number}, a Series, a table with the columns ``layer`` and ``value`` or ``saturation`` (the mean is
-    taken over several seeds), or numbers alone, whose layers are 0, 1, and so on. ``what`` names them in errors. Raises
-    ``ValueError`` for NaN, infinite numbers and those outside [0, 1], missing columns, none, and a table of which one
-    epoch, split and so on has to be chosen first.
+    ``values``: {layer: number}, a Series, a table with the columns ``layer`` and ``value`` or ``saturation`` (the mean
+    is taken over several seeds), or numbers alone, whose layers are 0, 1, and so on. ``what`` names them in errors.
+    Raises ``ValueError`` for NaN, infinite numbers and those outside [0, 1], missing columns, none, and a table of
+    which one epoch, split and so on has to be chosen first.
     """
     if isinstance(values, pd.DataFrame):
         column = next((name for name in ("value", "saturation") if name in values.columns), "value")
@@ -59,8 +60,10 @@ def layer_values(values, what="values"):
             raise ValueError(f"{what}: expected a table with the columns layer and value or saturation, "
                              f"it lacks {sorted(missing)}")
         if several := [name for name in CHOICES if name in values.columns and values[name].nunique() > 1]:
-            raise ValueError(f"{what}: expected one number for each layer (and seed), got a table of several {', '.join(several)}; "
-                             f"choose, for instance with table.query('{several[0]} == {values[several[0]].tolist()[-1]!r}')")
+            raise ValueError(f"{what}: expected one number for each layer (and seed), got a table of several "
+                             f"{', '.join(several)}; "
+                             f"choose, for instance with table.query('{several[0]} == "
+                             f"{values[several[0]].tolist()[-1]!r}')")
         values = values.groupby("layer", sort=False)[column].mean()
     series = pd.Series(values, dtype=float)
     if series.empty:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from rrahelpers.study import notebooks
 from rrahelpers.base.files import project_root
+from rrahelpers.study import notebooks
 
 torch.set_num_threads(min(2, os.cpu_count() or 1))
 
@@ -51,7 +51,8 @@ def one_thread():
 
 @pytest.fixture(scope="session")
 def sources():
-    """Every Python source as {name: text}: package, tests, benchmarks, and the code of the notebooks without magic lines."""
+    """Every Python source as {name: text}: package, tests, benchmarks, and the code of the notebooks without magic
+    lines."""
     found = {}
     for folder in ("rrahelpers", "tests", "benchmarks"):
         for path in sorted((project_root() / folder).rglob("*.py")):

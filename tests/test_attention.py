@@ -7,10 +7,17 @@ import torch.fx
 from torch import nn
 from torch.func import functional_call
 
-from rrahelpers.base.torchvision import torchvision  # noqa: F401  # first, for torchvision.ops beside a CPU-only torch
 from rrahelpers.attention import (
-    ATTENTION, BAM, CBAM, STAC, SpatialAttention, SqueezeExcitation, attention_module, stage_windows,
+    ATTENTION,
+    BAM,
+    CBAM,
+    STAC,
+    SpatialAttention,
+    SqueezeExcitation,
+    attention_module,
+    stage_windows,
 )
+from rrahelpers.base.torchvision import torchvision  # noqa: F401  # first, for torchvision.ops beside a CPU-only torch
 
 MODULES = {
     "stac": lambda channels: STAC(channels, window=2),
@@ -39,7 +46,7 @@ def module(request):
 def check_gradients(module, x):
     """Of every input and every parameter, against finite differences."""
     names, parameters = zip(*module.named_parameters())
-    function = lambda x, *values: functional_call(module, dict(zip(names, values)), (x,))  # noqa: E731
+    function = lambda x, *values: functional_call(module, dict(zip(names, values)), (x,))
     inputs = (x.requires_grad_(), *(p.detach().clone().requires_grad_() for p in parameters))
     assert torch.autograd.gradcheck(function, inputs)
 

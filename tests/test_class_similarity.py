@@ -98,7 +98,8 @@ def test_features_that_are_not_finite_name_their_layer():
 
 def test_windows_that_do_not_divide_a_map_are_found_before_the_first_layer_is_done():
     torch.manual_seed(0)
-    network, images = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Conv2d(2, 2, 3, stride=2), nn.Flatten()), torch.randn(6, 1, 14, 14)
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Conv2d(2, 2, 3, stride=2), nn.Flatten())
+    images = torch.randn(6, 1, 14, 14)
     with pytest.raises(ValueError, match=r"don't divide the map, by layer: 0 \(12 x 12\): 8; 1 \(5 x 5\): 4"):
         next(scale_graphs(network, images, layers=["0", "1"], scales=(1, 4, 8), k=2))
     with pytest.warns(UserWarning, match=r"left out pooling windows .* 0 \(12 x 12\): 8; 1 \(5 x 5\): 2, 4"):
@@ -133,10 +134,12 @@ def test_a_sequence_is_pooled_along_its_length():
 
 def test_volumes_are_refused():
     with pytest.raises(ValueError, match=r"layer '0' has maps of three dimensions, \(4, 4, 4\) places"):
-        next(scale_graphs(nn.Sequential(nn.Conv3d(1, 2, 1)), torch.randn(6, 1, 4, 4, 4), layers=["0"], k=2, progress=False))
+        next(scale_graphs(nn.Sequential(nn.Conv3d(1, 2, 1)), torch.randn(6, 1, 4, 4, 4), layers=["0"], k=2,
+                          progress=False))
 
 
-@pytest.mark.parametrize("scales, message", [(("gloabl",), "got .'gloabl'."), ((0,), "got .0."), ((1.5,), "got .1.5."), ((), "one scale")])
+@pytest.mark.parametrize("scales, message",
+                         [(("gloabl",), "got .'gloabl'."), ((0,), "got .0."), ((1.5,), "got .1.5."), ((), "one scale")])
 def test_impossible_scales(scales, message):
     with pytest.raises(ValueError, match=message):
         next(scale_graphs(nn.Sequential(nn.Conv2d(1, 2, 3)), torch.randn(6, 1, 9, 9), scales=scales, k=2))

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.stored import store
 
+from rrahelpers.__main__ import duration, main
 from rrahelpers.study import grids, notebooks
 from rrahelpers.training import runs
-from rrahelpers.__main__ import duration, main
+from tests.stored import store
 
 TINY = ["--data", "digits", "--set", "width=0.25", "--set", "depth=0.34", "--set", "limit=64", "--set", "epochs=1"]
 
@@ -62,8 +62,10 @@ def test_a_store_that_cannot_be_written_is_named(monkeypatch, capsys, tmp_path):
     (["train", "resnet20", "--data", "digits", "--profile", "quick"], ["--profile goes with --grid"]),
     (["train", "resnet20", "--data", "digits", "--set", "seed=1.5"], ["expected whole numbers", "'seed': 1.5"]),
     (["train", "resnet20", "--data", "digits", "--set", "seed=abc"], ["expected whole numbers", "'seed': 'abc'"]),
-    (["train", "resnet20", "--data", "digits", "--set", "seed=99999999999999"], ["seed must be from 0 to 4294967295, got 99999999999999"]),
-    (["train", "resnet20", "--data", "digits", "--set", "seed=4294967296"], ["seed must be from 0 to 4294967295, got 4294967296"]),
+    (["train", "resnet20", "--data", "digits", "--set", "seed=99999999999999"],
+     ["seed must be from 0 to 4294967295, got 99999999999999"]),
+    (["train", "resnet20", "--data", "digits", "--set", "seed=4294967296"],
+     ["seed must be from 0 to 4294967295, got 4294967296"]),
     (["train", "resnet20", "--data", "digits", "--set", "seed=-1"], ["seed must be from 0 to 4294967295, got -1"]),
     (["train", "resnet20", "--data", "digits", "--set", "seed=-1e30"], ["expected whole numbers", "'seed': -1e+30"]),
     (["train", "resnet20", "--data", "digits", "--set", "limit=1.5"], ["expected whole numbers", "'limit': 1.5"]),
@@ -124,7 +126,8 @@ def test_a_packed_run_is_all_there_and_usable_elsewhere(tmp_path, monkeypatch, c
 
     with tarfile.open(archive) as packed:
         assert sorted(name.split("/", 1)[1].split("-")[0] for name in packed.getnames()) == [
-            "record.json", "results/measure", "results/measure", "results/saturation", "results/saturation", "weights.safetensors"]
+            "record.json", "results/measure", "results/measure", "results/saturation", "results/saturation",
+            "weights.safetensors"]
         packed.extractall(tmp_path / "elsewhere", filter="data")
     monkeypatch.setenv("RRA_RUNS", str(tmp_path / "elsewhere"))
     copy, = runs.stored_runs()

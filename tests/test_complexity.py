@@ -11,10 +11,10 @@ from torch.nn.utils.rnn import pack_padded_sequence
 from torch.utils.flop_counter import FlopCounterMode
 
 from rrahelpers import models
-from rrahelpers.study import published
-from rrahelpers.base.torchvision import torchvision
 from rrahelpers.attention import STAC
+from rrahelpers.base.torchvision import torchvision
 from rrahelpers.complexity import Complexity, count, per_layer
+from rrahelpers.study import published
 
 MISSES = {  # (table, data, label): why no count of ours can print as the paper's
     (1, "CIFAR10", "Base - 2x-Deep"): "84.7M by the counting of all other rows, printed 85.7M",
@@ -118,13 +118,16 @@ class Rows(nn.Module):
 
 def thops(kind, inputs, hidden, bias):
     """One cell and one step as thop 0.1.1 adds it up (its rnn_hooks.py), line by line of the cell's equations."""
-    state = hidden * (inputs + hidden) + hidden + (2 * hidden if bias else 0)  # of one gate: products, activation, biases
+    # of one gate: products, activation, biases
+    state = hidden * (inputs + hidden) + hidden + (2 * hidden if bias else 0)
     return {"RNN": state, "GRU": 3 * state + hidden + 3 * hidden, "LSTM": 4 * state + 3 * hidden + hidden}[kind]
 
 
 RECURRENT = [  # 9 steps of 3 x 5 inputs, 6 hidden
-    (nn.RNN(15, 6, batch_first=True), [15]), (nn.GRU(15, 6, batch_first=True), [15]), (nn.LSTM(15, 6, batch_first=True), [15]),
-    (nn.LSTM(15, 6, 2, bias=False, batch_first=True), [15, 6]), (nn.GRU(15, 6, 3, bidirectional=True, batch_first=True), [15, 15, 12, 12, 12, 12]),
+    (nn.RNN(15, 6, batch_first=True), [15]), (nn.GRU(15, 6, batch_first=True), [15]),
+             (nn.LSTM(15, 6, batch_first=True), [15]),
+    (nn.LSTM(15, 6, 2, bias=False, batch_first=True), [15, 6]),
+             (nn.GRU(15, 6, 3, bidirectional=True, batch_first=True), [15, 15, 12, 12, 12, 12]),
     (nn.RNNCell(15, 6), [15]), (nn.GRUCell(15, 6, bias=False), [15]), (nn.LSTMCell(15, 6), [15]),
     (nn.RNN(15, 6, nonlinearity="relu"), [15]), (nn.LSTM(15, 6, bidirectional=True), [15, 15]),
 ]
@@ -153,7 +156,8 @@ def test_packed_projected_and_parametrized_recurrent_layers():
     weights = 24 * (15 + 2) + 2 * 6  # gates by input and projected state, and the projection
     assert count(projected, (3, 9, 5), "macs").flops == 9 * weights
     assert count(projected, (3, 9, 5)).flops == 9 * (weights + 2 * 24 + 24 + 4 * 6)
-    plain, normed = (Rows(f(nn.GRU(15, 6, batch_first=True))) for f in (lambda m: m, lambda m: weight_norm(m, "weight_hh_l0")))
+    plain, normed = (Rows(f(nn.GRU(15, 6, batch_first=True)))
+                     for f in (lambda m: m, lambda m: weight_norm(m, "weight_hh_l0")))
     assert count(normed, (3, 9, 5)).flops == count(plain, (3, 9, 5)).flops
 
 
@@ -191,12 +195,15 @@ def test_what_multiplies_without_a_rule_is_named(module, named):
         with pytest.warns(UserWarning) as found:
             measured = count(model, (3, 4, 4), convention)
         assert measured.flops == 16 * 9
-        assert f"there is no rule for what these multiply themselves, so it counts as 0 FLOPs: {named}" in [str(w.message) for w in found]
+        told = f"there is no rule for what these multiply themselves, so it counts as 0 FLOPs: {named}"
+        assert told in [str(w.message) for w in found]
 
 
 def test_parameters_that_only_scale_shift_or_look_up_need_no_rule(recwarn):
-    model = nn.Sequential(Multiplies(lambda x, w: x * w + w, 3, 1, 1), nn.PReLU(3), nn.Conv2d(3, 4, 1), nn.GroupNorm(2, 4),
-                          Multiplies(lambda x, w: x + nn.functional.embedding(torch.zeros(4, 4, dtype=int), w)[:, :, 0], 9, 1))
+    model = nn.Sequential(Multiplies(lambda x, w: x * w + w, 3, 1, 1), nn.PReLU(3), nn.Conv2d(3, 4, 1),
+                          nn.GroupNorm(2, 4),
+                          Multiplies(lambda x, w: x + nn.functional.embedding(torch.zeros(4, 4, dtype=int), w)[:, :, 0],
+                                     9, 1))
     assert count(model, (3, 4, 4), "macs").flops == 16 * 12
     assert count(torchvision.models.convnext_tiny(), (3, 64, 64)).flops > 0
     assert count(models.build("resnet20", attention="cbam"), (3, 32, 32)).flops > 0

@@ -8,7 +8,8 @@ import pytest
 
 from rrahelpers.base.files import project_root
 
-grimp = pytest.importorskip("grimp", reason="import-linter isn't installed; make test installs it, from requirements-test.lock")
+grimp = pytest.importorskip("grimp",
+                            reason="import-linter isn't installed; make test installs it, from requirements-test.lock")
 
 
 def test_contracts_are_kept():

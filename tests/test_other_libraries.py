@@ -5,8 +5,8 @@ import warnings
 import pytest
 import torch
 
-from rrahelpers.base.torchvision import torchvision  # noqa: F401  # timm and transformers import it
 from rrahelpers.advisor import advise, propose, truncate
+from rrahelpers.base.torchvision import torchvision  # noqa: F401  # timm and transformers import it
 from rrahelpers.class_similarity import classrepsim
 from rrahelpers.complexity import count
 from rrahelpers.eigenspace import covariances
@@ -26,7 +26,8 @@ def test_timms_networks_can_be_cut(name, size):
     model = timm_model(name)
     border = propose(model, size).set_index("proposal").change.get("truncate")
     at = border.removeprefix("end before ") if border else next(
-        layer for layer in reversed(receptive_fields(model, size).query("path == 'main' and kernel == '3x3'").layer.tolist()))
+        layer for layer in reversed(receptive_fields(model,
+                                                     size).query("path == 'main' and kernel == '3x3'").layer.tolist()))
     stump = truncate(model, at)
     new = next(child for child, _ in reversed(list(stump.named_children())))
     assert new.startswith("head") and stump.get_submodule(new)[2].out_features == 5

@@ -53,7 +53,8 @@ def test_conda_has_the_same_ranges():
         if isinstance(line, str) and line != "pip":
             requirement = Requirement(line)
             found[canonicalize_name(CONDA_NAMES.get(requirement.name, requirement.name))] = requirement.specifier
-    assert environment["dependencies"][-1] == {"pip": ["--editable ."]}  # a line of a requirements file: no other option
+    # a line of a requirements file: no other option
+    assert environment["dependencies"][-1] == {"pip": ["--editable ."]}
     assert str(found.pop("python")) == tomllib.loads(read("pyproject.toml"))["project"]["requires-python"]
     assert found == declared()
 

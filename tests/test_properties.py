@@ -12,16 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import assume, given, settings, strategies as st
 from hypothesis.extra.numpy import arrays
 from torch import nn
 
 from rrahelpers.base import files
-from rrahelpers.training.augmentation import AUGMENTATIONS
 from rrahelpers.eigenspace import Covariance
 from rrahelpers.neighbors import knn_graph, pyramid_graphs
 from rrahelpers.receptive_field import receptive_fields
+from rrahelpers.training.augmentation import AUGMENTATIONS
 from rrahelpers.training.config import RunConfig
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -80,7 +79,8 @@ def test_the_first_neighbours_of_a_graph_are_the_graph_of_fewer(x, data):
         assert torch.equal(first.indices, expected.indices) and torch.equal(first.distances, expected.distances)
 
 
-sides = st.tuples(st.integers(2, 10), st.integers(1, 3), st.sampled_from([1, 2, 3, 4, 6]), st.sampled_from([1, 2, 4, 6]))
+sides = st.tuples(st.integers(2, 10), st.integers(1, 3), st.sampled_from([1, 2, 3, 4, 6]),
+                  st.sampled_from([1, 2, 4, 6]))
 maps = sides.flatmap(lambda shape: arrays(np.int64, shape, elements=st.integers(-3, 3)))
 
 
@@ -122,7 +122,8 @@ def test_covariances_are_merged_in_any_split_and_order(dim, n, mean, data):
     merged, = parts
     assert merged.observations == n
     np.testing.assert_allclose(merged.mean, x.mean(0), rtol=1e-12, atol=1e-9)
-    np.testing.assert_allclose(merged.matrix(), np.cov(x, rowvar=False, bias=True).reshape(dim, dim), rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(merged.matrix(), np.cov(x, rowvar=False, bias=True).reshape(dim, dim), rtol=1e-9,
+                               atol=1e-9)
 
 
 @here
@@ -133,7 +134,8 @@ def test_a_covariance_merged_into_itself_has_seen_everything_twice(dim, n):
     twice.update(x)
     twice.merge(twice)
     assert twice.observations == 2 * n
-    np.testing.assert_allclose(twice.matrix(), np.cov(x, rowvar=False, bias=True).reshape(dim, dim), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(twice.matrix(), np.cov(x, rowvar=False, bias=True).reshape(dim, dim), rtol=1e-9,
+                               atol=1e-12)
 
 
 # --- receptive fields -----------------------------------------------------------------------------------------------
@@ -231,7 +233,8 @@ def test_receptive_fields_are_the_support_of_the_gradient_over_all_paths_and_ove
     linear = positive(model)
     try:
         whole = support(linear, axis)
-        assume(whole == support(linear, axis, LENGTH))  # else it reaches over the ends, where padding hides a part of it
+        # else it reaches over the ends, where padding hides a part of it
+        assume(whole == support(linear, axis, LENGTH))
     except RuntimeError:  # the strip is used up
         assume(False)
     last = receptive_fields(model, (LENGTH, 1) if axis == 0 else (1, LENGTH)).iloc[-1]
@@ -256,7 +259,8 @@ configs = st.builds(
     image_size=st.none() | st.integers(1, 512) | st.lists(st.integers(1, 99), min_size=1, max_size=3)
     | st.builds(lambda side: [32, {"canvas": side}], st.integers(32, 200)),
     limit=st.none() | st.integers(1, 10**6), epochs=st.integers(1, 1000), batch_size=st.integers(1, 4096),
-    learning_rate=rates, momentum=st.floats(0, 1), weight_decay=st.floats(0, 1), warmup=st.floats(0, 0.99), final=st.floats(0, 1),
+    learning_rate=rates, momentum=st.floats(0, 1), weight_decay=st.floats(0, 1), warmup=st.floats(0, 0.99),
+    final=st.floats(0, 1),
     augmentation=st.lists(st.sampled_from(AUGMENTATIONS), unique=True).map(tuple),
     seed=st.integers(0, 2**32 - 1), data_checksum=st.text("0123456789abcdef", min_size=12, max_size=12))
 

@@ -8,7 +8,8 @@ import rrahelpers
 
 NAMES = {
     "data": "load ImageSet DataError checksum",
-    "models": "resnet20 resnet18 resnet34 resnet50 vgg11 vgg13 vgg16 vgg19 mpnet18 mpnet36 densenet18 densenet65 build names attach",
+    "models": "resnet20 resnet18 resnet34 resnet50 vgg11 vgg13 vgg16 vgg19 mpnet18 mpnet36 densenet18 densenet65 build "
+              "names attach",
     "attention": "STAC SqueezeExcitation BAM SpatialAttention CBAM",
     "complexity": "count Complexity per_layer",
     "training": "RunConfig train train_all Run",
@@ -25,8 +26,10 @@ NAMES = {
     "tails": "find_tails",
     "advisor": "advise propose truncate",
     "study.figures": "save_figure",
-    "widgets": "class_similarity_explorer neighbour_change_explorer prediction_explorer probe_explorer projection_explorer "
-               "proposal_explorer receptive_field_explorer saturation_explorer separation_explorer stac_explorer tail_explorer",
+    "widgets": "class_similarity_explorer neighbour_change_explorer prediction_explorer probe_explorer "
+               "projection_explorer "
+               "proposal_explorer receptive_field_explorer saturation_explorer separation_explorer stac_explorer "
+               "tail_explorer",
     "__main__": "main",
 }
 

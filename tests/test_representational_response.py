@@ -79,7 +79,8 @@ def test_a_scale_that_fits_one_layer_alone_has_no_flow(network):
     _, _, labels, graphs = network
     some = [g for g in graphs if g.scale == 1 or g.layer == "5"]
     response = representational_response(some, labels)
-    assert set(response.flow.scale) == {"1"} and set(response.layers.scale) == set(response.pairs.scale) == {"1", "2", "global"}
+    assert set(response.flow.scale) == {"1"}
+    assert set(response.layers.scale) == set(response.pairs.scale) == {"1", "2", "global"}
 
 
 def test_bad_input(network):

@@ -7,9 +7,9 @@ import re
 import pytest
 
 from rrahelpers import training
+from rrahelpers.base.files import project_root, write_json
 from rrahelpers.study import profiles
 from rrahelpers.training import runs
-from rrahelpers.base.files import project_root, write_json
 from rrahelpers.training.config import RunConfig
 from rrahelpers.training.runs import FORMAT, Run, RunError
 
@@ -20,7 +20,8 @@ def stored(**changes):
     """A record in the store, as a stranger may write it."""
     folder = runs.store_root() / "strange"
     write_json(folder / "record.json", {
-        "format": FORMAT, "status": "complete", "config": {"model": "resnet20", "data": "digits"}, "build": {}, "mean": [0.3],
+        "format": FORMAT, "status": "complete", "config": {"model": "resnet20", "data": "digits"}, "build": {},
+        "mean": [0.3],
         "std": [0.4], "history": [{"test_accuracy": 0.5}], **changes})
     return Run(folder)
 
@@ -50,15 +51,18 @@ def unsafe(source):
         if isinstance(node, ast.Call):
             name = ast.unparse(node.func)
             keywords = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
-            if (name in ("eval", "exec", "yaml.load", "yaml.unsafe_load", "yaml.full_load", "pd.read_pickle", "pandas.read_pickle")
+            if (name in ("eval", "exec", "yaml.load", "yaml.unsafe_load", "yaml.full_load", "pd.read_pickle",
+                         "pandas.read_pickle")
                     or name == "torch.load" and keywords.get("weights_only") != "True"
                     or keywords.get("allow_pickle") == "True" or name.startswith("torch.hub.")):
                 yield node.lineno
 
 
 @pytest.mark.parametrize("source, lines", [
-    ("torch.load(p)", [1]), ("torch.load(p, weights_only=False)", [1]), ("torch.load(p, weights_only=True)", []), ("import pickle", [1]),
-    ("from pickle import loads", [1]), ("yaml.load(t)", [1]), ("yaml.safe_load(t)", []), ("model.eval()", []), ("eval(t)", [1]),
+    ("torch.load(p)", [1]), ("torch.load(p, weights_only=False)", [1]), ("torch.load(p, weights_only=True)", []),
+    ("import pickle", [1]),
+    ("from pickle import loads", [1]), ("yaml.load(t)", [1]), ("yaml.safe_load(t)", []), ("model.eval()", []),
+    ("eval(t)", [1]),
     ("np.load(p, allow_pickle=True)", [1]), ("np.load(p)", []),
 ])
 def test_the_rule_itself(source, lines):
@@ -66,11 +70,13 @@ def test_the_rule_itself(source, lines):
 
 
 def test_nothing_reads_what_may_hold_code(sources):
-    assert [f"{name}, line {line}" for name, source in sources.items() if not name.startswith("tests/") for line in unsafe(source)] == []
+    assert [f"{name}, line {line}" for name, source in sources.items() if not name.startswith("tests/")
+            for line in unsafe(source)] == []
 
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol:UserWarning")  # torch's, of the malice
-@pytest.mark.parametrize("pack", [pickle.dumps, lambda malice: pickle.dumps({"model": malice, "optimiser": {}, "history": []})])
+@pytest.mark.parametrize("pack",
+                         [pickle.dumps, lambda malice: pickle.dumps({"model": malice, "optimiser": {}, "history": []})])
 def test_a_checkpoint_runs_no_code(tmp_path, pack):
     folder = runs.store_root() / training.resolve(TINY).name
     folder.mkdir(parents=True)
@@ -114,7 +120,8 @@ def test_a_run_lies_in_the_store_whatever_its_data_are_called(name):
 
 def test_a_profile_runs_no_code(tmp_path, monkeypatch):
     monkeypatch.setattr(profiles, "_folder", lambda: tmp_path)
-    (tmp_path / "strange.yaml").write_text(f"all: !!python/object/apply:builtins.open ['{tmp_path}/done', 'w']\n", encoding="utf-8")
+    (tmp_path / "strange.yaml").write_text(f"all: !!python/object/apply:builtins.open ['{tmp_path}/done', 'w']\n",
+                                           encoding="utf-8")
     with pytest.raises(ValueError, match="strange.yaml is no YAML"):
         profiles.read("strange")
     assert not (tmp_path / "done").exists()

@@ -58,7 +58,8 @@ def test_the_tail_is_the_run_that_leaves_the_least_variance_within():
             for stop in range(start + 3, 13 - (start == 0)):
                 inside = np.isin(np.arange(12), np.arange(start, stop))
                 if s[inside].mean() <= 0.5 * s[~inside].mean():
-                    within[start, stop - start] = sum(((part - part.mean()) ** 2).sum() for part in (s[inside], s[~inside]))
+                    within[start, stop - start] = sum(((part - part.mean()) ** 2).sum()
+                                                      for part in (s[inside], s[~inside]))
         assert not within or min(within, key=within.get) in runs(s)
 
 
@@ -76,7 +77,8 @@ def test_a_table_of_several_seeds_is_averaged_in_the_order_of_its_layers():
     (pd.DataFrame({"layer": ["a"], "share": [0.1]}), "lacks .'value'"),
     (pd.DataFrame({"layer": ["a", "a"], "epoch": [1, 2], "split": "train", "saturation": [0.1, 0.2]}),
      r"a table of several epoch; choose, for instance with table.query\('epoch == 2'\)"),
-    (pd.DataFrame({"layer": ["a", "a"], "size": 4, "pooling": ["average", "nearest"], "value": [0.1, 0.2]}), "several pooling"),
+    (pd.DataFrame({"layer": ["a", "a"], "size": 4, "pooling": ["average", "nearest"], "value": [0.1, 0.2]}),
+     "several pooling"),
 ])
 def test_bad_input_is_named(saturations, message):
     with pytest.raises(ValueError, match=message):

@@ -8,11 +8,12 @@ import sys
 
 import pytest
 
-from rrahelpers.study import notebooks
 from rrahelpers.base.files import project_root
+from rrahelpers.study import notebooks
 
 ROOT = project_root()
-TEXT = {"read_text", "write_text", "open", "run", "Popen", "check_output", "NamedTemporaryFile", "TemporaryFile", "fdopen", "reader"}
+TEXT = {"read_text", "write_text", "open", "run", "Popen", "check_output", "NamedTemporaryFile", "TemporaryFile",
+        "fdopen", "reader"}
 OTHERS = ("os", "Image", "tarfile", "zipfile", "webbrowser", "gzip", "lzma")  # whose open() is of something else
 ASCII = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONPATH": str(ROOT)}
 
@@ -29,7 +30,9 @@ def unnamed(source):
             text = len(call.args) < (1 if name == "read_text" else 2)
         elif name == "open":
             of = getattr(getattr(function, "value", None), "id", None)
-            mode = keywords.get("mode") or next((a for a in call.args[:2] if isinstance(a, ast.Constant) and str(a.value)[:1] in "rwax"), None)
+            mode = (keywords.get("mode")
+                    or next((a for a in call.args[:2] if isinstance(a, ast.Constant) and str(a.value)[:1] in "rwax"),
+                            None))
             text = of not in OTHERS and not (mode is not None and "b" in mode.value)
         elif name in ("run", "Popen", "check_output"):
             text = {"text", "universal_newlines"} & set(keywords)
@@ -44,8 +47,10 @@ def test_every_text_names_its_encoding(sources):
 
 
 @pytest.mark.parametrize("source, expected", [
-    ("p.read_text()", [1]), ("p.read_text('utf-8')", []), ("p.write_text(t)", [1]), ("p.write_text(t, encoding='utf-8')", []),
-    ("open(p)", [1]), ("open(p, 'w')", [1]), ("open(p, 'rb')", []), ("p.open()", [1]), ("p.open('wb')", []), ("open(p, mode='ab')", []),
+    ("p.read_text()", [1]), ("p.read_text('utf-8')", []), ("p.write_text(t)", [1]),
+    ("p.write_text(t, encoding='utf-8')", []),
+    ("open(p)", [1]), ("open(p, 'w')", [1]), ("open(p, 'rb')", []), ("p.open()", [1]), ("p.open('wb')", []),
+    ("open(p, mode='ab')", []),
     ("Image.open(p)", []), ("run([c], text=True)", [1]), ("run([c], capture_output=True)", []),
 ])
 def test_the_rule_itself(source, expected):
@@ -53,7 +58,8 @@ def test_the_rule_itself(source, expected):
 
 
 def python(*arguments, **environment):
-    return subprocess.run([sys.executable, *arguments], cwd=ROOT, env=ASCII | environment, capture_output=True, encoding="utf-8")
+    return subprocess.run([sys.executable, *arguments], cwd=ROOT, env=ASCII | environment, capture_output=True,
+                          encoding="utf-8")
 
 
 def test_notebooks_and_profiles_are_read_in_an_ascii_locale():
@@ -82,4 +88,5 @@ def test_the_stored_runs_are_listed_in_any_encoding_of_the_terminal(tmp_path, en
                            env=ASCII | {"RRA_RUNS": str(tmp_path), "PYTHONIOENCODING": encoding})
     assert child.returncode == 0, child.stderr
     shown = child.stdout.decode(encoding)
-    assert "resnet20-x  50.00%" in shown and "Größe-цифры".encode(encoding, "backslashreplace").decode(encoding) in shown
+    assert "resnet20-x  50.00%" in shown and "Größe-цифры".encode(encoding,
+                                                                  "backslashreplace").decode(encoding) in shown

@@ -11,8 +11,8 @@ import torch
 
 from rrahelpers import complexity
 from rrahelpers.base.modules import is_leaf, named_layers, own_parameters
-from rrahelpers.receptive_field import beyond_border, border_layer, image_shape, receptive_fields
 from rrahelpers.models.surgery import duplicate, truncate, without_downsampling
+from rrahelpers.receptive_field import beyond_border, border_layer, image_shape, receptive_fields
 from rrahelpers.tails import find_tails, layer_values
 
 BEST_SATURATION = (0.2, 0.3)  # averages at which networks did best (section 11.3)
@@ -36,8 +36,8 @@ def advise(model, input_size, saturations=None, probes=None, *, convention="publ
     before), missing where nothing was measured; ``params`` and ``flops``, which add up to the network's. Layers that
     aren't called, and modules with parameters beside submodules, come last, without receptive fields.
 
-    Measured layers that run in training alone (auxiliary classifiers) are left out with a warning. Raises ``ValueError``
-    for others that the table lacks, and what the functions named raise.
+    Measured layers that run in training alone (auxiliary classifiers) are left out with a warning. Raises
+    ``ValueError`` for others that the table lacks, and what the functions named raise.
     """
     table = receptive_fields(model, input_size)
     costs = complexity.per_layer(model, image_shape(model, input_size), convention)
@@ -157,7 +157,8 @@ def _width_row(model, shape, factor, average, convention):
 
 
 def _stem(table):
-    """The first layers that down-sample, before any branch: all that was seen before, they see, and all later ones too."""
+    """The first layers that down-sample, before any branch: all that was seen before, they see, and all later ones
+    too."""
     earlier = table["r_max"].cummax().shift(fill_value=1)
     later = table["r_min_in"][::-1].cummin()[::-1].shift(-1, fill_value=table["r_max"].max())
     single = table[(earlier <= table["r_min_in"]) & (table["r_max"] <= later) & (table["path"] == "main")]

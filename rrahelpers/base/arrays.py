@@ -1,4 +1,5 @@
-"""Features, targets and labels as the measures want them, exact distances a block of rows at a time, tables of pairs."""
+"""Features, targets and labels as the measures want them, exact distances a block of rows at a time, tables of
+pairs."""
 
 import warnings
 
@@ -11,7 +12,8 @@ EXACT = (torch.float64, torch.int32, torch.int64, torch.uint32, torch.uint64)  #
 
 
 def plain(x):
-    """A numpy array as torch can take it: in this machine's byte order, no axis backwards, numbers that lie in objects taken
+    """A numpy array as torch can take it: in this machine's byte order, no axis backwards, numbers that lie in objects
+    taken
     out. A copy only where one is needed; what is no array stays as it is. Raises ``ValueError`` for ragged objects."""
     if not isinstance(x, np.ndarray):
         return x
@@ -42,7 +44,8 @@ def as_tensor(x):
 
 
 def as_values(y, expected):
-    """``y``, a list, array, tensor or pandas Series, as a tensor; ``TypeError`` that begins with ``expected`` for others."""
+    """``y``, a list, array, tensor or pandas Series, as a tensor; ``TypeError`` that begins with ``expected`` for
+    others."""
     try:
         y = y.to_numpy() if hasattr(y, "to_numpy") else y
         return torch.as_tensor(np.array(plain(y)) if isinstance(y, np.ndarray) else y).detach()
@@ -67,7 +70,8 @@ def as_features(x):
     x = x.flatten(1)
     x = x.to(work_dtype(x.dtype))
     if not torch.stack(x.aminmax()).isfinite().all():
-        raise ValueError(f"expected finite features, got {int((~x.isfinite()).sum())} NaN or infinite values of {x.numel()}")
+        raise ValueError(f"expected finite features, got {int((~x.isfinite()).sum())} NaN or infinite values of "
+                         f"{x.numel()}")
     return x
 
 

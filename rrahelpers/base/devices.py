@@ -37,10 +37,11 @@ def memory_format(model):
 
     Channels-last trains twice as fast on CPUs. But there oneDNN (3.12, that of torch 2.13) writes out of bounds in the
     backward pass of a 1x1 convolution with a stride whose input channels don't fill a vector register: fewer than 8 on
-    AVX2, fewer than 16 on AVX-512 (https://github.com/uxlfoundation/oneDNN/issues/6035). The process dies, or the gradients
-    are silently wrong. So a network with such a layer stays contiguous, on every processor: a run is computed in the same way
-    wherever it is trained.
+    AVX2, fewer than 16 on AVX-512 (https://github.com/uxlfoundation/oneDNN/issues/6035). The process dies, or the
+    gradients are silently wrong. So a network with such a layer stays contiguous, on every processor: a run is computed
+    in the same way wherever it is trained.
     """
-    narrow = any(isinstance(layer, nn.Conv2d) and max(layer.kernel_size) == 1 and max(layer.stride) > 1 and layer.in_channels < 16
+    narrow = any(isinstance(layer, nn.Conv2d) and max(layer.kernel_size) == 1 and max(layer.stride) > 1
+                 and layer.in_channels < 16
                  for layer in model.modules())
     return torch.contiguous_format if narrow else torch.channels_last

@@ -47,7 +47,8 @@ def unwrapped(x):
 
 
 def whole(x):
-    """What :func:`unwrapped` gives, the axes that ``torch.vmap`` goes along first, the outermost one's before others'."""
+    """What :func:`unwrapped` gives, the axes that ``torch.vmap`` goes along first, the outermost one's before
+    others'."""
     if not _is_wrapped(x):
         return x
     inner = _functorch.get_unwrapped(x)
@@ -59,12 +60,14 @@ def _is_wrapped(x):
 
 
 def check_model(model, layers=None, *, in_a_loop=False):
-    """Raise ``TypeError`` for what is no module, ``ValueError`` for one whose layers run without their hooks being called.
+    """Raise ``TypeError`` for what is no module, ``ValueError`` for one whose layers run without their hooks being
+    called.
 
-    Those are TorchScript's (traced, scripted), exported, quantised and compiled ones: nothing of them would be seen, silently.
-    Lazy modules without parameters are refused, too: a measure would leave them changed. ``layers``: names; modules of these
-    kinds elsewhere in the model don't matter then. ``in_a_loop``: whether the model is only followed in a loop of its user's,
-    where compiled and lazy ones will do.
+    Those are TorchScript's (traced, scripted), exported, quantised and compiled ones: nothing of them would be seen,
+    silently.
+    Lazy modules without parameters are refused, too: a measure would leave them changed. ``layers``: names; modules of
+    these kinds elsewhere in the model don't matter then. ``in_a_loop``: whether the model is only followed in a loop of
+    its user's, where compiled and lazy ones will do.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"expected a torch.nn.Module, got {type(model).__name__}")
@@ -78,18 +81,22 @@ def check_model(model, layers=None, *, in_a_loop=False):
 def _unseen(module):
     """Why nothing is seen of what happens inside a module, and what to do; None where it can be seen."""
     if isinstance(module, jit.ScriptModule):
-        return "is TorchScript, which calls no hooks: its layers can't be looked at; give the module that was traced or scripted"
+        return ("is TorchScript, which calls no hooks: its layers can't be looked at; "
+                "give the module that was traced or scripted")
     if isinstance(module, fx.GraphModule) and "eval" in vars(module):
-        return "is an exported graph, whose layers are functions: there is nothing to look at; give the module that was exported"
+        return ("is an exported graph, whose layers are functions: there is nothing to look at; "
+                "give the module that was exported")
     if type(module).__module__.startswith(QUANTISED) and not type(module).__module__.endswith(".functional_modules"):
-        return "is quantised: it has no parameters to count and is none of the layers known; give the model that was quantised"
+        return ("is quantised: it has no parameters to count and is none of the layers known; "
+                "give the model that was quantised")
     return None
 
 
 def _not_yet(module):
     """The same for what can be followed from its first call on."""
     if hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None:
-        return ("is compiled, and passes over what is attached to its layers; give the model that was compiled (the compiled "
+        return ("is compiled, and passes over what is attached to its layers; give the model that was compiled (the "
+                "compiled "
                 "one's _orig_mod, with the same weights; after model.compile(), copy.deepcopy(model))")
     if any(nn.parameter.is_lazy(p) for p in module.parameters(recurse=False)):
         return "is lazy, and has no parameters yet; run the model once on a batch of images before"

@@ -10,7 +10,8 @@ import torch
 
 from rrahelpers.base.files import project_root
 
-LIBRARIES = ("torch", "torchvision", "numpy", "pandas", "scikit-learn", "pynndescent", "matplotlib", "seaborn", "rrahelpers")
+LIBRARIES = ("torch", "torchvision", "numpy", "pandas", "scikit-learn", "pynndescent", "matplotlib", "seaborn",
+             "rrahelpers")
 
 
 def environment():
@@ -49,7 +50,8 @@ def commit():
         return answer.stdout.strip() if answer.returncode == 0 else None
 
     try:
-        head, changes = git("rev-parse", "HEAD"), git("status", "--porcelain", "--untracked-files=no", "--", "rrahelpers", "notebooks")
+        head, changes = git("rev-parse", "HEAD"), git("status", "--porcelain", "--untracked-files=no", "--",
+                                                      "rrahelpers", "notebooks")
     except FileNotFoundError:
         return {"commit": None, "dirty": None}
     return {"commit": head, "dirty": None if changes is None else bool(changes)}

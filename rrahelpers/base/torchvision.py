@@ -34,7 +34,8 @@ def _operators_load() -> bool:
 
 
 if importlib.util.find_spec("torchvision") is None:
-    raise ModuleNotFoundError("torchvision is missing: expected torchvision >= 0.21 beside torch; pip install torchvision")
+    raise ModuleNotFoundError("torchvision is missing: expected torchvision >= 0.21 beside torch; pip install "
+                              "torchvision")
 
 if not _operators_load():
     _library = torch.library.Library("torchvision", "DEF")  # must stay alive: the schemas go with it

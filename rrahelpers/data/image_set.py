@@ -104,7 +104,8 @@ def resize(images, size, batch=None):
 
 
 def fixed_places(count):
-    """Where images lie on a canvas, float64 [count, 2] in [0, 1): the n-th image of any set has the same place every time."""
+    """Where images lie on a canvas, float64 [count, 2] in [0, 1): the n-th image of any set has the same place every
+    time."""
     return torch.from_numpy(np.random.default_rng(0).random((count, 2)))
 
 
@@ -127,10 +128,12 @@ def on_canvas(images, side, places):
 def stack(images, where):
     """PIL images of one size as uint8 [N, C, H, W]; RGB unless all are grey."""
     if deep := {image.mode for image in images if image.mode[0] in "IF"}:
-        raise DataError(f"{where}: expected images of 8 bits a channel, got Pillow's mode {', '.join(sorted(deep))}; convert them")
+        raise DataError(f"{where}: expected images of 8 bits a channel, got Pillow's mode {', '.join(sorted(deep))}; "
+                        "convert them")
     grey = all(image.mode == "L" for image in images)
     if len(sizes := {image.size for image in images}) > 1:
-        raise DataError(f"{where}: expected images of one size, got {len(sizes)} sizes from {min(sizes)} to {max(sizes)}")
+        raise DataError(f"{where}: expected images of one size, got {len(sizes)} sizes from {min(sizes)} to "
+                        f"{max(sizes)}")
     pixels = np.stack([np.asarray(image if grey else image.convert("RGB")) for image in images])
     return torch.from_numpy(pixels[:, None] if grey else np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
 

@@ -1,6 +1,7 @@
 """Reading images from Parquet files in the Hugging Face hub's column layout: encoded images and integer labels.
 
-A row may name a file below the table's folder instead of holding its image's bytes. The cache doesn't look at such files
+A row may name a file below the table's folder instead of holding its image's bytes. The cache doesn't look at such
+files
 again: it goes by the tables.
 """
 
@@ -63,18 +64,22 @@ def _encoded(row, number, column, file):
         raise DataError(f"{file}: row {number} has no {column}; expected an encoded image in every row")
     folder = file.parent.resolve()
     path = (folder / row["path"]).resolve()
-    if not path.is_relative_to(folder) or not path.is_file():  # what others wrote names no file elsewhere on this machine
-        raise DataError(f"{file}: row {number} holds no image but the path of a file that isn't embedded, {row['path']}; "
+    # what others wrote names no file elsewhere on this machine
+    if not path.is_relative_to(folder) or not path.is_file():
+        raise DataError(f"{file}: row {number} holds no image but the path of a file that isn't embedded, "
+                        f"{row['path']}; "
                         f"expected that file below {folder}, or its bytes in the row")
     return path.read_bytes()
 
 
 def _columns(schema, file):
-    """The names of the image column and of the label column: an integer, "label" before others, "fine_label" and the like next."""
+    """The names of the image column and of the label column: an integer, "label" before others, "fine_label" and the
+    like next."""
     import pyarrow as pa
 
     images = [f.name for f in schema if pa.types.is_struct(f.type) and f.type.get_field_index("bytes") >= 0]
-    labels = sorted((f.name for f in schema if pa.types.is_integer(f.type)), key=lambda name: (name != "label", not name.endswith("label")))
+    labels = sorted((f.name for f in schema if pa.types.is_integer(f.type)),
+                    key=lambda name: (name != "label", not name.endswith("label")))
     if not images or not labels:
         raise DataError(f"{file}: expected a column of encoded images (struct with 'bytes') and an integer label, "
                         f"got {schema.names}")
@@ -94,7 +99,8 @@ def decode(encoded, where):
             raise DataError(f"{where}: the image in row {row} is damaged ({error}); fetch the file again") from error
 
     with ThreadPoolExecutor() as pool:
-        return list(tqdm(pool.map(open_image, range(len(encoded))), total=len(encoded), desc=f"decoding {where.parent.name}"))
+        return list(tqdm(pool.map(open_image, range(len(encoded))), total=len(encoded),
+                         desc=f"decoding {where.parent.name}"))
 
 
 def _class_names(name, file, schema, label, targets):
@@ -102,7 +108,8 @@ def _class_names(name, file, schema, label, targets):
     listing = file.parent / "classes.csv"
     if listing.is_file():
         try:
-            table = list(csv.DictReader(io.StringIO(listing.read_text(encoding="utf-8-sig"))))  # spreadsheets put a mark first
+            # spreadsheets put a mark first
+            table = list(csv.DictReader(io.StringIO(listing.read_text(encoding="utf-8-sig"))))
         except UnicodeDecodeError as error:
             raise DataError(f"{listing}: expected text in UTF-8 ({error}); save it in that encoding") from error
         if table and "label" in table[0]:

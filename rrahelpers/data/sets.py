@@ -69,14 +69,16 @@ def _digits(split):
 
 
 def _stored(name, split):
-    if not name or name == ".." or Path(name).name != name:  # it would find the files of every data set, or strange ones
+    # it would find the files of every data set, or strange ones
+    if not name or name == ".." or Path(name).name != name:
         raise ValueError(f"expected a data set's name, such as 'digits' or that of a folder, got {name!r}")
     roots = [*([Path(os.environ["RRA_DATA"])] if os.environ.get("RRA_DATA") else []), data_root()]
     for root in roots:
         found = (sorted((root / name).rglob(f"{stem}-*.parquet")) for stem in SPLITS[split])
         if files := next(filter(None, found), None):  # test files, or else those for validation: never both
             listing = files[0].parent / "classes.csv"  # of the classes' names
-            key = [[f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in [*files, *([listing] if listing.exists() else [])]]
+            key = [[f.name, f.stat().st_size, f.stat().st_mtime_ns]
+                   for f in [*files, *([listing] if listing.exists() else [])]]
             return _cached(name, split, [parquet.READING, key], lambda: parquet.read(name, files))
     if name not in TORCHVISION:
         tried = "\n".join(f"  {root / name}/{'|'.join(SPLITS[split])}-*.parquet" for root in roots)
@@ -97,7 +99,8 @@ def _cached(name, split, key, read):
         try:
             with safe_open(path, "pt") as file:
                 about = json.loads(file.metadata()["about"])
-                return ImageSet(file.get_tensor("images"), file.get_tensor("labels"), **{**about, "classes": tuple(about["classes"])})
+                return ImageSet(file.get_tensor("images"), file.get_tensor("labels"),
+                                **{**about, "classes": tuple(about["classes"])})
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             warnings.warn(f"{path} is damaged ({error}); decoding the data again", stacklevel=2)
     images = read()
@@ -119,7 +122,8 @@ def _download(name, split, roots):
     try:
         samples = dataset(root, download=True, **choice)
     except Exception as error:  # torchvision raises URLError, RuntimeError, OSError ... all mean: not here
-        tried = "\n".join([*(f"  {r / name}/*.parquet" for r in roots), f"  {root} and torchvision's download ({error})"])
+        tried = "\n".join([*(f"  {r / name}/*.parquet" for r in roots),
+                           f"  {root} and torchvision's download ({error})"])
         raise DataError(f"no data set {name!r} ({split}). Tried:\n{tried}\nWith a network, fetch it with: "
                         f"python -c \"from rrahelpers import data; data.load('{name}', '{split}')\"") from error
     pixels = stack([samples[i][0] for i in tqdm(range(len(samples)), desc=f"reading {name}")], str(root))

@@ -12,7 +12,14 @@ from rrahelpers.eigenspace.network import Projections, project, projected_accura
 from rrahelpers.eigenspace.projection import PCAProjection
 from rrahelpers.eigenspace.relevance import projection_tests, relevant_delta
 from rrahelpers.eigenspace.spectrum import (
-    DELTA, count, describe, eigenvalues, embed, log_determinant, n_components, saturation,
+    DELTA,
+    count,
+    describe,
+    eigenvalues,
+    embed,
+    log_determinant,
+    n_components,
+    saturation,
 )
 from rrahelpers.eigenspace.tracker import SaturationTracker
 

@@ -20,12 +20,14 @@ def weighted_layers(model):
 
 
 def covariances(model, images, layers=None, *, batch_size=100, axis=None):
-    """The covariance of each layer's output, from one pass in evaluation mode; every place and every token is an observation.
+    """The covariance of each layer's output, from one pass in evaluation mode; every place and every token is an
+    observation.
 
     Parameters
     ----------
     model: any ``nn.Module``, left as it was.
-    images: float [N, …], as the model takes them, or batches of such (a DataLoader): see :class:`rrahelpers.features.batches.Batches`.
+    images: float [N, …], as the model takes them, or batches of such (a DataLoader): see
+        :class:`rrahelpers.features.batches.Batches`.
     layers: names; default :func:`weighted_layers`.
     batch_size: images for each forward pass, where ``images`` is one tensor.
     axis: {layer: axis of its features, 1 or -1}, where it isn't known.
@@ -58,9 +60,9 @@ def attach(model, layers, function, axis=None):
     """Call ``function(name, x, axis)`` whenever a layer has run; a tensor that it answers takes the output's place.
 
     ``x`` is the layer's output (of several, the first: a recurrent layer's sequence) with its features along ``axis``
-    (from the right), as told for some, known by the layer's kind, or followed by :class:`rrahelpers.features.axes.Axes`. Errors of
-    ``function`` name the layer. Returns an ``ExitStack`` that removes the hooks when it is closed. Raises ``ValueError``
-    for unknown layers, or none.
+    (from the right), as told for some, known by the layer's kind, or followed by
+    :class:`rrahelpers.features.axes.Axes`. Errors of ``function`` name the layer. Returns an ``ExitStack`` that removes
+    the hooks when it is closed. Raises ``ValueError`` for unknown layers, or none.
     """
     layers = weighted_layers(model) if layers is None else list(layers)
     check_model(model, layers, in_a_loop=True)
@@ -90,7 +92,8 @@ def _hook(name, function, axis, axes, module, _inputs, output):
     if not isinstance(x, torch.Tensor):
         raise TypeError(f"layer {name!r} answers with {type(x).__name__}; expected a tensor, or a tuple that begins so")
     if axis is None and (axis := known_axis(module, x.ndim)) is None and (axis := axes.of(x, module)) is None:
-        raise ValueError(f"layer {name!r} answers with shape {tuple(x.shape)}, and nothing tells which axis is that of its "
+        raise ValueError(f"layer {name!r} answers with shape {tuple(x.shape)}, and nothing tells which axis is that of "
+                         "its "
                          f"features; say it with axis={{{name!r}: 1}}, or -1 for the last")
     try:
         answer = function(name, x, axis % x.ndim - x.ndim)

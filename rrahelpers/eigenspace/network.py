@@ -102,7 +102,8 @@ def project(model, delta=DELTA, covariances=None, *, layers=None, random=None, a
             projections.delta = 0.95   # no second pass
 
     Of a recurrent layer's outputs the sequence is projected, its final state is not. Raises ``ValueError`` for
-    unknown layers, layers without a covariance and ``delta`` out of range, and as :func:`rrahelpers.base.modules.check_model`.
+    unknown layers, layers without a covariance and ``delta`` out of range, and as
+    :func:`rrahelpers.base.modules.check_model`.
     """
     return Projections(model, delta, covariances, layers, random, axis)
 
@@ -113,8 +114,8 @@ def projected_accuracies(model, images, labels, covariances, deltas, *, draws=1,
     Parameters
     ----------
     model, covariances: as for :func:`project`.
-    images, labels: float [N, …], as the model takes them, or batches of such (:class:`rrahelpers.features.batches.Batches`);
-        integers [N], None where they come with the images.
+    images, labels: float [N, …], as the model takes them, or batches of such
+        (:class:`rrahelpers.features.batches.Batches`); integers [N], None where they come with the images.
     deltas: shares of the variance.
     draws: random bases for each threshold, beside the eigenspaces.
 
@@ -149,6 +150,7 @@ def _accuracy(model, images, labels, batch_size):
 def _logits(model, images):
     logits = model(images)
     if not isinstance(logits, torch.Tensor):
-        raise TypeError(f"{kind(model)} answers with {type(logits).__name__}; expected logits, a tensor [N, classes]: put it "
+        raise TypeError(f"{kind(model)} answers with {type(logits).__name__}; expected logits, a tensor [N, classes]: "
+                        "put it "
                          "into a module whose forward gives these alone")
     return logits

@@ -6,10 +6,10 @@ from numbers import Integral
 
 import pandas as pd
 
+from rrahelpers.base.files import atomic
 from rrahelpers.eigenspace.covariance import Covariance
 from rrahelpers.eigenspace.layers import attach, recomputing, weighted_layers
 from rrahelpers.eigenspace.spectrum import DELTA, check_delta, describe
-from rrahelpers.base.files import atomic
 
 COLUMNS = ("epoch", "split", "layer", "index", "features", "observations", "intrinsic_dimension", "saturation", "trace")
 EXTENDED = ("diagonal_trace", "log_determinant")
@@ -46,8 +46,8 @@ class SaturationTracker:
     features, in each split.
 
     A layer with NaN or infinite outputs gets a warning and has no saturation (NaN) in that epoch. A layer that changes
-    its number of features raises ``ValueError``, one without a tensor to look at ``TypeError``. What else raises is told
-    in :func:`rrahelpers.base.modules.check_model`; what ``torch.compile`` gives is followed from its first call.
+    its number of features raises ``ValueError``, one without a tensor to look at ``TypeError``. What else raises is
+    told in :func:`rrahelpers.base.modules.check_model`; what ``torch.compile`` gives is followed from its first call.
     """
 
     def __init__(self, model, layers=None, *, delta=DELTA, extended=False, every=1, batches=None, side=None, csv=None,

@@ -2,11 +2,33 @@
 
 from rrahelpers.features.batches import Batches, as_batches, check_images, labels_of
 from rrahelpers.features.layers import (
-    MEMORY, WEIGHTED, analysed_layers, each_layer, evaluation_mode, extract, layer_names, readings, visit,
+    MEMORY,
+    WEIGHTED,
+    analysed_layers,
+    each_layer,
+    evaluation_mode,
+    extract,
+    layer_names,
+    readings,
+    visit,
 )
 from rrahelpers.features.pooled import POOLING, each_pooled_layer, pool
 
 __all__ = [
-    "Batches", "MEMORY", "POOLING", "WEIGHTED", "analysed_layers", "as_batches", "check_images", "each_layer",
-    "each_pooled_layer", "evaluation_mode", "extract", "labels_of", "layer_names", "pool", "readings", "visit",
+    "MEMORY",
+    "POOLING",
+    "WEIGHTED",
+    "Batches",
+    "analysed_layers",
+    "as_batches",
+    "check_images",
+    "each_layer",
+    "each_pooled_layer",
+    "evaluation_mode",
+    "extract",
+    "labels_of",
+    "layer_names",
+    "pool",
+    "readings",
+    "visit",
 ]

@@ -1,8 +1,9 @@
 """Where the features of a layer's answer lie: told by the layer's kind, or followed through a forward pass.
 
-Products with weights and normalisations make an axis that of the features (a convolution axis 1, a linear layer the last
-one), permutations move it, and everything that keeps the shape keeps it. So a Swin block's [N, H, W, C] and a ConvNeXt
-block's [N, C, H, W] are told apart even where C, H and W are equal. What feeds such a function is known by it too.
+Products with weights and normalisations make an axis that of the features (a convolution axis 1, a linear layer the
+last one), permutations move it, and everything that keeps the shape keeps it. So a Swin block's [N, H, W, C] and a
+ConvNeXt block's [N, C, H, W] are told apart even where C, H and W are equal. What feeds such a function is known by it
+too.
 """
 
 import math
@@ -27,18 +28,21 @@ PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29)
 
 
 def known_axis(module, ndim):
-    """The features' axis in an answer of ``ndim`` axes, counted from the left, or None where the layer's kind doesn't tell."""
+    """The features' axis in an answer of ``ndim`` axes, counted from the left, or None where the layer's kind doesn't
+    tell."""
     if isinstance(module, nn.modules.conv._ConvNd):
         return ndim - 1 - len(module.kernel_size)
     if isinstance(module, (nn.Linear, *RECURRENT)):
         return ndim - 1
-    if module is not None and type_before_parametrizations(module) is nn.LayerNorm:  # its subclasses are for maps (torchvision's LayerNorm2d), or not (timm's LayerNorm)
+    # its subclasses are for maps (torchvision's LayerNorm2d), or not (timm's LayerNorm)
+    if module is not None and type_before_parametrizations(module) is nn.LayerNorm:
         return ndim - 1 if len(module.normalized_shape) == 1 else 1
     return 1 if isinstance(module, FIRST) or module is not None and ndim == 2 else None
 
 
 def check_axis(axis, layers):
-    """{layer: axis} as given for some of ``layers``, or ``ValueError`` for other layers and for an axis that is not 1 or -1."""
+    """{layer: axis} as given for some of ``layers``, or ``ValueError`` for other layers and for an axis that is not 1
+    or -1."""
     axis = axis or {}
     if bad := {name: value for name, value in axis.items() if name not in layers or value not in (1, -1)}:
         raise ValueError(f"expected axis={{layer: 1 or -1}} of layers among {', '.join(layers)}; got {bad}")
@@ -56,7 +60,8 @@ class Axes(TorchFunctionMode):
         self._axes, self._mixed, self.maps = WeakTensorKeyDictionary(), WeakTensorKeyDictionary(), []
 
     def of(self, x, module=None):
-        """The features' axis, from the left, of a tensor that was followed, or by the kind of the module that answers it.
+        """The features' axis, from the left, of a tensor that was followed, or by the kind of the module that answers
+        it.
 
         None where nothing tells, and where a linear layer mixes places (an MLP-Mixer's [N, C, T] along T).
         """
@@ -122,5 +127,6 @@ def _moved(function, args, kwargs, ndim, axis):
 
 def _reshaped(before, after, axis):
     """The axis of the same size with as much before it, or None."""
-    found = [i for i, size in enumerate(after) if size == before[axis] and math.prod(after[:i]) == math.prod(before[:axis])]
+    found = [i for i, size in enumerate(after) if size == before[axis]
+             and math.prod(after[:i]) == math.prod(before[:axis])]
     return found[0] if found else None

@@ -1,4 +1,5 @@
-"""Images as every measure takes them: one tensor or array, or whatever gives batches, with labels beside them or without."""
+"""Images as every measure takes them: one tensor or array, or whatever gives batches, with labels beside them or
+without."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
@@ -25,8 +26,8 @@ class Batches:
     - a ``Dataset`` of single images, which is batched.
 
     What can be gone through once alone (a generator) serves one pass; another raises ``ValueError``, and so does a pass
-    that begins with other images than the one before (a loader that shuffles or augments). Raises ``TypeError`` for what is
-    none of these, and for images that are no float tensor or array.
+    that begins with other images than the one before (a loader that shuffles or augments). Raises ``TypeError`` for
+    what is none of these, and for images that are no float tensor or array.
     """
 
     def __init__(self, data, batch_size=100):
@@ -92,7 +93,8 @@ class Batches:
 
     def _pass(self):
         if self._once and self._passed:
-            raise ValueError("expected images that can be gone through several times, got an iterator (a generator?) that is used up "
+            raise ValueError("expected images that can be gone through several times, got an iterator (a generator?) "
+                             "that is used up "
                              "after one pass; give a list of batches or a DataLoader")
         self._passed, number = True, -1
         for number, batch in enumerate(self._data):
@@ -107,7 +109,8 @@ class Batches:
         """Whether a pass begins as the one before."""
         sample = self._sample = first.clone() if self._sample is None else self._sample
         if first.shape != sample.shape or not torch.allclose(first, sample, rtol=0, atol=0, equal_nan=True):
-            raise ValueError("expected the same images at each pass, got others first; give a DataLoader with shuffle=False and "
+            raise ValueError("expected the same images at each pass, got others first; give a DataLoader with "
+                             "shuffle=False and "
                              "without random augmentation")
 
 
@@ -126,8 +129,8 @@ def as_batches(data):
 def labels_of(images, labels=None):
     """The labels of :class:`Batches`: int64 [N], those given or, for None, those that come with them.
 
-    Raises as :func:`rrahelpers.base.arrays.check_labels`, and ``ValueError`` where there are none, and where both are and
-    differ.
+    Raises as :func:`rrahelpers.base.arrays.check_labels`, and ``ValueError`` where there are none, and where both are
+    and differ.
     """
     given = None if labels is None else check_labels(labels, len(images))
     try:
@@ -154,7 +157,8 @@ def check_images(images):
     except TypeError as error:
         raise TypeError(f"images, float [N, C, H, W]: {error}") from error
     if images.dtype == torch.uint8:
-        raise TypeError("expected images as the model takes them, float [N, C, H, W], got bytes (uint8): normalise them, "
+        raise TypeError("expected images as the model takes them, float [N, C, H, W], got bytes (uint8): normalise "
+                        "them, "
                         "for instance with rrahelpers.training.runs.normalise or a stored run's preprocess")
     if not images.is_floating_point():
         raise TypeError(f"expected images as the model takes them, float [N, C, H, W], got {images.dtype}")

@@ -29,11 +29,12 @@ def layer_names(model):
 
 
 def analysed_layers(model, images, layers=None, *, grid=None, axis=None):
-    """``layers``, each once; by default those of :func:`layer_names` that answer once for an image, with a row for each.
+    """``layers``, each once; by default those of :func:`layer_names` that answer once for an image, with a row for
+    each.
 
-    Others (auxiliary classifiers, parts of torch's attention that it doesn't call, layers within Swin's windows) are left
-    out with a warning, and so are those whose answers can't be read as maps, see :func:`readings` (for ``grid`` and
-    ``axis`` too). Raises ``ValueError`` for an empty list, and where nothing but the images is left.
+    Others (auxiliary classifiers, parts of torch's attention that it doesn't call, layers within Swin's windows) are
+    left out with a warning, and so are those whose answers can't be read as maps, see :func:`readings` (for ``grid``
+    and ``axis`` too). Raises ``ValueError`` for an empty list, and where nothing but the images is left.
     """
     if layers is not None:
         if not (chosen := list(dict.fromkeys(layers))):
@@ -50,11 +51,13 @@ def analysed_layers(model, images, layers=None, *, grid=None, axis=None):
 
     with contextlib.ExitStack() as hooks:
         for name in names[1:]:
-            hook = model.get_submodule(name).register_forward_hook(lambda _module, _input, output, name=name: count(name, output))
+            hook = (model.get_submodule(name)
+                    .register_forward_hook(lambda _module, _input, output, name=name: count(name, output)))
             hooks.callback(hook.remove)
         _forward(model, sample)
     if not any(calls[name] == 1 for name in names[1:]):
-        raise ValueError(f"{kind(model)} has no convolution or linear layer that runs, as a module, once for an image; name "
+        raise ValueError(f"{kind(model)} has no convolution or linear layer that runs, as a module, once for an image; "
+                         "name "
                          "layers of other kinds with layers=[…]")
     left_out = {name: f"{calls[name]} times" if calls[name] != 1 else f"{rows[name]} rows for {len(sample)} images"
                 for name in names if calls[name] != 1 or rows.get(name, len(sample)) != len(sample)}
@@ -74,15 +77,17 @@ class _Enough(Exception):
 
 
 def readings(model, images, layers, *, grid=None, axis=None, strict=True):
-    """How each layer's answers are read as maps: {layer: :class:`rrahelpers.features.maps.Reading`}, from one pass of two images.
+    """How each layer's answers are read as maps: {layer: :class:`rrahelpers.features.maps.Reading`}, from one pass of
+    two images.
 
-    Every measure reads a layer as :mod:`rrahelpers.features.maps` says: features behind the samples, tokens as the grid that they
-    come from, class and register tokens left out.
+    Every measure reads a layer as :mod:`rrahelpers.features.maps` says: features behind the samples, tokens as the grid
+    that they come from, class and register tokens left out.
 
     Parameters
     ----------
     model, images, layers: as for :func:`extract`.
-    grid: (height, width) of the tokens, or (length,), where it isn't found or found wrongly; {layer: ...} for single ones.
+    grid: (height, width) of the tokens, or (length,), where it isn't found or found wrongly; {layer: ...} for single
+        ones.
     axis: {layer: axis of its features, 1 or -1}, where it isn't found.
     strict: whether to raise ``ValueError`` for layers that can't be read as maps; else their ``unread`` says why.
 
@@ -99,12 +104,14 @@ def readings(model, images, layers, *, grid=None, axis=None, strict=True):
         answers[name] = output, output[:1].clone()  # the tensor itself is known by what it feeds later on
 
     with Axes() as axes, contextlib.ExitStack() as hooks:
-        hooks.callback(model.register_forward_pre_hook(lambda _model, args: answers.update(input=(args[0], images[:1]))).remove)
+        taken = model.register_forward_pre_hook(lambda _model, args: answers.update(input=(args[0], images[:1])))
+        hooks.callback(taken.remove)
         if images.ndim > 3:
             axes.set(images, 1)
         _visit(model, as_batches(images), [name for name in layers if name != "input"], keep)
     answers.setdefault("input", (images, images[:1]))
-    found = {name: axis[name] % x.ndim if name in axis else axes.of(x, modules.get(name)) for name, (x, _) in answers.items()}
+    found = {name: axis[name] % x.ndim if name in axis else axes.of(x, modules.get(name))
+             for name, (x, _) in answers.items()}
     found["input"] = found["input"] or 1
     maps = [tuple(side for i, side in enumerate(images.shape[1:], 1) if i != found["input"]), *axes.maps]
     found = {name: read(name, answers[name][1], found[name], maps, grids.get(name), name in axis) for name in layers}
@@ -132,7 +139,8 @@ def extract(model, images, layers, *, batch_size=100, maps=None):
     at_hand = "input" in layers and images.whole is not None
     if at_hand:
         found["input"] = maps["input"].map(images.whole) if maps else images.whole
-    visit(model, images, [name for name in layers if not (at_hand and name == "input")], keep, batch_size=batch_size, maps=maps)
+    visit(model, images, [name for name in layers if not (at_hand and name == "input")], keep, batch_size=batch_size,
+          maps=maps)
     return {name: found[name] if name in found else torch.cat(parts.pop(name)) for name in layers}
 
 
@@ -146,14 +154,14 @@ def visit(model, images, layers, take, *, batch_size=100, maps=None):
     layers: names of modules, or "input".
     take: called with a layer's name, its output for a batch, and the place of the batch's first image. What it keeps
         has to be a copy: later layers may work in place.
-    batch_size: images for each forward pass, where they don't come in batches; on a CPU, many hundreds take twice as long,
-        for they leave the cache.
+    batch_size: images for each forward pass, where they don't come in batches; on a CPU, many hundreds take twice as
+        long, for they leave the cache.
     maps: the layers' :func:`readings`, for maps. Default: what the layers answer, tokens as they are, but
         [n, H, W, C] as [n, C, H, W] where it is known that features are last.
 
-    Raises as :func:`rrahelpers.base.modules.check_model`, ``ValueError`` for an unknown layer, for one that runs not at all
-    or several times for an image, and for one that doesn't answer once for each image along its first axis, in one shape
-    for all; ``TypeError`` for one whose output is no tensor. Raises for images as
+    Raises as :func:`rrahelpers.base.modules.check_model`, ``ValueError`` for an unknown layer, for one that runs not at
+    all or several times for an image, and for one that doesn't answer once for each image along its first axis, in one
+    shape for all; ``TypeError`` for one whose output is no tensor. Raises for images as
     :class:`rrahelpers.features.batches.Batches`.
     """
     check_model(model, layers)
@@ -188,10 +196,12 @@ def _visit(model, images, layers, take, batch_size=100):
             raise TypeError(f"layer {name!r} answers with {type(output).__name__}; expected a tensor")
         output = whole(output)
         if output.ndim == 0 or len(output) != len(batch):
-            raise ValueError(f"layer {name!r} answers with shape {tuple(output.shape)} for {len(batch)} images; expected one "
+            raise ValueError(f"layer {name!r} answers with shape {tuple(output.shape)} for {len(batch)} images; "
+                             "expected one "
                              "row for each image along the first axis")
         if shapes.setdefault(name, output.shape[1:]) != output.shape[1:]:
-            raise ValueError(f"layer {name!r} answers with shape {tuple(shapes[name])} for an image and {tuple(output.shape[1:])} "
+            raise ValueError(f"layer {name!r} answers with shape {tuple(shapes[name])} for an image and "
+                             f"{tuple(output.shape[1:])} "
                              "for another; expected one shape for all images")
         take(name, output, place)
         if place and all(calls.values()):
@@ -199,7 +209,7 @@ def _visit(model, images, layers, take, batch_size=100):
 
     with contextlib.ExitStack() as hooks:
         for name in calls:
-            handle = modules[name].register_forward_hook(lambda _module, _input, output, name=name: answer(name, output))
+            handle = modules[name].register_forward_hook(lambda _, __, output, name=name: answer(name, output))
             hooks.callback(handle.remove)
         for batch in images.split(batch_size) if calls or inputs else ():
             calls.update(dict.fromkeys(calls, 0))
@@ -209,12 +219,14 @@ def _visit(model, images, layers, take, batch_size=100):
                 if calls:
                     _forward(model, batch)
             if wrong := {name: n for name, n in calls.items() if n != 1}:
-                raise ValueError(f"expected each layer to run once for an image, got {wrong} times; name an enclosing or another layer")
+                raise ValueError(f"expected each layer to run once for an image, got {wrong} times; name an enclosing "
+                                 "or another layer")
             place += len(batch)
 
 
 def each_layer(model, images, layers, *, memory=MEMORY, batch_size=100, maps=None):
-    """Yield (layer, features as maps) for each of ``layers``, once, with as few forward passes as ``memory`` bytes of features allow.
+    """Yield (layer, features as maps) for each of ``layers``, once, with as few forward passes as ``memory`` bytes of
+    features allow.
 
     At least one layer is held at a time, so the bound is passed where a single layer exceeds it. A caller that
     drops the features before asking for the next keeps no more than one pass' layers in memory. ``maps``: the layers'

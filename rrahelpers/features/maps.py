@@ -1,7 +1,9 @@
-"""A layer's answer read as a map, the same in every measure: [N, D] without places, else [N, C, T], [N, C, H, W] or [N, C, D, H, W].
+"""A layer's answer read as a map, the same in every measure: [N, D] without places, else [N, C, T], [N, C, H, W] or [N,
+C, D, H, W].
 
-Where the features lie is told by :mod:`rrahelpers.features.axes`. One axis of places, [N, T, D] or [N, C, T], is one of time in a
-network without two-dimensional maps; otherwise they are tokens, and the last of them are the places of a map that the
+Where the features lie is told by :mod:`rrahelpers.features.axes`. One axis of places, [N, T, D] or [N, C, T], is one of
+time in a network without two-dimensional maps; otherwise they are tokens, and the last of them are the places of a map
+that the
 network made of the images: as many as a convolution answered, in front of them up to ``PREFIX`` class, distillation and
 register tokens; or, without a prefix, as many as are left where such a map is merged by a whole factor. Without any
 convolution it is the images' own sides over a whole number.
@@ -41,16 +43,18 @@ def read(layer, x, axis, maps, grid=None, told=False):
     axis: of the features, from the left, or None where it isn't known.
     maps: places of the maps that the network's convolutions answered, those of the images first.
     grid: (height, width), or (length,) of a sequence: as which the last tokens are read; None: found by itself.
-    told: whether the axis is the user's word. Else places of [N, H, W, D] have to be some of those maps', or of one that
-        is merged or cut into patches: what attention's heads answer, [N, heads, T, D], is no map.
+    told: whether the axis is the user's word. Else places of [N, H, W, D] have to be some of those maps', or of one
+        that is merged or cut into patches: what attention's heads answer, [N, heads, T, D], is no map.
     """
     if x.ndim < 3:
         return Reading(axis, None, x)
     if axis is None:
-        return Reading(None, None, x, f"{layer} answers {_shape(x)}, and nothing tells which axis is that of the features; "
+        return Reading(None, None, x,
+                       f"{layer} answers {_shape(x)}, and nothing tells which axis is that of the features; "
                                       f"say it with axis={{{layer!r}: 1}}, or -1 for the last")
     if x.ndim > 5:
-        return Reading(axis, None, x, f"{layer} answers {_shape(x)}; expected one to three axes of places beside that of the features")
+        return Reading(axis, None, x,
+                       f"{layer} answers {_shape(x)}; expected one to three axes of places beside that of the features")
     tokens = x.shape[3 - axis] if x.ndim == 3 else None
     if tokens is not None:
         grid = _grid(tokens, maps, axis == 2) if grid is None else tuple(grid)
@@ -59,7 +63,8 @@ def read(layer, x, axis, maps, grid=None, told=False):
                            + (f"{grid}" if grid else f"maps of {_listed(maps)}")
                            + f"; say it with grid={{{layer!r}: (height, width)}}, or ({tokens},) for a sequence")
     elif axis == 3 and not told and x.shape[1:3] not in [q for p in maps for q in (p, *_merged(p))]:
-        return Reading(axis, None, x, f"{layer} answers {_shape(x)}, and {x.shape[1]} x {x.shape[2]} are no places of maps of "
+        return Reading(axis, None, x,
+                       f"{layer} answers {_shape(x)}, and {x.shape[1]} x {x.shape[2]} are no places of maps of "
                                       f"{_listed(maps)}; if they are, say it with axis={{{layer!r}: -1}}")
     return Reading(axis, grid, _as_map(x, axis, grid))
 
@@ -70,7 +75,8 @@ def _as_map(x, axis, grid):
 
 
 def _grid(tokens, maps, prefix):
-    """The grid that the last of some tokens make, or None; of several the one with the fewest tokens in front, then the latest.
+    """The grid that the last of some tokens make, or None; of several the one with the fewest tokens in front, then the
+    latest.
 
     ``prefix``: whether there may be tokens in front.
     """
@@ -88,7 +94,8 @@ def _grid(tokens, maps, prefix):
 
 def _merged(places):
     """What is left of a map whose places are merged by a factor that divides its sides, or in pairs with padding."""
-    factors = [f for f in range(2, max(places, default=0) + 1) if all(side % f == 0 for side in places) or f & (f - 1) == 0]
+    factors = [f for f in range(2, max(places, default=0) + 1) if all(side % f == 0 for side in places)
+               or f & (f - 1) == 0]
     return [tuple(-(-side // f) for side in places) for f in factors]
 
 

@@ -14,7 +14,8 @@ AVERAGE = {3: F.adaptive_avg_pool1d, 4: F.adaptive_avg_pool2d, 5: F.adaptive_avg
 
 
 def pool(features, size, pooling="average"):
-    """Pool maps [N, C, H, W] to ``size`` x ``size`` places, [N, C, T] to ``size``; smaller sides stay, and so does [N, D].
+    """Pool maps [N, C, H, W] to ``size`` x ``size`` places, [N, C, T] to ``size``; smaller sides stay, and so does [N,
+    D].
 
     ``pooling``: "average" (adaptive average pooling), or "nearest" (one place for each, the first of its part).
     Raises ``ValueError`` for another pooling and for a size that is no whole number from 1 on.
@@ -31,13 +32,15 @@ def pool(features, size, pooling="average"):
     return F.interpolate(features, sides, mode="nearest")
 
 
-def each_pooled_layer(model, image_sets, layers, sizes, pooling="average", *, memory=2 * 2**30, batch_size=100, grid=None,
+def each_pooled_layer(model, image_sets, layers, sizes, pooling="average", *, memory=2 * 2**30, batch_size=100,
+                      grid=None,
                       axis=None):
     """Yield (layer, {sizes: [pooled features of each image set]}), one layer after the other.
 
     Sizes that pool a layer alike share an entry: (4, 5, 6) for a map with a side of 4. There are as few forward passes
     as ``memory`` allows, bytes of pooled features held at a time; at least one layer's are. Other parameters as for
-    :func:`pool`, :func:`rrahelpers.features.extract` and :func:`rrahelpers.features.layers.readings`; raises as they do.
+    :func:`pool`, :func:`rrahelpers.features.extract` and :func:`rrahelpers.features.layers.readings`; raises as they
+    do.
     """
     image_sets = [as_batches(images) for images in image_sets]
     layers, images = list(dict.fromkeys(layers)), sum(map(len, image_sets))

@@ -7,8 +7,8 @@ from rrahelpers.models.he_resnet import HeResNet
 from rrahelpers.models.multipath import MPNet, densenet18, densenet65, mpnet18, mpnet36
 from rrahelpers.models.perceptron import autoencoder, perceptron, skip_perceptron
 from rrahelpers.models.resnet import ResNet, resnet18, resnet20, resnet34, resnet50
-from rrahelpers.models.vgg import VGG, vgg11, vgg13, vgg16, vgg19
 from rrahelpers.models.surgery import truncate
+from rrahelpers.models.vgg import VGG, vgg11, vgg13, vgg16, vgg19
 
 FAMILIES = {function.__name__: function for function in (
     resnet20, resnet18, resnet34, resnet50, vgg11, vgg13, vgg16, vgg19, mpnet18, mpnet36, densenet18, densenet65,

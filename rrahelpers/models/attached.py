@@ -5,7 +5,15 @@ from collections import OrderedDict
 from torch import nn
 
 from rrahelpers.attention import (
-    ATTENTION, BAM, CBAM, STAC, WINDOW, SpatialAttention, SqueezeExcitation, attention_module, stage_windows,
+    ATTENTION,
+    BAM,
+    CBAM,
+    STAC,
+    WINDOW,
+    SpatialAttention,
+    SqueezeExcitation,
+    attention_module,
+    stage_windows,
 )
 
 MODULES = (STAC, SqueezeExcitation, BAM, SpatialAttention, CBAM)

@@ -58,7 +58,8 @@ class HeResNet(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         if attention is None:
-            refuse_without_attention(placement=placement, window=window, kernels=kernels, stages=stages, reduction=reduction)
+            refuse_without_attention(placement=placement, window=window, kernels=kernels, stages=stages,
+                                     reduction=reduction)
         else:
             if reduction is None and attention in REDUCED:
                 reduction = REDUCTION

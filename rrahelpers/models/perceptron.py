@@ -36,7 +36,8 @@ def skip_perceptron(*, num_classes=10, in_channels=1, image_size=28, width=1, de
     width: factor of the units. depth: factor of the number of layers that are passed by.
     skip: False leaves the shortcut out.
     """
-    return SkipPerceptron(in_channels * image_size**2, scaled(width, 128), scaled(depth, 128, "depth", "layers"), 8, num_classes, skip)
+    return SkipPerceptron(in_channels * image_size**2, scaled(width, 128), scaled(depth, 128, "depth", "layers"), 8,
+                          num_classes, skip)
 
 
 def perceptron(*, units=128, num_classes=10, in_channels=3, image_size=32):

@@ -34,9 +34,9 @@ def truncate(model, at, num_classes=None):
     paths together, cut where they begin or after they end.
 
     Returns a new module with weights of its own; ``model`` is left as it was. Raises ``ValueError`` where ``at`` is no
-    ``Conv2d``, where it can't be reached or is called several times, where what comes before it needs more than the images,
-    and where training and evaluation differ before it in more than the modes of modules
-    (functional dropout), which the new network could not follow.
+    ``Conv2d``, where it can't be reached or is called several times, where what comes before it needs more than the
+    images, and where training and evaluation differ before it in more than the modes of modules (functional dropout),
+    which the new network could not follow.
     """
     check_model(model)
     layers = dict(model.named_modules())
@@ -68,7 +68,8 @@ def without_downsampling(model, layers):
 
     A kernel larger than 3 becomes 3, newly drawn, and no longer parametrized or pruned: so the dissertation's "Cifar10
     optimized" ResNets come from the others (9.4.1). ``layers``: names of ``Conv2d`` and of pooling modules; raises
-    ``ValueError`` for others. In a residual block both paths have to keep the size: name the convolution of its shortcut too.
+    ``ValueError`` for others. In a residual block both paths have to keep the size: name the convolution of its
+    shortcut too.
     """
     check_model(model)
     model = duplicate(model)
@@ -96,7 +97,8 @@ def without_downsampling(model, layers):
 
 @torch.inference_mode(False)
 def duplicate(model):
-    """A deep copy of ``model``, also of one that keeps tensors of its last training step (pruning and old weight norm do)."""
+    """A deep copy of ``model``, also of one that keeps tensors of its last training step (pruning and old weight norm
+    do)."""
     memo = {}
     for module in model.modules():
         for value in tree_leaves(vars(module)):

@@ -38,7 +38,8 @@ class KNNGraph:
             raise ValueError(f"expected indices and distances [N, k] of one shape, got {tuple(self.indices.shape)} "
                              f"and {tuple(self.distances.shape)}")
         if self.indices.dtype != torch.int64 or self.distances.dtype != torch.float32:
-            raise TypeError(f"expected int64 indices and float32 distances, got {self.indices.dtype} and {self.distances.dtype}")
+            raise TypeError(f"expected int64 indices and float32 distances, got {self.indices.dtype} and "
+                            f"{self.distances.dtype}")
 
     def __len__(self):
         return len(self.indices)
@@ -104,7 +105,8 @@ def pyramid_graphs(feature_map, scales=SCALES, k=10, *, memory=MEMORY):
     """
     x = as_tensor(feature_map)
     if x.ndim not in (2, 3, 4):
-        raise ValueError(f"expected a feature map [N, C, H, W] or [N, C, T], or features [N, D], got shape {tuple(x.shape)}")
+        raise ValueError("expected a feature map [N, C, H, W] or [N, C, T], or features [N, D], got shape "
+                         f"{tuple(x.shape)}")
     _check(x, k, memory)
     windows = {scale: _window(scale, tuple(x.shape[2:])) for scale in scales}
     x = x[(..., *[None] * (4 - x.ndim))]
@@ -138,7 +140,8 @@ def _window(scale, size):
         return size
     window = int(scale), 1 if one else int(scale)
     if size[0] % window[0] or size[1] % window[1]:
-        raise ValueError(f"a pooling window of {window[0]} x {window[1]} does not divide a map of {size[0]} x {size[1]}; "
+        raise ValueError(f"a pooling window of {window[0]} x {window[1]} does not divide a map of {size[0]} x "
+                         f"{size[1]}; "
                          "expected a divisor of each side, or 'global'")
     return window
 
@@ -155,7 +158,8 @@ def _chains(windows):
 
 
 def _graphs(x, windows, k, scanned, memory, executor=None):
-    """{window: KNNGraph} for one chain of windows. Equal rows are searched once: k candidates can't hold 1,000 copies."""
+    """{window: KNNGraph} for one chain of windows. Equal rows are searched once: k candidates can't hold 1,000
+    copies."""
     source = Source(x, scanned.factor)
     copies = equal_rows(source, scanned.codes)
     if copies is None:
@@ -189,7 +193,8 @@ def _pynndescent(x, k, metric, seed, scanned, memory):
     from pynndescent import NNDescent
 
     features = x.flatten(1).to("cpu", torch.float32).numpy()
-    indices, distances = NNDescent(features, metric=metric, n_neighbors=min(k + 1, len(x)), random_state=seed).neighbor_graph
+    indices, distances = NNDescent(features, metric=metric, n_neighbors=min(k + 1, len(x)),
+                                   random_state=seed).neighbor_graph
     keep = (indices != np.arange(len(x))[:, None]) & (indices >= 0)
     order = np.argsort(~keep, axis=1, kind="stable")[:, :k]
     short = torch.from_numpy(np.flatnonzero(keep.sum(1) < k))
@@ -199,6 +204,7 @@ def _pynndescent(x, k, metric, seed, scanned, memory):
         source = Source(x.cpu(), scanned.factor)
         search = Search(source, [(1, 1)], k, scanned, memory=memory)
         settling = Settling(source, search.plan, k, memory=memory, block=search.block)
-        indices[short], squared = settling.look_again(0, short, torch.full((len(short),), torch.inf, dtype=torch.float64))
+        indices[short], squared = settling.look_again(0, short,
+                                                      torch.full((len(short),), torch.inf, dtype=torch.float64))
         distances[short] = _distances(squared, scanned)
     return KNNGraph(indices.to(x.device), distances.to(x.device))

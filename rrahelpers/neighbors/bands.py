@@ -14,8 +14,8 @@ each scale D(i, j) = c_i + c_j + T_ij, where c is the squared norm so far. T is 
 are rounded to bfloat16 where that is fast. Three errors keep D from the true squared distance: of the coordinates
 (per row: the measured rounding plus that of the transform, δ = ‖x - x̂‖), of each dot product over w coordinates (at
 most ε ‖x̂‖‖ŷ‖ with ε = 2wu in float32 whatever the order of summation, and 2⁻⁸ more where the product comes in
-bfloat16), and of adding up. By 2ab ≤ ρa² + b²/ρ their sum is at most e_i + e_j with e = Σ ε_b c_b + δ²/ρ + ρc + δ², for any ρ > 0
-(the same for all rows). So
+bfloat16), and of adding up. By 2ab ≤ ρa² + b²/ρ their sum is at most e_i + e_j with e = Σ ε_b c_b + δ²/ρ + ρc + δ², for
+any ρ > 0 (the same for all rows). So
 
     c_i - e_i + (c_j - e_j) + T_ij
 
@@ -111,7 +111,8 @@ def returns_bfloat16(band):
 
 
 def decompose(z, windows, details=True):
-    """z [m, C, H, W] to (maps, bands), coarsest first: orthonormal maps [m, …] of each window, and the bands between."""
+    """z [m, C, H, W] to (maps, bands), coarsest first: orthonormal maps [m, …] of each window, and the bands
+    between."""
     maps, bands, size = [], [], (1, 1)
     for window in reversed(windows):
         h, w = window[0] // size[0], window[1] // size[1]

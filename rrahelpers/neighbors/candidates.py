@@ -24,7 +24,8 @@ def pair_candidates(a, b, width, each=map, room=None):
     """
     room = torch.empty(len(a) * len(b), device=a.key.device) if room is None else room
     t = room[:len(a) * len(b)].view(len(a), len(b)).zero_()
-    of_a, of_b = (slices(n, 8192 if t.is_cuda else 1280) for n in t.shape)  # a tile's products stay in the processor's cache
+    # a tile's products stay in the processor's cache
+    of_a, of_b = (slices(n, 8192 if t.is_cuda else 1280) for n in t.shape)
     tiles = [(rows, columns) for rows in of_a for columns in of_b if a is not b or columns.start <= rows.start]
     sides = [(t, a, b)] if a is b else [(t, a, b), (t.T, b, a)]
     found = []
@@ -41,7 +42,8 @@ def slices(n, step):
 
 
 def best(t, own, other, scale, rows, width):
-    """The ``width`` smallest lower bounds of t[rows], and their columns; of a symmetric t only the lower half is read."""
+    """The ``width`` smallest lower bounds of t[rows], and their columns; of a symmetric t only the lower half is
+    read."""
     key = other.key[scale]
     keys = torch.empty(rows.stop - rows.start, len(key), device=t.device)
     for columns in slices(len(key), STRIP):
@@ -74,11 +76,13 @@ def rounding_pays(source, plan, k, sample=1024, judged=128):
 
 
 def encoded_pair(rows_a, rows_b, plan, mean):
-    """One independent job for another process, numpy in and out: ``pair_candidates`` of raw rows (None: a with itself)."""
+    """One independent job for another process, numpy in and out: ``pair_candidates`` of raw rows (None: a with
+    itself)."""
     plan = replace(plan, mean=torch.from_numpy(mean), bfloat16=plan.bfloat16 and bfloat16_units(torch.device("cpu")))
     with full_precision():
         a, b = (rows if rows is None else Block(Source(torch.from_numpy(rows)), plan) for rows in (rows_a, rows_b))
-        return [[(low.numpy(), columns.numpy()) for low, columns in sides] for sides in pair_candidates(a, b or a, plan.width)]
+        return [[(low.numpy(), columns.numpy()) for low, columns in sides]
+                for sides in pair_candidates(a, b or a, plan.width)]
 
 
 class Search:
@@ -136,7 +140,8 @@ class Search:
             while waiting and (pair is None or len(waiting) >= flight):
                 done = wait(waiting, return_when=FIRST_COMPLETED).done
                 for future in done:
-                    yield waiting.pop(future), [[tuple(map(self.tensor, side)) for side in sides] for sides in future.result()]
+                    yield waiting.pop(future), [[tuple(map(self.tensor, side)) for side in sides]
+                                                for sides in future.result()]
             if pair:
                 rows = (raw(pair[0]), None if pair[0] == pair[1] else raw(pair[1]))
                 waiting[self.executor.submit(encoded_pair, *rows, plan, mean)] = pair

@@ -75,7 +75,8 @@ def scan(x, cosine=False):
         raise ValueError(f"expected finite features, got {sum(bad.values())} NaN or infinite values "
                          f"in {len(bad)} of {len(x)} rows, the first in row {min(bad)}")
     spread = highest / 2 - lowest / 2
-    exponent, least = int(np.frexp(spread)[1]), -120 if bits.dtype == torch.int32 else -1000  # beyond, the unit overflows
+    # beyond, the unit overflows
+    exponent, least = int(np.frexp(spread)[1]), -120 if bits.dtype == torch.int32 else -1000
     if exponent > 127:
         raise ValueError(f"expected features that lie at most {2.0**128:.1e} apart (distances are float32), "
                          f"got {lowest:.1e} to {highest:.1e}")
@@ -96,10 +97,12 @@ def equal_rows(source, codes):
 
 
 def expand(indices, squared, group, k):
-    """From neighbours among distinct rows [M, <= k] to those of all rows [N, k]; ``group`` [N] says who is a copy of whom."""
+    """From neighbours among distinct rows [M, <= k] to those of all rows [N, k]; ``group`` [N] says who is a copy of
+    whom."""
     order, counts = torch.argsort(group, stable=True), torch.bincount(group)
     place = torch.arange(min(int(counts.max()), k + 1), device=group.device)
-    copies = order[(counts.cumsum(0) - counts)[:, None] + place.clamp(max=counts[:, None] - 1)]  # the lowest of each group
+    # the lowest of each group
+    copies = order[(counts.cumsum(0) - counts)[:, None] + place.clamp(max=counts[:, None] - 1)]
     copies = copies.masked_fill(place >= counts[:, None], -1)
     own = torch.arange(len(counts), device=group.device)[:, None]
     nearest = torch.empty(len(counts), k + 1, dtype=torch.int64, device=group.device)

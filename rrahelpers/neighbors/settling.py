@@ -22,14 +22,16 @@ class Settling:
         self.reach = {i: UNIT * 1.01 * squares(maps).sqrt() for i, maps in self.coarse.items()}  # their rounding
 
     def run(self, kept):
-        """For each scale: (indices int64 [n, k], squared distances float64 [n, k] of centred, scaled, orthonormal maps).
+        """For each scale: (indices int64 [n, k], squared distances float64 [n, k] of centred, scaled, orthonormal
+        maps).
 
         ``kept``: for each scale lower bounds (ascending) and indices [n, width].
         """
         return [self.settle_all(scale, *candidates) for scale, candidates in enumerate(kept)]
 
     def pooled(self):
-        """{scale: orthonormal maps [n, …], summed in float64, kept in float32}: the scales that fit a quarter of the memory."""
+        """{scale: orthonormal maps [n, …], summed in float64, kept in float32}: the scales that fit a quarter of the
+        memory."""
         wanted = [w for w in self.plan.windows if w != (1, 1)]
         n, values = len(self.source), self.source.x[0].numel()
         while wanted and sum(4 * n * values // (h * w) for h, w in wanted) > self.memory // 4:
@@ -58,7 +60,8 @@ class Settling:
         return indices, squared
 
     def settle(self, scale, rows, low, index):
-        """The k nearest among candidates [r, width] (ascending lower bounds): indices, squared distances, bound τ [r]."""
+        """The k nearest among candidates [r, width] (ascending lower bounds): indices, squared distances, bound τ
+        [r]."""
         d, error = torch.full_like(low, torch.inf), torch.zeros_like(low)
         chosen = torch.zeros_like(low, dtype=torch.bool)
         chosen[:, :self.k] = True
@@ -103,12 +106,14 @@ class Settling:
         maps = self.source.x.flatten(1) if fine else self.coarse[scale]
         plain = not fine or self.source.plain()
         pairs, block = max(1, 2**18 // size), math.gcd(size, 128)
-        p, q = torch.empty(2, pairs, size, device=i.device)  # used again and again: fresh memory costs more than the sums
+        # used again and again: fresh memory costs more than the sums
+        p, q = torch.empty(2, pairs, size, device=i.device)
         d = torch.empty(len(i), dtype=torch.float64, device=i.device)
         for start in range(0, len(i), pairs):
             a, b = i[start:start + pairs], j[start:start + pairs]
             if plain:
-                difference = torch.index_select(maps, 0, a, out=p[:len(a)]).sub_(torch.index_select(maps, 0, b, out=q[:len(a)]))
+                difference = torch.index_select(maps, 0, a, out=p[:len(a)])
+                difference.sub_(torch.index_select(maps, 0, b, out=q[:len(a)]))
             else:
                 difference = (self.source.rows(a) - self.source.rows(b)).flatten(1)
             if fine:

@@ -178,7 +178,8 @@ def _borders(rows, ax):
     for place, border in enumerate(rows["border"]):
         if border:
             bound = "b_min" if "b_min" in border else "b_max"  # where they are one layer, b_max needs no bar of its own
-            ax.axvline(place, color="black", ls=BORDERS.get(bound, "-"), lw=2, zorder=1.6, label=f"border layer {bound}")
+            ax.axvline(place, color="black", ls=BORDERS.get(bound, "-"), lw=2, zorder=1.6,
+                       label=f"border layer {bound}")
 
 
 def _layers(rows, ax, labels):

@@ -60,12 +60,14 @@ def average_saturation(table, ax, *, by="model"):
     column ``by`` that colours the points.
     """
     networks = table.groupby(by, sort=False)
-    for colour, (name, part) in zip(sns.color_palette("colorblind" if len(networks) <= 10 else "husl", len(networks)), networks):
+    for colour, (name, part) in zip(sns.color_palette("colorblind" if len(networks) <= 10 else "husl", len(networks)),
+                                    networks):
         ax.plot(part.saturation, part.accuracy, "o", ms=5, color=colour, label=name)
     if table.saturation.nunique() > 2:
         slope, height = np.polyfit(np.log(table.saturation), table.accuracy, 1)
         x = np.linspace(table.saturation.min(), table.saturation.max(), 100)
-        ax.plot(x, slope * np.log(x) + height, color="0.4", lw=1, ls=":", label=f"{height:.2f} {'−' if slope < 0 else '+'} {abs(slope):.2f} ln s")
+        ax.plot(x, slope * np.log(x) + height, color="0.4", lw=1, ls=":",
+                label=f"{height:.2f} {'−' if slope < 0 else '+'} {abs(slope):.2f} ln s")
     ax.set(xlabel="average saturation", ylabel="accuracy")
     ax.legend(loc="best")
     return ax

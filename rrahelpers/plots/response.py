@@ -87,7 +87,8 @@ def separation_beside_accuracy(table, ax, *, layers=None):
 
 
 def change_gallery(images, labels, chosen, graphs, *, title, neighbours=6):
-    """Some images (a row each) and their nearest neighbours in two or more graphs, framed by whether they share its class.
+    """Some images (a row each) and their nearest neighbours in two or more graphs, framed by whether they share its
+    class.
 
     ``chosen``: indices of images; ``graphs``: {name: :class:`rrahelpers.neighbors.KNNGraph`}. Returns the figure.
     """

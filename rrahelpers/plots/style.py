@@ -27,8 +27,8 @@ def use_style():
 def mean_curve(curves, ax, line="o-", **style):
     """The mean of each group of numbers, with a band of one standard deviation where groups have several.
 
-    ``curves``: a column grouped by what goes along the x axis, ``table.groupby("index").value``. The captions of figures
-    with such a band say what it is (:func:`rrahelpers.study.figures.save_figure`).
+    ``curves``: a column grouped by what goes along the x axis, ``table.groupby("index").value``. The captions of
+    figures with such a band say what it is (:func:`rrahelpers.study.figures.save_figure`).
     """
     mean, spread = curves.mean(), curves.std()
     drawn, = ax.plot(mean.index, mean, line, **style)
@@ -94,9 +94,9 @@ def neighbour_graph(places, edges, labels, ax):
 def top1_panels(tables):
     """Top-1 accuracy published (left) and measured (right), a row of panels for each data set. Returns the figure.
 
-    ``tables``: {(published data, measured data): table as of :func:`rrahelpers.study.comparison.top1`}. Error bars are one
-    standard deviation over seeds; a hollow dot is a single network; the dotted line is what others are compared with.
-    A data set with no row in the profile is left out, unless all are such.
+    ``tables``: {(published data, measured data): table as of :func:`rrahelpers.study.comparison.top1`}. Error bars are
+    one standard deviation over seeds; a hollow dot is a single network; the dotted line is what others are compared
+    with. A data set with no row in the profile is left out, unless all are such.
     """
     tables = {titles: table for titles, table in tables.items()
               if (table.status[table.who == "measured"] != "not in this profile").any()} or tables

@@ -2,8 +2,8 @@
 
 A probe is a multinomial logistic regression from a layer's features to the classes; its test accuracy says how well a
 linear classifier tells them apart there. The dissertation stops scikit-learn's SAGA after 100 epochs; here every probe
-is fitted to its optimum (:mod:`rrahelpers.probes.logistic`), so that nothing hangs on the scale of the features. Where the
-classes can be separated and ``C`` is large the optimum lies far out: it is still reached, in some hundreds of
+is fitted to its optimum (:mod:`rrahelpers.probes.logistic`), so that nothing hangs on the scale of the features. Where
+the classes can be separated and ``C`` is large the optimum lies far out: it is still reached, in some hundreds of
 iterations, or a warning says that it isn't.
 """
 
@@ -16,12 +16,11 @@ import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
-from rrahelpers.probes import logistic
-from rrahelpers.base.arrays import as_features
-from rrahelpers.features.batches import as_batches, labels_of
-from rrahelpers.base.arrays import check_labels
+from rrahelpers.base.arrays import as_features, check_labels
 from rrahelpers.features import analysed_layers
+from rrahelpers.features.batches import as_batches, labels_of
 from rrahelpers.features.pooled import each_pooled_layer
+from rrahelpers.probes import logistic
 
 TOLERANCE, ITERATIONS = 1e-6, 1000
 MEMORY = 2 * 2**30  # bytes
@@ -62,9 +61,10 @@ def fit_probe(x, y, x_test, y_test, *, C=1.0, tol=TOLERANCE, max_iter=ITERATIONS
 
     Returns a :class:`ProbeResult`. Needs beside ``x`` a copy of it, and four square matrices of the smaller of N and D:
     five times its memory at most (ten for float32 features, more than samples, whose ranges differ a thousandfold). A
-    constant feature gets no weight; where all are constant, the probe knows the frequencies of the classes alone. Warns where ``tol`` isn't reached. Raises ``ValueError`` for NaN or infinite
-    features, a single class, no sample, lengths that differ, and ``C``, ``tol`` or ``max_iter`` not above 0;
-    ``TypeError`` for labels that are no integers and features that are no real numbers.
+    constant feature gets no weight; where all are constant, the probe knows the frequencies of the classes alone. Warns
+    where ``tol`` isn't reached. Raises ``ValueError`` for NaN or infinite features, a single class, no sample, lengths
+    that differ, and ``C``, ``tol`` or ``max_iter`` not above 0; ``TypeError`` for labels that are no integers and
+    features that are no real numbers.
     """
     x, x_test = _features(x, "training"), _features(x_test, "test")
     found = _fit(x.T[None], y, x_test.T[None], y_test, C, tol, max_iter)
@@ -137,7 +137,8 @@ def each_probe(model, images, labels, test_images, test_labels, layers, *, sizes
     """
     _check_options(C, tol, max_iter)
     images, labels, test_images, test_labels = _check_sets(images, labels, test_images, test_labels)
-    pooled = each_pooled_layer(model, [images, test_images], layers, sizes, pooling, memory=memory, batch_size=batch_size,
+    pooled = each_pooled_layer(model, [images, test_images], layers, sizes, pooling, memory=memory,
+                               batch_size=batch_size,
                                grid=grid, axis=axis)
     for index, (layer, features) in enumerate(pooled):
         rows = []

@@ -37,9 +37,9 @@ def receptive_fields(model, input_size, *, gates=False, layers=None):
     gates: whether what reaches a layer only as a factor counts: the branch behind a sigmoid (squeeze and excitation
         and other attention), attention weights, statistics of group norm. By default it does not: such branches don't
         move the border layer (section 10.1).
-    layers: names of modules, containers too. By default all without submodules, and convolutions, linear layers and norms
-        that have some; a convolution or pooling that another module with submodules calls as a function has a row of its own,
-        such as "Mixed_5b.avg_pool2d()".
+    layers: names of modules, containers too. By default all without submodules, and convolutions, linear layers and
+        norms that have some; a convolution or pooling that another module with submodules calls as a function has a row
+        of its own, such as "Mixed_5b.avg_pool2d()".
 
     Returns one row for each call of a layer, in the order of the calls:
 
@@ -65,7 +65,8 @@ def receptive_fields(model, input_size, *, gates=False, layers=None):
     if unknown := [name for name in layers or () if name not in known]:
         raise ValueError(f"unknown layers {unknown}; expected some of: {', '.join(known)}")
     like = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(0))
-    with torch.inference_mode(False):  # there, torch would show its compound operations instead of what they are made of
+    # there, torch would show its compound operations instead of what they are made of
+    with torch.inference_mode(False):
         graph = record(model, like.new_zeros(1, *image_shape(model, input_size)))
     going_on = reached(graph, gates)
     aside, raised = shortcuts(graph.nodes, going_on, gates)
@@ -73,7 +74,8 @@ def receptive_fields(model, input_size, *, gates=False, layers=None):
     paths = ["gate" if call.output not in going_on else "shortcut" if call.output in aside else "main"
              for call in graph.calls]
     convolutions = [call for call, path in zip(graph.calls, paths)
-                    if path == "main" and any("convolution" in name for name, *_ in call.windows) and _jump(call, found)]
+                    if path == "main" and any("convolution" in name for name, *_ in call.windows)
+                    and _jump(call, found)]
     numbers, behind = _behind(convolutions, ancestry(graph.nodes, gates))
     rows = []
     for call, path in zip(graph.calls, paths):
@@ -106,7 +108,8 @@ def border_layer(table, input_size, bound="min"):
 
 
 def beyond_border(table, input_size, bound="min"):
-    """Which convolutions of the main path satisfy the condition of :func:`border_layer`: booleans, by the table's index.
+    """Which convolutions of the main path satisfy the condition of :func:`border_layer`: booleans, by the table's
+    index.
 
     For ``bound="min"`` these are the unproductive ones: b_min, all behind it, and their like on parallel branches.
     """

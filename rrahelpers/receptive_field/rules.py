@@ -167,7 +167,8 @@ def stack(call):
 
 
 def _gates(call, factors):
-    """Which factors only weigh the others. Where all lie between bounds, as behind a ReLU6, those made from the first."""
+    """Which factors only weigh the others. Where all lie between bounds, as behind a ReLU6, those made from the
+    first."""
     if all(t.gate for t in factors):
         first = min(t.node for t in factors)
         return [call.descends(t.node, first) for t in factors]
@@ -219,7 +220,8 @@ RULES = {
     **dict.fromkeys(["hardtanh", "hardtanh_", "clamp", "clamp_"], clamp),
     **dict.fromkeys(["hardswish", "hardswish_", "_prelu_kernel", "native_dropout"], elementwise),  # no pointwise tag
     **dict.fromkeys(["alias", "detach", "_to_copy", "roll", "flip"], same),
-    **dict.fromkeys(["view", "_unsafe_view", "_reshape_alias", "squeeze", "squeeze_", "unsqueeze", "unsqueeze_"], reshape),
+    **dict.fromkeys(["view", "_unsafe_view", "_reshape_alias", "squeeze", "squeeze_", "unsqueeze", "unsqueeze_"],
+                    reshape),
     **dict.fromkeys(["permute", "transpose", "transpose_", "t", "t_"], permute),
     **dict.fromkeys(["select", "unbind"], select),
     **dict.fromkeys(["slice", "split", "split_with_sizes", "constant_pad_nd", "reflection_pad2d",

@@ -15,8 +15,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from rrahelpers.features import evaluation_mode
 from rrahelpers.base.modules import is_leaf, kind, named_layers, unwrapped
+from rrahelpers.features import evaluation_mode
 from rrahelpers.receptive_field.edges import Call, Step, Traced
 from rrahelpers.receptive_field.layout import UnknownLayout, along, atoms, plain, regroup
 from rrahelpers.receptive_field.rules import rule_of

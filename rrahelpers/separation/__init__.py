@@ -4,8 +4,15 @@ After A. Kalhor's lecture slides (Analysis and Design of Deep Neural Networks, s
 """
 
 from rrahelpers.separation.guarantees import Margins, error_bound, guarantee, margins, margins_of
-from rrahelpers.separation.indices import (center_separation_by_class, center_separation_index, confidence,
-                                           separation_by_class, separation_index, separation_orders, smoothness_index)
+from rrahelpers.separation.indices import (
+                                           center_separation_by_class,
+                                           center_separation_index,
+                                           confidence,
+                                           separation_by_class,
+                                           separation_index,
+                                           separation_orders,
+                                           smoothness_index,
+)
 from rrahelpers.separation.ranking import Subset, best_features, rank_models
 
 __all__ = [

@@ -20,8 +20,7 @@ from dataclasses import dataclass
 
 import torch
 
-from rrahelpers.base.arrays import as_features, as_targets, distance_blocks
-from rrahelpers.base.arrays import check_labels
+from rrahelpers.base.arrays import as_features, as_targets, check_labels, distance_blocks
 from rrahelpers.neighbors import knn_graph
 from rrahelpers.separation.indices import confidence
 

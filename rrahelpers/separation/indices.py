@@ -11,8 +11,7 @@ from numbers import Integral
 import pandas as pd
 import torch
 
-from rrahelpers.base.arrays import as_features, as_targets, as_values, distance_blocks
-from rrahelpers.base.arrays import check_labels
+from rrahelpers.base.arrays import as_features, as_targets, as_values, check_labels, distance_blocks
 
 
 def separation_index(graph, labels, order=1, *, soft=False):

@@ -1,8 +1,8 @@
 """Run the numbered notebooks headless (papermill) so that they write their figures anew.
 
 A notebook is passed over while its source, parameters, the modules that it imports, data and trained runs are what they
-were when its figures were begun. Executed copies, the note of what they were made from, and what their kernels wrote beside lie in
-``figures/<profile>/executed/``, which is not committed.
+were when its figures were begun. Executed copies, the note of what they were made from, and what their kernels wrote
+beside lie in ``figures/<profile>/executed/``, which is not committed.
 """
 
 import hashlib
@@ -17,11 +17,10 @@ from dataclasses import dataclass, field
 from tqdm.auto import tqdm
 
 from rrahelpers import data
-from rrahelpers.study import dependencies, grids, notebooks, profiles
-from rrahelpers.training import runs
 from rrahelpers.base.devices import cores_each
 from rrahelpers.base.files import digest, project_root, write_json
-
+from rrahelpers.study import dependencies, grids, notebooks, profiles
+from rrahelpers.training import runs
 
 CELL_TIMEOUT = 12 * 3600  # seconds; trainings are the longest cells, and go on where they were cut off
 LAST_WORDS = 2000  # letters of what a kernel that died wrote
@@ -82,7 +81,8 @@ def select(only):
 def summary(outcomes):
     """The table that ends a batch: notebook, status, time, figures."""
     width = max(len(outcome.notebook) for outcome in outcomes)
-    return "\n".join(f"{o.notebook:<{width}}  {o.status:<9}  {o.seconds:7.1f} s  {', '.join(o.figures)}" for o in outcomes)
+    return "\n".join(f"{o.notebook:<{width}}  {o.status:<9}  {o.seconds:7.1f} s  {', '.join(o.figures)}"
+                     for o in outcomes)
 
 
 def _run(name, profile, given, force, cell_timeout):
@@ -100,7 +100,8 @@ def _run(name, profile, given, force, cell_timeout):
         text = f"FAILED {name}: {error}"
     except Exception:  # a kernel that died, a full disk, a damaged run: this notebook fails, the others still run
         text = f"FAILED {name}\n{traceback.format_exc()}{_last_words(name, profile)}"
-    return Outcome(name, "failed", time.perf_counter() - start, error=f"{text}\n(executed copy: {_copy(name, profile)})")
+    return Outcome(name, "failed", time.perf_counter() - start,
+                   error=f"{text}\n(executed copy: {_copy(name, profile)})")
 
 
 def _executed(name, profile, given, force, cell_timeout):
@@ -114,7 +115,8 @@ def _executed(name, profile, given, force, cell_timeout):
         return Outcome(name, "unchanged", figures=previous)
     note.unlink(missing_ok=True)  # from here on figures may be overwritten
     copy.parent.mkdir(parents=True, exist_ok=True)
-    source, trained = _source(name, given), _trained(name, profile, given)  # what is edited or trained meanwhile is not in it
+    # what is edited or trained meanwhile is not in it
+    source, trained = _source(name, given), _trained(name, profile, given)
     start, clock = time.time(), time.perf_counter()
     with kernels.quiet(copy.with_suffix(".log")) as kernel:
         papermill.execute_notebook(
@@ -123,7 +125,8 @@ def _executed(name, profile, given, force, cell_timeout):
     figures = _written(folder, name, start)
     origins = [_provenance(folder, figure) for figure in figures]
     data_sets = list({data_set: None for origin in origins for data_set in origin["data"]})
-    trained |= _trained(name, profile, given) & {run for origin in origins for run in origin["runs"]}  # by the notebook itself
+    # by the notebook itself
+    trained |= _trained(name, profile, given) & {run for origin in origins for run in origin["runs"]}
     write_json(note, {"key": _key(source, data_sets, trained), "data": data_sets, "figures": figures})
     return Outcome(name, "done", time.perf_counter() - clock, figures)
 
@@ -145,7 +148,8 @@ def _unchanged(note, folder, name, profile, given):
         same = last["key"] == _key(_source(name, given), last["data"], _trained(name, profile, given))
     except (OSError, ValueError, KeyError):
         return None
-    complete = all((folder / f"{figure}.{ending}").exists() for figure in last["figures"] for ending in ("png", "svg", "csv", "json"))
+    complete = all((folder / f"{figure}.{ending}").exists() for figure in last["figures"]
+                   for ending in ("png", "svg", "csv", "json"))
     return last["figures"] if same and complete else None
 
 
@@ -164,8 +168,10 @@ def _source(name, given):
 
 
 def _trained(name, profile, given):
-    """The names of the finished runs of a notebook's grids: its own, and those that its parameter ``candidates`` lists."""
-    wanted = [grid for grid, (_, notebook) in grids.GRIDS.items() if notebook == name or grid in given.get("candidates", ())]
+    """The names of the finished runs of a notebook's grids: its own, and those that its parameter ``candidates``
+    lists."""
+    wanted = [grid for grid, (_, notebook) in grids.GRIDS.items() if notebook == name
+              or grid in given.get("candidates", ())]
     return {run.name for grid in wanted for run in runs.finished(grids.grid(grid, profile)) if run}
 
 

@@ -28,11 +28,12 @@ def top1(table, reference):
 
     ``reference``: the options of the network that others are compared with.
 
-    Returns two rows for each row of ``table``: label, who ("published", "measured"), mean, std, seeds, diverged, status,
-    and the difference to the reference with low and high. ``diverged``: networks that did, which are in no mean: where
-    there are any there is no interval, as it would be one of the lucky. ``status``: "measured", "diverged" (all of them),
-    "not trained yet" (it is in the grid) or "not in this profile"; of published rows "printed", "unstable" (no number is
-    printed), or nothing for a row of ours. ``open``: why there is no interval, where there is a difference alone.
+    Returns two rows for each row of ``table``: label, who ("published", "measured"), mean, std, seeds, diverged,
+    status, and the difference to the reference with low and high. ``diverged``: networks that did, which are in no
+    mean: where there are any there is no interval, as it would be one of the lucky. ``status``: "measured", "diverged"
+    (all of them), "not trained yet" (it is in the grid) or "not in this profile"; of published rows "printed",
+    "unstable" (no number is printed), or nothing for a row of ours. ``open``: why there is no interval, where there is
+    a difference alone.
     """
     samples = [(row, Sample(row.accuracy, row.accuracy_std, PUBLISHED_SEEDS), measured(row.runs))
                for row in table.itertuples()]
@@ -49,8 +50,10 @@ def top1(table, reference):
             if any(diverged):
                 difference = difference._replace(low=math.nan, high=math.nan)
             rows.append({"label": row.label, "who": who, **value._asdict(), "diverged": diverged[0], "status": status,
-                         "reference": itself, "difference": difference.value, "low": difference.low, "high": difference.high,
-                         "open": "" if itself or math.isnan(difference.value) else _open(value, other, diverged, difference)})
+                         "reference": itself, "difference": difference.value, "low": difference.low,
+                         "high": difference.high,
+                         "open": "" if itself or math.isnan(difference.value)
+                         else _open(value, other, diverged, difference)})
     return pd.DataFrame(rows).rename(columns={"n": "seeds"})
 
 
@@ -66,7 +69,8 @@ def top1_for_reading(table, reference):
 
 
 def published_variation(table):
-    """Whether the printed rows of ``table`` differ by more than seeds do (:func:`rrahelpers.study.significance.variation`), as text."""
+    """Whether the printed rows of ``table`` differ by more than seeds do
+    (:func:`rrahelpers.study.significance.variation`), as text."""
     return _tested(variation([Sample(row.accuracy, row.accuracy_std, PUBLISHED_SEEDS) for row in table.itertuples()
                               if not math.isnan(row.accuracy)]))
 
@@ -79,7 +83,8 @@ def measured_variation(table, others=()):
     """
     if any(_diverged(row) for row in table.itertuples()):
         return "no conclusion: networks diverged"
-    inside, outside = ({json.dumps(row.options, sort_keys=True): measured(row.runs) for rows in tables for row in rows.itertuples()}
+    inside, outside = ({json.dumps(row.options, sort_keys=True): measured(row.runs) for rows in tables
+                        for row in rows.itertuples()}
                        for tables in ([table], others))
     return _tested(variation(inside.values(), [found for network, found in outside.items() if network not in inside]))
 
@@ -137,7 +142,9 @@ def _open(value, other, diverged, difference):
     """Why a difference has no interval; nothing where it has one."""
     if not math.isnan(difference.low):
         return ""
-    return "networks diverged" if any(diverged) else "too few seeds" if min(value.n, other.n) < 2 else "no spread to judge by"
+    if any(diverged):
+        return "networks diverged"
+    return "too few seeds" if min(value.n, other.n) < 2 else "no spread to judge by"
 
 
 def _tested(found):

@@ -1,4 +1,5 @@
-"""The files of the package that code depends on: the modules that it imports, directly or not, and their packages' data."""
+"""The files of the package that code depends on: the modules that it imports, directly or not, and their packages'
+data."""
 
 import ast
 import contextlib
@@ -37,7 +38,8 @@ def _imports(source, package):
         for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.Import):
                 names |= {part.name for part in node.names}
-                names |= {part.name.partition(".")[0] for part in node.names if not part.asname}  # what "import a.b" binds
+                # what "import a.b" binds
+                names |= {part.name.partition(".")[0] for part in node.names if not part.asname}
             elif isinstance(node, ast.ImportFrom):
                 origin = resolve_name("." * node.level + (node.module or ""), package)
                 names |= {f"{origin}.{part.name}" for part in node.names}
@@ -54,7 +56,8 @@ def _packages(folder):
 
 
 def _files(name, folder, packages):
-    """The files behind a dotted name: its module's, whatever the name is of in there, and those of the packages above."""
+    """The files behind a dotted name: its module's, whatever the name is of in there, and those of the packages
+    above."""
     here, files = folder, set(packages[folder])
     for part in name.split(".")[1:]:
         if (module := here / f"{part}.py").is_file():
@@ -64,5 +67,6 @@ def _files(name, folder, packages):
         here /= part
         files |= packages[here]
     if "def __getattr__" in (here / "__init__.py").read_text(encoding="utf-8"):
-        files |= {*here.rglob("*.py")}.union(*(own for package, own in packages.items() if package.is_relative_to(here)))
+        files |= {*here.rglob("*.py")}.union(*(own for package, own in packages.items()
+                                               if package.is_relative_to(here)))
     return files

@@ -8,10 +8,10 @@ from collections import Counter
 import matplotlib.pyplot as plt
 
 from rrahelpers import plots
-from rrahelpers.study import notebooks
-from rrahelpers.data import checksum
 from rrahelpers.base.files import atomic, project_root, write_json
 from rrahelpers.base.provenance import commit, environment, libraries
+from rrahelpers.data import checksum
+from rrahelpers.study import notebooks
 
 LETTERS = 18  # of a caption, on an inch
 TITLES = {"digits": "digits", "cifar10": "CIFAR-10", "mnist": "MNIST", "tiny-imagenet-50": "Tiny-ImageNet-50"}
@@ -24,8 +24,9 @@ _context = {}
 def begin(notebook, namespace):
     """Say which notebook the figures of this process belong to, and set the project's style for them.
 
-    A notebook's first code cell after the parameters calls this. ``namespace`` is the notebook's ``globals()``: the values of its declared parameters are read from there, among
-    them ``profile``, which names the figures' folder, and ``data_notes``, remarks on copies of data sets, by checksum, for the captions.
+    A notebook's first code cell after the parameters calls this. ``namespace`` is the notebook's ``globals()``: the
+    values of its declared parameters are read from there, among them ``profile``, which names the figures' folder, and
+    ``data_notes``, remarks on copies of data sets, by checksum, for the captions.
     """
     declared = notebooks.parameters(notebook)
     if "profile" not in declared:
@@ -51,7 +52,8 @@ def save_figure(fig, name, *, data, runs=(), source=None, data_sets=()):
     ``OSError`` where it cannot write.
     """
     if not _context:
-        raise RuntimeError("save_figure: call figures.begin(notebook, globals()) first; it names the folder and the parameters")
+        raise RuntimeError("save_figure: call figures.begin(notebook, globals()) first; it names the folder and the "
+                           "parameters")
     if not runs and not source:
         raise ValueError("save_figure: expected the runs that the numbers come from, or their source in words")
     profile = _context["parameters"]["profile"]
@@ -63,7 +65,8 @@ def save_figure(fig, name, *, data, runs=(), source=None, data_sets=()):
     fig.draw_without_rendering()  # lays it out
     lowest = min(0, fig.get_tightbbox().y0 / fig.get_size_inches()[1])  # a legend may reach below the figure
     for ending in ("png", "svg"):
-        with atomic(folder / f"{name}.{ending}") as temporary, plt.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
+        with atomic(folder / f"{name}.{ending}") as temporary, plt.rc_context({"svg.hashsalt": name,
+                                                                               "svg.fonttype": "none"}):
             note = fig.text(0.01, lowest - 0.01, wrapped, fontsize=7, color="0.45", va="top")
             metadata = {"Date": None} if ending == "svg" else None
             fig.savefig(temporary, format=ending, bbox_inches="tight", dpi=160, metadata=metadata)
@@ -73,9 +76,10 @@ def save_figure(fig, name, *, data, runs=(), source=None, data_sets=()):
     write_json(folder / f"{name}.json", {
         "notebook": _context["notebook"], "parameters": _context["parameters"], "caption": text,
         "runs": sorted(run.name for run in runs), "seeds": sorted({run.config.seed for run in runs}),
-        "data": {name: checksum(name) for name in data_sets} | {run.config.data: run.config.data_checksum for run in runs},
+        "data": {name: checksum(name) for name in data_sets}
+        | {run.config.data: run.config.data_checksum for run in runs},
         "libraries": libraries(), "environment": environment(), **commit(),
-        "written": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "written": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     })
     return folder / f"{name}.png"
 
@@ -90,7 +94,8 @@ def network_title(model, options):
 
 
 def caption(runs, source=None):
-    """Profile, data, networks (up to three) and seeds in one line, so that no figure can be taken for what it is not."""
+    """Profile, data, networks (up to three) and seeds in one line, so that no figure can be taken for what it is
+    not."""
     parts = [f"profile {_context['parameters']['profile']}"]
     for data in dict.fromkeys(run.config.data for run in runs):
         chosen = [run for run in runs if run.config.data == data]
@@ -101,7 +106,8 @@ def caption(runs, source=None):
         told = f"{', '.join(models)}, " if len(models) <= 3 else ""
         note = _context["parameters"].get("data_notes", {}).get(chosen[0].config.data_checksum)
         title = TITLES.get(data, data) + (f" ({note})" if note else "")
-        parts.append(f"{title}: {told}{' to '.join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))} seed{'s' * (seeds[-1] > 1)}, "
+        parts.append(f"{title}: {told}{' to '.join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))} "
+                     f"seed{'s' * (seeds[-1] > 1)}, "
                      f"{'/'.join(map(str, sorted(epochs)))} epoch{'s' * (max(epochs) > 1)}")
     if source:
         parts.append(source)

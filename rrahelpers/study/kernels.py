@@ -1,8 +1,8 @@
 """Kernels for notebooks that run headless: away from the network, and from the terminal.
 
-Jupyter's kernels talk over TCP in the clear, where other users of the machine can listen, and write to the terminal that
-started them, between the progress bars. Ours talk over sockets in a folder that this user alone may enter, where the
-platform has such sockets, and write into a file; what a cell prints is in the executed notebook in any case.
+Jupyter's kernels talk over TCP in the clear, where other users of the machine can listen, and write to the terminal
+that started them, between the progress bars. Ours talk over sockets in a folder that this user alone may enter, where
+the platform has such sockets, and write into a file; what a cell prints is in the executed notebook in any case.
 """
 
 import contextlib
@@ -30,7 +30,8 @@ class QuietKernel(AsyncKernelManager):
 
 @contextlib.contextmanager
 def quiet(log_path):
-    """What :func:`papermill.execute_notebook` has to be given, as a dictionary, for a kernel as above; good within the context.
+    """What :func:`papermill.execute_notebook` has to be given, as a dictionary, for a kernel as above; good within the
+    context.
 
     Where the kernel wrote nothing, no file is left at ``log_path``.
     """
@@ -44,6 +45,7 @@ def quiet(log_path):
 
 
 def transport(path):
-    """The kernel manager's settings for sockets at ``path``-1 and so on; for TCP (none) where such sockets, or names as long, can't be."""
+    """The kernel manager's settings for sockets at ``path``-1 and so on; for TCP (none) where such sockets, or names as
+    long, can't be."""
     usable = os.name == "posix" and zmq.has("ipc") and len(os.fsencode(f"{path}-9")) <= zmq.IPC_PATH_MAX_LEN
     return {"transport": "ipc", "ip": path} if usable else {}

@@ -35,7 +35,8 @@ def parameters(name):
     if len(cells) != 1:
         raise ValueError(f"{name}: expected exactly one cell tagged 'parameters', got {len(cells)}")
     return {target.id: ast.literal_eval(node.value)
-            for node in ast.parse("".join(cells[0]["source"])).body if isinstance(node, ast.Assign) for target in node.targets}
+            for node in ast.parse("".join(cells[0]["source"])).body if isinstance(node, ast.Assign)
+            for target in node.targets}
 
 
 def check_parameters(name, given):
@@ -50,5 +51,6 @@ def figure_table():
     with open(folder() / "figures.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     lines = ["| source | figure or table | notebook | status | why |", "| --- | --- | --- | --- | --- |"]
-    lines += [f"| {r['source']} | {r['item']} | [{r['notebook']}](notebooks/{r['notebook']}.ipynb) | {r['status']} | {r['why']} |" for r in rows]
+    lines += [f"| {r['source']} | {r['item']} | [{r['notebook']}](notebooks/{r['notebook']}.ipynb) | {r['status']} | "
+              f"{r['why']} |" for r in rows]
     return "\n".join(lines)

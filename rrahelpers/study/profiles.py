@@ -22,7 +22,8 @@ def read(name):
     except yaml.YAMLError as error:
         raise ValueError(f"{path} is no YAML: {error}") from error
     if not isinstance(sections, dict) or not all(isinstance(section, dict | None) for section in sections.values()):
-        raise ValueError(f"{path}: expected sections of parameters, 'all' or a notebook's name, each name: value; got {sections!r}")
+        raise ValueError(f"{path}: expected sections of parameters, 'all' or a notebook's name, each name: value; got "
+                         f"{sections!r}")
     sections = {title: section or {} for title, section in sections.items()}
     if unknown := set(sections) - {"all", *notebooks.names()}:
         raise ValueError(f"profile {name} has sections for no notebook: {', '.join(sorted(unknown))}")
@@ -37,12 +38,14 @@ def parameters(notebook, name):
     sections = read(name)
     declared = {each: notebooks.parameters(each) for each in notebooks.names()}
     if unknown := set(everyones := sections.get("all", {})) - set().union(*declared.values()):
-        raise ValueError(f"profile {name} has parameters for all that no notebook declares: {', '.join(sorted(unknown))}")
+        raise ValueError(f"profile {name} has parameters for all that no notebook declares: "
+                         f"{', '.join(sorted(unknown))}")
     own = sections.get(notebook, {})
     notebooks.check_parameters(notebook, own)
     found = {key: value for key, value in everyones.items() if key in declared[notebook]} | own
     if found.setdefault("profile", name) != name:
-        raise ValueError(f"profile {name} gives {notebook} the parameter profile: {found['profile']}; its figures would lie in "
+        raise ValueError(f"profile {name} gives {notebook} the parameter profile: {found['profile']}; its figures "
+                         "would lie in "
                          f"that profile's folder, expected {name}, or nothing")
     return found
 

@@ -1,7 +1,7 @@
 """How the sources train: one recipe for each of their tables of hyperparameters.
 
-A notebook's network is trained by the recipe of the figure that it stands for. Where a profile shortens it, only epochs,
-width or image size change; what is left of a recipe is told by :func:`caption`.
+A notebook's network is trained by the recipe of the figure that it stands for. Where a profile shortens it, only
+epochs, width or image size change; what is left of a recipe is told by :func:`caption`.
 """
 
 from dataclasses import fields
@@ -24,7 +24,8 @@ _CROPS = {"augmentation": ("crop", "flip"), "normalisation": KRIZHEVSKY, "warmup
 # Of the dissertation: no weight decay, and every network initialised by its family's own Kaiming scheme (8.3.1).
 RECIPES = {
     "STAC paper, section 5": {},  # RunConfig's own defaults
-    "dissertation 7.1": _CROPS | _ADAM | {"learning_rate": 1e-3, "batch_size": 64, "epochs": 30, "normalisation": IMAGENET},
+    "dissertation 7.1": _CROPS | _ADAM
+    | {"learning_rate": 1e-3, "batch_size": 64, "epochs": 30, "normalisation": IMAGENET},
     "dissertation, table 6": _CROPS | _SGD | {"step_epochs": 30, "batch_size": 64, "epochs": 90},
     "dissertation, table 7": _CROPS | _ADAM | {"batch_size": 128, "epochs": 30},
     "dissertation, table 8": _CROPS | _ADAM | {"batch_size": 64, "epochs": 30},
@@ -36,10 +37,11 @@ RECIPES = {
 
 
 def recipe(name, data, model, **changed):
-    """The configuration of a network on a data set by one of :data:`RECIPES`, with some fields of RunConfig ``changed``.
+    """The configuration of a network on a data set by one of :data:`RECIPES`, with some fields of RunConfig
+    ``changed``.
 
-    With fewer epochs a schedule of steps is shortened in proportion. The dissertation augments at the data's own size and
-    resizes afterwards (8.3.1). Raises ``ValueError`` for an unknown recipe.
+    With fewer epochs a schedule of steps is shortened in proportion. The dissertation augments at the data's own size
+    and resizes afterwards (8.3.1). Raises ``ValueError`` for an unknown recipe.
     """
     if name not in RECIPES:
         raise ValueError(f"unknown recipe {name!r}; expected one of: {'; '.join(RECIPES)}")
@@ -56,7 +58,8 @@ def recipe(name, data, model, **changed):
 
 
 def follows(config, name):
-    """Whether a configuration is a recipe's, for its epochs and image size. Shortened recipes can be one and the same."""
+    """Whether a configuration is a recipe's, for its epochs and image size. Shortened recipes can be one and the
+    same."""
     free = {f.name: getattr(config, f.name) for f in fields(config)
             if f.name in ("options", "image_size", "redraw_canvas", "limit", "epochs", "seed", "data_checksum")}
     return config == recipe(name, config.data, config.model, **free)
@@ -70,4 +73,5 @@ def caption(config, name):
     if not follows(config, name):
         raise ValueError(f"{config} doesn't follow the recipe {name!r}")
     whole = recipe(name, config.data, config.model).epochs
-    return f"{name} ({config.epochs} epochs)" if whole == config.epochs else f"{name} ({config.epochs} of {whole} epochs)"
+    return (f"{name} ({config.epochs} epochs)" if whole == config.epochs
+            else f"{name} ({config.epochs} of {whole} epochs)")

@@ -1,4 +1,5 @@
-"""Numbers over seeds: mean and deviation, differences with their confidence, and whether several designs differ at all."""
+"""Numbers over seeds: mean and deviation, differences with their confidence, and whether several designs differ at
+all."""
 
 import math
 from typing import NamedTuple
@@ -23,7 +24,8 @@ class Difference(NamedTuple):
 
 
 class Variation(NamedTuple):
-    """The F test of :func:`variation`: statistic, its two degrees of freedom, and the probability of a larger one by chance."""
+    """The F test of :func:`variation`: statistic, its two degrees of freedom, and the probability of a larger one by
+    chance."""
 
     f: float
     between: int

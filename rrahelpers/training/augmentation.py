@@ -1,9 +1,10 @@
 """The sources' augmentations on whole batches of tensors, one draw for each image.
 
-"resized_crop" is the dissertation's (9.1.1), the others the STAC paper's (section 5). The paper names crop, flip, rotation, colour jitter, greyscale and blur without their strengths; ours are the
-constants below. Crop, flip and rotation are one affine resampling, colour jitter and greyscale one affine map
-of the colours, so that the whole chain costs a few per cent of a ResNet20 training step. Contrast turns about the mean
-of all channels (torchvision: about the mean luma).
+"resized_crop" is the dissertation's (9.1.1), the others the STAC paper's (section 5). The paper names crop, flip,
+rotation, colour jitter, greyscale and blur without their strengths; ours are the constants below. Crop, flip and
+rotation are one affine resampling, colour jitter and greyscale one affine map of the colours, so that the whole chain
+costs a few per cent of a ResNet20 training step. Contrast turns about the mean of all channels (torchvision: about the
+mean luma).
 """
 
 import math
@@ -55,7 +56,8 @@ def _resample(x, names, generator):
     angle = _uniform(n, -ANGLE, ANGLE, generator) * (math.pi / 180 if "rotation" in names else 0)
     mirror = torch.where(_uniform(n, 0, 1, generator) < 0.5, -1.0, 1.0) if "flip" in names else torch.ones_like(angle)
     reach = [int(side * SHIFT) if "crop" in names else 0 for side in (width, height)]
-    shift = [2 * torch.round(_uniform(n, -r - 0.5, r + 0.5, generator).clamp(-r, r)) / side if r else torch.zeros_like(angle)
+    shift = [2 * torch.round(_uniform(n, -r - 0.5, r + 0.5, generator).clamp(-r, r)) / side if r
+             else torch.zeros_like(angle)
              for r, side in zip(reach, (width, height))]
     cos, sin = angle.cos(), angle.sin()
     if "resized_crop" in names:  # the place of the square: as far from the middle as it stays within the image
@@ -80,7 +82,8 @@ def _recolour(x, names, generator):
         if "greyscale" in names:
             saturation = torch.where(_uniform(n, 0, 1, generator) < GREYSCALE, 0.0, saturation)
         luma = torch.tensor(LUMA, device=x.device).expand(3, 3)
-        matrix = (saturation[:, None, None] * torch.eye(3, device=x.device) + (1 - saturation)[:, None, None] * luma) @ matrix
+        saturation = saturation[:, None, None]
+        matrix = (saturation * torch.eye(3, device=x.device) + (1 - saturation) * luma) @ matrix
     matrix = matrix * (brightness * contrast)[:, None, None]
     mean = x.mean((1, 2, 3)) * brightness * (1 - contrast)
     return torch.baddbmm(mean[:, None, None], matrix, x.flatten(2)).view_as(x).clamp(0, 1)

@@ -29,14 +29,16 @@ def restore(folder, model, optimiser, device):
     try:
         state = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:
-        warnings.warn(f"{path} is damaged ({type(error).__name__}); training starts again", stacklevel=2)  # torch's text misleads
+        # torch's text misleads
+        warnings.warn(f"{path} is damaged ({type(error).__name__}); training starts again", stacklevel=2)
         return []
     try:
         model.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
         return state["history"]
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path} belongs to another version of this network; delete it, and training starts again ({error})") from error
+        raise RunError(f"{path} belongs to another version of this network; delete it, and training starts again "
+                       f"({error})") from error
 
 
 def remove(folder):
@@ -49,7 +51,8 @@ def writing(folder):
     try:
         yield
     except OSError as error:
-        raise RunError(f"cannot write into {folder} ({error}); the epochs before are kept. Make room, and the same command "
+        raise RunError(f"cannot write into {folder} ({error}); the epochs before are kept. Make room, and the same "
+                       "command "
                        "goes on after them") from error
 
 

@@ -5,9 +5,9 @@ import math
 import re
 from dataclasses import MISSING, asdict, dataclass, field, fields
 
-from rrahelpers.training.augmentation import AUGMENTATIONS, KNOWN
 from rrahelpers.base.files import digest
 from rrahelpers.data.image_set import has_canvas, size_steps
+from rrahelpers.training.augmentation import AUGMENTATIONS, KNOWN
 from rrahelpers.training.optimisation import OPTIMISERS, SCHEDULES
 
 INITIALISATIONS = ("model", "kaiming")
@@ -25,7 +25,8 @@ class RunConfig:
     data: str
     options: dict = field(default_factory=dict)  # of models.build, beyond num_classes and in_channels
     image_size: int | list | dict | None = None  # pixels, or steps as for data.load; None: the data's own
-    redraw_canvas: bool = False  # a new place on the canvas whenever an image is read (dissertation, 9.2.1), not one for each image
+    # a new place on the canvas whenever an image is read (dissertation, 9.2.1), not one for each image
+    redraw_canvas: bool = False
     limit: int | None = None  # training samples; None: all
     epochs: int = 100
     batch_size: int = 128
@@ -46,7 +47,8 @@ class RunConfig:
 
     def __post_init__(self):
         positive = {name: getattr(self, name) for name in ("epochs", "batch_size", "learning_rate")}
-        if bad := {name: value for name, value in positive.items() if isinstance(value, (bool, str)) or not 0 < value < math.inf}:
+        if bad := {name: value for name, value in positive.items() if isinstance(value, (bool, str))
+                   or not 0 < value < math.inf}:
             raise ValueError(f"expected positive values, got {bad}")
         whole = {name: getattr(self, name) for name in ("epochs", "batch_size", "seed", "limit")}
         if bad := {name: value for name, value in whole.items()
@@ -54,7 +56,8 @@ class RunConfig:
             raise ValueError(f"expected whole numbers, got {bad}")
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"limit must be at least 1, got {self.limit}")
-        if not 0 <= self.seed < 2**32:  # torch's generator on CPUs looks at 32 bits: a larger one gives a smaller one's network
+        # torch's generator on CPUs looks at 32 bits: a larger one gives a smaller one's network
+        if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed must be from 0 to {2**32 - 1}, got {self.seed}")
         if not 0 <= self.warmup < 1 or not 0 <= self.final <= 1:
             raise ValueError(f"expected warmup in [0, 1) and final in [0, 1], got {self.warmup} and {self.final}")
@@ -85,7 +88,8 @@ class RunConfig:
 
     def as_dict(self):
         """The fields that differ from their default, as JSON knows them."""
-        defaults = {f.name: f.default_factory() if f.default is MISSING and f.default_factory is not MISSING else f.default
+        defaults = {f.name: f.default_factory() if f.default is MISSING and f.default_factory is not MISSING
+                    else f.default
                     for f in fields(self)}
         return json.loads(json.dumps({name: value for name, value in asdict(self).items() if value != defaults[name]}))
 
@@ -103,8 +107,10 @@ def _normalisation(given):
         mean, deviation = ([float(x) for x in part] for part in given)
     except (TypeError, ValueError):
         mean, deviation = [], []
-    if not mean or len(mean) != len(deviation) or not all(map(math.isfinite, mean)) or not all(0 < s < math.inf for s in deviation):
-        raise ValueError(f"normalisation: expected [mean, deviation] with a number for each channel, deviations above 0; got {given!r}")
+    if not mean or len(mean) != len(deviation) or not all(map(math.isfinite, mean)) or not all(0 < s < math.inf
+                                                                                               for s in deviation):
+        raise ValueError("normalisation: expected [mean, deviation] with a number for each channel, deviations above "
+                         f"0; got {given!r}")
     return [mean, deviation]
 
 

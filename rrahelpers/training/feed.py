@@ -2,8 +2,8 @@
 
 import torch
 
-from rrahelpers.training.augmentation import augment
 from rrahelpers.data.image_set import fit, fixed_places, size_steps, statistics
+from rrahelpers.training.augmentation import augment
 
 ROOM = 2**30  # bytes of images that are brought to size once and held; more are brought to size batch by batch
 BATCH = 500

@@ -1,8 +1,8 @@
 """Training by a flat recipe, resumable at every epoch, stored once.
 
-The data stay on the device as bytes and are brought to size and augmented in batches. On CUDA, and on CPUs with bfloat16
-units, the forward pass runs in bfloat16 autocast; on CUDA it is compiled too. (On two Zen 4 cores, ResNet20 trains 446 images/s plainly,
-1,053 that way, and 1,040 compiled after 26 s of compilation: so no compiling on CPUs.)
+The data stay on the device as bytes and are brought to size and augmented in batches. On CUDA, and on CPUs with
+bfloat16 units, the forward pass runs in bfloat16 autocast; on CUDA it is compiled too. (On two Zen 4 cores, ResNet20
+trains 446 images/s plainly, 1,053 that way, and 1,040 compiled after 26 s of compilation: so no compiling on CPUs.)
 """
 
 import contextlib
@@ -18,18 +18,28 @@ from filelock import FileLock, Timeout
 from tqdm.auto import tqdm
 
 from rrahelpers import data, models
-from rrahelpers.training import checkpoints, optimisation, preflight
 from rrahelpers.base.devices import bfloat16_units, default_device, memory_format
+from rrahelpers.base.files import digest, write_json
+from rrahelpers.base.provenance import environment
+from rrahelpers.data.image_set import fit
 from rrahelpers.eigenspace import SaturationTracker
 from rrahelpers.eigenspace.spectrum import DELTA
-from rrahelpers.base.files import digest, write_json
-from rrahelpers.training.feed import ImageFeed
-from rrahelpers.data.image_set import fit
-from rrahelpers.base.provenance import environment
+from rrahelpers.training import checkpoints, optimisation, preflight
 from rrahelpers.training.config import RunConfig
-from rrahelpers.training.runs import FORMAT, Run, RunError, find, normalise, remove_unused, save_weights, store_root, store_table
+from rrahelpers.training.feed import ImageFeed
+from rrahelpers.training.runs import (
+    FORMAT,
+    Run,
+    RunError,
+    find,
+    normalise,
+    remove_unused,
+    save_weights,
+    store_root,
+    store_table,
+)
 
-__all__ = ["RunConfig", "train", "train_all", "resolve", "Interrupted"]
+__all__ = ["Interrupted", "RunConfig", "resolve", "train", "train_all"]
 
 
 # Measure and parameters under which a run stores the saturation of its last epoch: of the training images as they pass
@@ -59,9 +69,9 @@ def train(config, *, device=None, deadline=None, wait=True):
     wait: whether to wait (until the deadline) for another process that trains the same run, or to raise
         :class:`Interrupted` at once.
 
-    Returns the finished :class:`rrahelpers.training.runs.Run`. Raises :class:`Interrupted` at the deadline, ``ValueError`` and
-    ``TypeError`` for a network that can't be built, ``DataError`` for data that it can't be trained on, ``RunError``
-    where its folder can't be written.
+    Returns the finished :class:`rrahelpers.training.runs.Run`. Raises :class:`Interrupted` at the deadline,
+    ``ValueError`` and ``TypeError`` for a network that can't be built, ``DataError`` for data that it can't be trained
+    on, ``RunError`` where its folder can't be written.
     """
     models.check(config.model)
     try:
@@ -81,7 +91,8 @@ def train(config, *, device=None, deadline=None, wait=True):
     except Timeout:
         raise Interrupted(f"another process trains {folder.name}") from None
     except OSError as error:
-        raise RunError(f"cannot write into {folder} ({error}); expected a run store that can be written, RRA_RUNS names it") from error
+        raise RunError(f"cannot write into {folder} ({error}); expected a run store that can be written, RRA_RUNS "
+                       "names it") from error
     with lock:
         try:
             return find(config) or _train(config, folder, torch.device(device or default_device()), deadline)
@@ -95,12 +106,12 @@ def train_all(configs, *, executor=None, **options):
     Parameters
     ----------
     configs: list of :class:`RunConfig`.
-    executor: with the interface of ``concurrent.futures``: a process pool, a Dask client's ``get_executor()``. Its workers
-        must find the data (``RRA_DATA``) and share the run store (``RRA_RUNS``).
+    executor: with the interface of ``concurrent.futures``: a process pool, a Dask client's ``get_executor()``. Its
+        workers must find the data (``RRA_DATA``) and share the run store (``RRA_RUNS``).
     options: as for :func:`train`.
 
-    Yields, in order, for each configuration its finished run, or the :class:`Interrupted`, ``DataError``, ``RunError`` or
-    ``torch.OutOfMemoryError`` that kept it from being finished: the others are still worth training. Raises what
+    Yields, in order, for each configuration its finished run, or the :class:`Interrupted`, ``DataError``, ``RunError``
+    or ``torch.OutOfMemoryError`` that kept it from being finished: the others are still worth training. Raises what
     :func:`rrahelpers.training.preflight.check_network` does, before any is trained.
     """
     for config in {(config.model, str(config.options)): config for config in configs}.values():
@@ -149,15 +160,18 @@ def _train(config, folder, device, deadline):
         for epoch in range(len(history), config.epochs):
             expected = history[-1]["seconds"] if history else 0
             if deadline is not None and time.monotonic() + expected > deadline:
-                raise Interrupted(f"{folder.name}: time is up after {epoch} of {config.epochs} epochs; they are kept in {folder}")
-            last = epoch + 1 == config.epochs and preflight.trackable(model, normalise(first["test"].to(device), mean, std))
+                raise Interrupted(f"{folder.name}: time is up after {epoch} of {config.epochs} epochs; they are kept "
+                                  f"in {folder}")
+            last = epoch + 1 == config.epochs and preflight.trackable(model,
+                                                                      normalise(first["test"].to(device), mean, std))
             with SaturationTracker(model) if last else contextlib.nullcontext() as tracker:
                 row = trainer.epoch(epoch)
             history.append(row)
             bar.update()
             if not math.isfinite(row["loss"]):
                 status, row["loss"] = "diverged", None
-                warnings.warn(f"{folder.name}: the loss is not finite in epoch {epoch + 1}; the run is stored as diverged", stacklevel=2)
+                warnings.warn(f"{folder.name}: the loss is not finite in epoch {epoch + 1}; the run is stored as "
+                              "diverged", stacklevel=2)
                 break
             bar.set_postfix(loss=f"{row['loss']:.3f}", test=f"{row['test_accuracy']:.3f}")
             with checkpoints.writing(folder):
@@ -178,7 +192,8 @@ def _train(config, folder, device, deadline):
 
 
 class _Trainer:
-    """One epoch of training and evaluation at a time; an epoch's randomness depends on the seed and its number alone."""
+    """One epoch of training and evaluation at a time; an epoch's randomness depends on the seed and its number
+    alone."""
 
     def __init__(self, config, model, optimiser, feeds, labels, mean, std, device):
         self.config, self.model, self.optimiser, self.device = config, model, optimiser, device
@@ -211,7 +226,8 @@ class _Trainer:
             with self.autocast:
                 logits = forward(self._prepare(x))
                 if not isinstance(logits, torch.Tensor):
-                    raise TypeError(f"{self.config.model} answers with {type(logits).__name__} in training mode; expected one tensor "
+                    raise TypeError(f"{self.config.model} answers with {type(logits).__name__} in training mode; "
+                                    "expected one tensor "
                                     "of logits. With auxiliary classifiers: give the option aux_logits: false")
                 loss = F.cross_entropy(logits.float(), labels[chosen])
             self.optimiser.zero_grad(set_to_none=True)
@@ -225,7 +241,8 @@ class _Trainer:
 
     @torch.no_grad()
     def evaluate(self):
-        """Share of test images whose class is the likeliest, and (of more than five classes) among the five likeliest."""
+        """Share of test images whose class is the likeliest, and (of more than five classes) among the five
+        likeliest."""
         self.model.eval()
         correct, counted = {"test_accuracy": 0, "test_top5": 0}, 0
         for x in self.feeds["test"].batches():

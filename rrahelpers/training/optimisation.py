@@ -12,8 +12,8 @@ SCHEDULES = ("cosine", "steps", "constant")
 def optimiser(config, parameters):
     """The optimiser of a :class:`RunConfig` for ``parameters``.
 
-    ``momentum`` is the first beta of Adam and AdamW; the second is 0.999 and epsilon 1e-8 (dissertation, tables 2, 7, 8,
-    12 and 13). ``weight_decay`` is added to the gradient, but for AdamW, where it shrinks the weights.
+    ``momentum`` is the first beta of Adam and AdamW; the second is 0.999 and epsilon 1e-8 (dissertation, tables 2, 7,
+    8, 12 and 13). ``weight_decay`` is added to the gradient, but for AdamW, where it shrinks the weights.
     """
     if config.optimiser == "sgd":
         return torch.optim.SGD(parameters, config.learning_rate, config.momentum, weight_decay=config.weight_decay)

@@ -1,35 +1,41 @@
-"""What is refused before hours of training are spent: networks that can't be built, data that they can't be trained on."""
+"""What is refused before hours of training are spent: networks that can't be built, data that they can't be trained
+on."""
 
 import warnings
 
 import torch
 
 from rrahelpers import models
-from rrahelpers.eigenspace import SaturationTracker
 from rrahelpers.data.image_set import DataError
+from rrahelpers.eigenspace import SaturationTracker
 
 
 def check_network(config):
-    """Raise the ``ValueError`` or ``TypeError`` with which :func:`rrahelpers.models.build` refuses the configured network."""
+    """Raise the ``ValueError`` or ``TypeError`` with which :func:`rrahelpers.models.build` refuses the configured
+    network."""
     with torch.device("meta"):  # without its weights
         models.build(config.model, **config.options)
 
 
 def check_splits(name, sets, normalisation=None):
-    """Raise ``DataError`` where a data set's "train" and "test" (:class:`ImageSet`) are not of one form, or hold one class.
+    """Raise ``DataError`` where a data set's "train" and "test" (:class:`ImageSet`) are not of one form, or hold one
+    class.
 
     ``normalisation``: [mean, deviation] that must have a number for each channel.
     """
     train, test = sets["train"], sets["test"]
     if normalisation and len(normalisation[0]) != train.images.shape[1]:
-        raise DataError(f"{name}: the normalisation is of {len(normalisation[0])} channels, images have {train.images.shape[1]}")
+        raise DataError(f"{name}: the normalisation is of {len(normalisation[0])} channels, images have "
+                        f"{train.images.shape[1]}")
     if train.images.shape[1:] != test.images.shape[1:]:
         raise DataError(f"{name}: training images are {_size(train.images)}, test images {_size(test.images)} "
                         "(channels, height, width); expected one form. image_size brings both to one height and width")
     if len(train.classes) < 2:
-        raise DataError(f"{name}: expected at least two classes, got {len(train.classes)}: there is nothing to tell apart")
+        raise DataError(f"{name}: expected at least two classes, got {len(train.classes)}: there is nothing to tell "
+                        "apart")
     if (most := int(test.labels.max())) >= len(train.classes):
-        raise DataError(f"{name}: the training split has {len(train.classes)} classes, the test split labels up to {most}")
+        raise DataError(f"{name}: the training split has {len(train.classes)} classes, the test split labels up to "
+                        f"{most}")
 
 
 @torch.no_grad()
@@ -43,7 +49,8 @@ def check_forward(model, config, image):
     except torch.OutOfMemoryError:
         raise
     except (RuntimeError, ValueError) as error:
-        raise DataError(f"{config.model} can't take the images of {config.data}, {_size(image)} (channels, height, width): "
+        raise DataError(f"{config.model} can't take the images of {config.data}, {_size(image)} (channels, height, "
+                        "width): "
                         f"{error}. Another size is chosen by image_size") from error
 
 

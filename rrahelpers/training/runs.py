@@ -44,7 +44,8 @@ class Run:
         try:
             return RunConfig(**self.record["config"])
         except (TypeError, ValueError) as error:
-            raise RunError(f"{self.folder} was written by another version ({error}); move the folder away or use that version") from error
+            raise RunError(f"{self.folder} was written by another version ({error}); move the folder away or use that "
+                           "version") from error
 
     @property
     def name(self):
@@ -66,7 +67,8 @@ class Run:
         return float("nan") if self.diverged else self.record["history"][-1]["test_accuracy"]
 
     def untrained(self):
-        """The network with weights drawn anew: those that the run began with, where its seed was set before. Reads no weights."""
+        """The network with weights drawn anew: those that the run began with, where its seed was set before. Reads no
+        weights."""
         return models.build(self.config.model, **self.record["build"])
 
     def model(self, device="cpu"):
@@ -76,7 +78,8 @@ class Run:
         path = next((p for p in weight_paths(self.folder) if p.exists()), None)
         if path is None:
             raise RunError(f"{self.folder} has a record but no weights (too large to be committed); expected one of "
-                           f"{', '.join(p.name for p in weight_paths(self.folder))}. Train the run again after moving the folder away")
+                           f"{', '.join(p.name for p in weight_paths(self.folder))}. Train the run again after moving "
+                           "the folder away")
         network = self.untrained()
         try:
             network.load_state_dict(load_file(path))
@@ -86,14 +89,17 @@ class Run:
         return network.to(device, memory_format=memory_format(network)).eval()
 
     def images(self, split, limit=None):
-        """The first ``limit`` images (None: all) of a split of what the network was trained on: an ``ImageSet``, as bytes.
+        """The first ``limit`` images (None: all) of a split of what the network was trained on: an ``ImageSet``, as
+        bytes.
 
         Raises ``DataError`` where the data of this name that are found here are others: no measure of this network.
         """
         config = self.config
         if (here := data.checksum(config.data)) != config.data_checksum:
-            raise data.DataError(f"{self.name} was trained on {config.data} with the checksum {config.data_checksum}, found here "
-                                 f"is {here}. Stored results can be read all the same; to compute new ones bring those data, "
+            raise data.DataError(f"{self.name} was trained on {config.data} with the checksum {config.data_checksum}, "
+                                 "found here "
+                                 f"is {here}. Stored results can be read all the same; to compute new ones bring those "
+                                 "data, "
                                  f"or train on these")
         return data.load(config.data, split, limit=limit, image_size=config.image_size)
 
@@ -123,7 +129,8 @@ def stored_table(folder, measure, parameters, compute):
             warnings.warn(f"cannot write {path} ({error}); it will be computed again next time", stacklevel=3)
             return table
     try:
-        return pd.read_csv(path, dtype=json.loads(about.read_text(encoding="utf-8"))["types"], keep_default_na=False, na_values=[""])
+        return pd.read_csv(path, dtype=json.loads(about.read_text(encoding="utf-8"))["types"], keep_default_na=False,
+                           na_values=[""])
     except (OSError, ValueError, KeyError) as error:
         raise RunError(f"{path} or its {about.name} is damaged or from another version ({error!r}); restore both with "
                        "git checkout, or delete them and they are computed again") from error
@@ -134,7 +141,8 @@ def store_table(folder, measure, parameters, table):
     path = _result_path(folder, measure, parameters)
     types = {column: str(dtype) for column, dtype in table.dtypes.items()}
     # the table last: where it is, its origin is known
-    write_json(path.with_suffix(".json"), {"measure": measure, "parameters": parameters, "types": types, "environment": environment()})
+    write_json(path.with_suffix(".json"),
+               {"measure": measure, "parameters": parameters, "types": types, "environment": environment()})
     with atomic(path) as temporary:
         table.to_csv(temporary, index=False, float_format="%.8g")
 
@@ -170,14 +178,15 @@ def find(config):
     if config.data_checksum is None:
         return finished([config])[0]
     folder = store_root() / config.name
-    return Run(folder) if os.path.exists(folder / "record.json") else None  # False too where the folder can't be looked into
+    # False too where the folder can't be looked into
+    return Run(folder) if os.path.exists(folder / "record.json") else None
 
 
 def finished(configs):
     """The stored run of each configuration, None where there is none; the store is read once.
 
-    Runs on several copies of a data set don't mix: where there are several, those on the data found here count, or those
-    that ``data_checksum`` names. Raises ``RunError`` where none of the copies is here.
+    Runs on several copies of a data set don't mix: where there are several, those on the data found here count, or
+    those that ``data_checksum`` names. Raises ``RunError`` where none of the copies is here.
     """
     stored = {}
     for run in stored_runs():
@@ -204,7 +213,8 @@ def _choose_data(name, checksums):
         here = None
     if here not in checksums:
         copies = ", ".join(sorted(checksums))
-        raise RunError(f"the store has runs on {len(checksums)} copies of {name} ({copies}), none of which is the one found "
+        raise RunError(f"the store has runs on {len(checksums)} copies of {name} ({copies}), none of which is the one "
+                       "found "
                        f"here ({here}); give data_checksum to choose, or bring one of them")
     return here
 
@@ -238,11 +248,14 @@ def read_record(folder):
     except FileNotFoundError:
         raise RunError(f"{folder} is no finished run: expected {path.name} in it") from None
     except OSError as error:
-        raise RunError(f"cannot read {path} ({error}); expected a run store that can be read, RRA_RUNS names it") from error
+        raise RunError(f"cannot read {path} ({error}); expected a run store that can be read, "
+                       "RRA_RUNS names it") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path} is damaged ({error}); restore it with git checkout, or move the folder away and train again") from error
+        raise RunError(f"{path} is damaged ({error}); restore it with git checkout, or move the folder away and train "
+                       "again") from error
     if version != FORMAT:
-        raise RunError(f"{path} has format {version}, this version reads {FORMAT}; move the folder away or use the version that wrote it")
+        raise RunError(f"{path} has format {version}, this version reads {FORMAT}; move the folder away or use the "
+                       "version that wrote it")
     if missing := {"status", "config", "build", "mean", "std", "history"} - set(record):
         raise RunError(f"{path} is damaged (it has no {', '.join(sorted(missing))}); restore it with git checkout, "
                        "or move the folder away and train again")

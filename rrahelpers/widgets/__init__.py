@@ -1,15 +1,18 @@
 """The notebooks' explorers: sliders over figures that plain functions draw.
 
 Each explorer computes what it needs once, then hands the sliders' values to its ``draw`` function, which can be
-called, and tested, without any widget. The modules are imported on first use, so that a notebook hangs on its own alone.
+called, and tested, without any widget. The modules are imported on first use, so that a notebook hangs on its own
+alone.
 """
 
 import importlib
 
 HOMES = {name: module for module, names in {
     "architecture": "proposal_explorer proposal_figure receptive_field_explorer receptive_field_figure",
-    "class_similarity": "ClassSimilarityView class_similarity_explorer class_similarity_view prediction_explorer prediction_figure",
-    "eigenspace": "ProjectionView SaturationView projection_explorer projection_view saturation_explorer saturation_view",
+    "class_similarity": "ClassSimilarityView class_similarity_explorer class_similarity_view prediction_explorer "
+                        "prediction_figure",
+    "eigenspace": "ProjectionView SaturationView projection_explorer projection_view saturation_explorer "
+                  "saturation_view",
     "probes": "ProbeView TailView probe_explorer probe_view tail_explorer",
     "response": "NeighbourChangeView neighbour_change_explorer neighbour_change_view",
     "separation": "SeparationView separation_explorer separation_view",

@@ -5,10 +5,10 @@ from functools import cache
 import ipywidgets
 import matplotlib.pyplot as plt
 
-from rrahelpers.plots import architecture as architecture_plots
-from rrahelpers.study import grids
 from rrahelpers.advisor import advise, propose
 from rrahelpers.features import layer_names
+from rrahelpers.plots import architecture as architecture_plots
+from rrahelpers.study import grids
 from rrahelpers.widgets.sliders import explorer
 
 

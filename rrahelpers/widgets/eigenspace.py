@@ -11,8 +11,7 @@ from torch import nn
 
 from rrahelpers import data
 from rrahelpers.eigenspace import DELTA, covariances, eigenvalues, project, projected_accuracies, saturation
-from rrahelpers.plots import eigenspace as plots
-from rrahelpers.plots import OTHER, SAME
+from rrahelpers.plots import OTHER, SAME, eigenspace as plots
 from rrahelpers.widgets.sliders import explorer
 
 DELTAS = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9999, 1.0)

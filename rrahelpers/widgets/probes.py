@@ -9,9 +9,9 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from rrahelpers import data
-from rrahelpers.plots import architecture as architecture_plots, probes as probe_plots
 from rrahelpers.features import layer_names
 from rrahelpers.features.pooled import POOLING, each_pooled_layer
+from rrahelpers.plots import architecture as architecture_plots, probes as probe_plots
 from rrahelpers.probes import fit_probe
 from rrahelpers.study.results import measured_advice
 from rrahelpers.tails import find_tails

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import ipywidgets
 
-from rrahelpers.plots import response as response_plots
 from rrahelpers.features import each_layer, layer_names
 from rrahelpers.neighbors import knn_graph
+from rrahelpers.plots import response as response_plots
 from rrahelpers.topology import nnts, nnts_per_sample
 from rrahelpers.widgets.sliders import explorer
 
@@ -28,7 +28,8 @@ class NeighbourChangeView:
         chosen = nnts_per_sample(a, b).argsort(stable=True)[:rows]
         return [response_plots.change_gallery(
             self.images, self.labels, chosen.tolist(), {first: a, second: b},
-            title=f"NNTS of {first} and {second}, {metric}, k = {k}: {nnts(a, b):.3f}; images that keep the fewest neighbours")]
+            title=f"NNTS of {first} and {second}, {metric}, k = {k}: {nnts(a, b):.3f}; images that keep the fewest "
+                  "neighbours")]
 
 
 def neighbour_change_view(run, image_set, samples=300, k=30):
@@ -36,7 +37,8 @@ def neighbour_change_view(run, image_set, samples=300, k=30):
     images, labels = image_set.images[:samples], image_set.labels[:samples]
     model, most = run.model(), min(k, len(images) - 1)
     graphs = {(layer, metric): knn_graph(features, most, metric=metric)
-              for layer, features in each_layer(model, run.preprocess(images), layer_names(model)) for metric in METRICS}
+              for layer, features in each_layer(model, run.preprocess(images), layer_names(model))
+              for metric in METRICS}
     return NeighbourChangeView(graphs, images, labels, image_set.classes)
 
 

@@ -13,7 +13,8 @@ from rrahelpers.widgets.sliders import explorer
 
 @dataclass(frozen=True)
 class SeparationView:
-    """Neighbour graphs of training images and margins of test images at every layer, and what the explorer shows of them."""
+    """Neighbour graphs of training images and margins of test images at every layer, and what the explorer shows of
+    them."""
 
     graphs: dict  # layer: KNNGraph of the training images
     margins: dict  # layer: Margins of the test images among them
@@ -33,7 +34,8 @@ class SeparationView:
         right.axvline(gamma * radius.max().item(), color=plots.OTHER, label=f"γ = {gamma * radius.max().item():.3g}")
         inside = (radius > gamma * radius.max()).double().mean().item()
         right.set(xlabel="radius of a test image", ylabel="images",
-                  title=f"{inside:.0%} beyond γ; " + ("guaranteed" if known.index == 1 else f"SI = {known.index:.3f}: nothing is guaranteed"))
+                  title=f"{inside:.0%} beyond γ; "
+                  + ("guaranteed" if known.index == 1 else f"SI = {known.index:.3f}: nothing is guaranteed"))
         right.legend()
         return [fig]
 

@@ -77,7 +77,8 @@ def stac_explorer(model="resnet20", image_size=32, num_classes=10, runs=()):
     sides = [-(-image_size // 2**i) for i in range(stages)]
     controls = {f"stage_{number}": ipywidgets.SelectionSlider(
         options=[("none", None), *((str(2**i), 2**i) for i in range(side.bit_length())), ("global", "global")],
-        value=min(8, 2 ** (side.bit_length() - 1)), description=f"stage {number}") for number, side in enumerate(sides, start=1)}
+        value=min(8, 2 ** (side.bit_length() - 1)), description=f"stage {number}")
+                for number, side in enumerate(sides, start=1)}
     kernels = [(f"{a}, {b}", (a, b)) for a in (1, 3, 5) for b in (1, 3, 5)]
     controls["kernels"] = ipywidgets.SelectionSlider(options=kernels, value=(3, 3))
     controls["placement"] = ipywidgets.ToggleButtons(options=["standard", "post"])

@@ -15,10 +15,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from rrahelpers import complexity, models
-from rrahelpers.plots import architecture as architecture_plots
-from rrahelpers.base.torchvision import torchvision
 from rrahelpers.advisor import advise, propose, truncate, without_downsampling
+from rrahelpers.base.torchvision import torchvision
 from rrahelpers.eigenspace import SaturationTracker
+from rrahelpers.plots import architecture as architecture_plots
 from rrahelpers.receptive_field import border_layer, receptive_fields
 
 CONVOLUTIONS = [f"layer{stage}.{block}.conv{i}" for stage in (1, 2, 3, 4) for block in (0, 1) for i in (1, 2)]
@@ -222,7 +222,8 @@ def test_dropping_the_stem_gives_the_cifar_network(resnet18):
     assert resnet18.conv1.stride == (2, 2)
     with pytest.raises(ValueError, match="at 'fc', got Linear"):
         without_downsampling(resnet18, ["fc"])
-    with pytest.raises(ValueError, match="unknown layer 'conv9'; convolutions and poolings: conv1, maxpool, layer1.0.conv1"):
+    with pytest.raises(ValueError,
+                       match="unknown layer 'conv9'; convolutions and poolings: conv1, maxpool, layer1.0.conv1"):
         without_downsampling(resnet18, ["conv9"])
 
 
@@ -267,7 +268,8 @@ def test_the_width_is_scaled_towards_a_quarter(average, factor):
 
 
 def test_the_width_of_a_transformer_is_scaled_with_its_attention():
-    small, wide = (torchvision.models.VisionTransformer(32, 8, 2, 4, hidden, 2 * hidden, num_classes=10) for hidden in (64, 128))
+    small, wide = (torchvision.models.VisionTransformer(32, 8, 2, 4, hidden, 2 * hidden, num_classes=10)
+                   for hidden in (64, 128))
     row = propose(small, 32, {"conv_proj": 0.5}).set_index("proposal").loc["scale the width"]
     assert (row.flops, row.params) == pytest.approx(complexity.count(wide, (3, 32, 32)), rel=1e-3)
 
@@ -314,17 +316,20 @@ def test_a_head_of_ones_own_before_the_cut_stays():
     for name, new in (("stem", "head"), ("head", "head_1")):
         model, images = Network(name), torch.randn(2, 1, 8, 8)
         stump = truncate(model, "body", 5)
-        torch.testing.assert_close(stump(images), stump.get_submodule(new)[2](getattr(model, name)(images).mean((2, 3))))
+        torch.testing.assert_close(stump(images),
+                                   stump.get_submodule(new)[2](getattr(model, name)(images).mean((2, 3))))
         assert [n for n, _ in stump.named_children()] == [name, new]
 
 
 class Headed(nn.Module):
-    """``head`` may be anything: nothing at all, a parameter, a buffer, a number, a method, a property, a layer behind the cut."""
+    """``head`` may be anything: nothing at all, a parameter, a buffer, a number, a method, a property, a layer behind
+    the cut."""
 
     def __init__(self, uses=False):
         super().__init__()
         self.a, self.b = nn.Conv2d(3, 8, 7, stride=2), nn.Conv2d(8, 8, 7, stride=2)
-        self.c, self.d, self.fc, self.uses = nn.Conv2d(8, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1), nn.Linear(8, 4), uses
+        self.c, self.d, self.fc, self.uses = nn.Conv2d(8, 8, 3, padding=1), nn.Conv2d(8, 8, 3,
+                                                                                      padding=1), nn.Linear(8, 4), uses
         self.layer_names = ["input", "a", "b", "c", "d", "fc"]
 
     def forward(self, x):
@@ -344,7 +349,8 @@ class Property(Headed):
         return 2.0
 
 
-HEADS = {"None": None, "number": 3, "text": "linear", "parameter": nn.Parameter(torch.ones(1)), "tensor": torch.ones(1), "layer": nn.ReLU()}
+HEADS = {"None": None, "number": 3, "text": "linear", "parameter": nn.Parameter(torch.ones(1)), "tensor": torch.ones(1),
+         "layer": nn.ReLU()}
 
 
 @pytest.mark.parametrize("uses", [False, True])
@@ -385,7 +391,8 @@ def test_cutting_into_parallel_paths_is_said():
     row = propose(meta("mpnet18"), 32).set_index("proposal").loc["truncate"]
     assert row.change == "end before stages.1.1.small.1.0"
     assert row.reason.endswith("1 productive on paths beside it are cut off too")
-    assert "drop the stem" not in propose(meta("mpnet18"), 32).proposal.values  # both paths down-sample: neither is a stem
+    # both paths down-sample: neither is a stem
+    assert "drop the stem" not in propose(meta("mpnet18"), 32).proposal.values
 
 
 def test_advice_adds_up_and_joins_measurements(resnet18):
@@ -437,7 +444,8 @@ def googlenet():
     return torchvision.models.GoogLeNet(4, aux_logits=True, init_weights=False)
 
 
-@pytest.mark.parametrize("build, size, left_out", [(Auxiliary, 8, "aux.0"), (googlenet, 32, "aux1.conv.conv, .*aux2.fc2")])
+@pytest.mark.parametrize("build, size, left_out",
+                         [(Auxiliary, 8, "aux.0"), (googlenet, 32, "aux1.conv.conv, .*aux2.fc2")])
 def test_a_tracker_of_training_gives_what_advice_takes(build, size, left_out):
     """The flow that the README shows: follow a training, then propose with its last table."""
     model = build().train()
@@ -445,7 +453,8 @@ def test_a_tracker_of_training_gives_what_advice_takes(build, size, left_out):
         model(torch.randn(4, 3, size, size))
         tracker.end_epoch()
     last = tracker.table.query("epoch == epoch.max() and split == 'train'")
-    with pytest.warns(UserWarning, match=f"saturations: left out, for images don't pass them in evaluation: {left_out}"):
+    with pytest.warns(UserWarning,
+                      match=f"saturations: left out, for images don't pass them in evaluation: {left_out}"):
         rows = propose(model, size, last)
     asked = set(receptive_fields(model, size).layer)
     kept = last[last.layer.isin(asked)]

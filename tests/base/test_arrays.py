@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from rrahelpers.base.arrays import as_features, as_targets, as_tensor
-from rrahelpers.base.arrays import check_labels
+from rrahelpers.base.arrays import as_features, as_targets, as_tensor, check_labels
 from rrahelpers.class_similarity import class_similarity
 from rrahelpers.eigenspace import Covariance, eigenvalues, embed
 from rrahelpers.features import extract
@@ -26,7 +25,8 @@ INTEGERS = {
     "objects of numpy's": np.array([np.int16(label) for label in LABELS], object),
     "read-only": np.array(LABELS).view(),
     "tuple": tuple(LABELS), "numpy's in a list": list(np.array(LABELS)),
-    "series": pd.Series(LABELS), "series of objects": pd.Series(LABELS, dtype=object), "series with a mask": pd.Series(LABELS, dtype="Int64"),
+    "series": pd.Series(LABELS), "series of objects": pd.Series(LABELS, dtype=object),
+    "series with a mask": pd.Series(LABELS, dtype="Int64"),
     **{kind: np.array(LABELS, kind) for kind in ("u1", "i1", "u2", "i2", "u4", "i4", "u8")},
 }
 INTEGERS["read-only"].flags.writeable = False
@@ -39,7 +39,8 @@ def test_labels_are_integers_however_they_lie(labels):
 
 
 @pytest.mark.parametrize("labels", [
-    np.array(["cat"] * 6, object), np.array([0.5] * 6, object), np.array([None] * 6, object), np.array([[0], [1, 2]] * 3, object),
+    np.array(["cat"] * 6, object), np.array([0.5] * 6, object), np.array([None] * 6, object),
+    np.array([[0], [1, 2]] * 3, object),
     np.array(LABELS, ">f4"), pd.Series([*LABELS[:5], None], dtype="Int64"),
 ])
 def test_labels_that_are_none(labels):
@@ -50,7 +51,8 @@ def test_labels_that_are_none(labels):
 def changed(x):
     """An array in three other layouts: backwards along every axis, big-endian, of objects."""
     flipped = tuple(slice(None, None, -1) for _ in x.shape)
-    return {"backwards": x[flipped].copy()[flipped], "big-endian": x.astype(x.dtype.newbyteorder(">")), "objects": x.astype(object)}
+    return {"backwards": x[flipped].copy()[flipped], "big-endian": x.astype(x.dtype.newbyteorder(">")),
+            "objects": x.astype(object)}
 
 
 X = np.random.default_rng(0).normal(size=(12, 4))
@@ -63,9 +65,11 @@ def test_every_measure_takes_features_and_labels_in_any_layout(layout):
     x, y, maps, matrix = (changed(a)[layout] for a in (X, Y, MAPS, np.cov(X.T)))
     graph = knn_graph(X, 3)
     assert torch.equal(knn_graph(x, 3).indices, graph.indices)
-    assert torch.equal(pyramid_graphs(maps, ("global",), 3)["global"].indices, pyramid_graphs(MAPS, ("global",), 3)["global"].indices)
+    assert torch.equal(pyramid_graphs(maps, ("global",), 3)["global"].indices,
+                       pyramid_graphs(MAPS, ("global",), 3)["global"].indices)
     assert torch.equal(as_features(x), torch.tensor(X)) and torch.equal(as_targets(x, 12), torch.tensor(X))
-    assert class_similarity(graph, y) == class_similarity(graph, Y) and separation_index(graph, y) == separation_index(graph, Y)
+    assert class_similarity(graph, y) == class_similarity(graph, Y)
+    assert separation_index(graph, y) == separation_index(graph, Y)
     assert fit_probe(x, y, x, y).accuracy == fit_probe(X, Y, X, Y).accuracy
     found, expected = Covariance(4), Covariance(4)
     found.update(x), expected.update(X)
@@ -75,7 +79,8 @@ def test_every_measure_takes_features_and_labels_in_any_layout(layout):
     assert torch.equal(extract(network, maps, ["input"])["input"], torch.tensor(MAPS))
 
 
-@pytest.mark.parametrize("x", [np.array([["a"], ["b"]]), np.array([["a"], ["b"]], object), np.array([[1], [2, 3]], object)])
+@pytest.mark.parametrize("x",
+                         [np.array([["a"], ["b"]]), np.array([["a"], ["b"]], object), np.array([[1], [2, 3]], object)])
 def test_arrays_of_other_things_are_refused(x):
     with pytest.raises(TypeError, match="expected real numbers, got an array of"):
         as_tensor(x)

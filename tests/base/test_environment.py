@@ -23,7 +23,8 @@ NOT_NEEDED_TO_IMPORT = {"pynndescent", "papermill", "ipywidgets", "seaborn", "sk
 
 
 def python(code):
-    child = subprocess.run([sys.executable, "-c", code], cwd=files.project_root(), capture_output=True, encoding="utf-8")
+    child = subprocess.run([sys.executable, "-c", code], cwd=files.project_root(), capture_output=True,
+                           encoding="utf-8")
     assert child.returncode == 0, child.stderr
     return child.stdout
 

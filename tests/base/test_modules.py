@@ -1,4 +1,5 @@
-"""Models of unusual make, in every measure: those whose layers can't be seen, and those that are used in unusual places."""
+"""Models of unusual make, in every measure: those whose layers can't be seen, and those that are used in unusual
+places."""
 
 import copy
 import warnings
@@ -9,11 +10,11 @@ import torch
 from torch import nn
 
 from rrahelpers.advisor import advise, propose, truncate, without_downsampling
+from rrahelpers.base.modules import check_model
 from rrahelpers.class_similarity import classrepsim, scale_graphs
 from rrahelpers.complexity import count, per_layer
 from rrahelpers.eigenspace import SaturationTracker, covariances, project, projected_accuracies
 from rrahelpers.features import each_layer, extract, layer_names
-from rrahelpers.base.modules import check_model
 from rrahelpers.probes import probe_layers
 from rrahelpers.receptive_field import receptive_fields
 from rrahelpers.representational_response import representational_response
@@ -44,12 +45,14 @@ MEASURES = {  # of a model and images
     "features": lambda model, x: extract(model, x, ["0", "3"]),
     "features one by one": lambda model, x: dict(each_layer(model, x, ["0", "3"], memory=0)),
     "class similarity": lambda model, x: classrepsim(model, x, LABELS, k=2, scales=(1, "global"), **OPTIONS),
-    "response": lambda model, x: vars(representational_response(scale_graphs(model, x, k=3, scales=(1, "global"), **OPTIONS), LABELS)),
+    "response": lambda model, x: vars(representational_response(scale_graphs(model, x, k=3, scales=(1, "global"),
+                                                                             **OPTIONS), LABELS)),
     "probes": lambda model, x: probe_layers(model, x, LABELS, x, LABELS, **OPTIONS).drop(columns="gap"),
     "covariances": lambda model, x: {name: c.matrix() for name, c in covariances(model, x).items()},
     "saturation": tracked,
     "projection": projected,
-    "projected accuracy": lambda model, x: projected_accuracies(model, x, LABELS, covariances(model, x), [0.9], **OPTIONS),
+    "projected accuracy": lambda model, x: projected_accuracies(model, x, LABELS, covariances(model, x), [0.9],
+                                                                **OPTIONS),
     "receptive fields": lambda model, x: receptive_fields(model, SHAPE),
     "costs": lambda model, x: per_layer(model, SHAPE),
     "advice": lambda model, x: advise(model, SHAPE, {"0": 0.5}),
@@ -73,10 +76,13 @@ def compiled_in_place(model):
 HOOKLESS = {"traced": (lambda model: torch.jit.trace(model, IMAGES), "is TorchScript.*give the module that was traced"),
             "scripted": (torch.jit.script, "is TorchScript"),
             "quantised": (quantised, "module '3' .Linear. is quantised.*give the model that was quantised"),
-            "a traced part": (lambda model: nn.Sequential(torch.jit.trace(model, IMAGES)), "module '0' .*is TorchScript"),
+            "a traced part": (lambda model: nn.Sequential(torch.jit.trace(model, IMAGES)),
+                              "module '0' .*is TorchScript"),
             "exported": (lambda model: torch.export.export(model, (IMAGES,)).module(), "is an exported graph"),
-            "lazy": (lambda model: nn.Sequential(nn.LazyConv2d(4, 3), *list(model)[1:3], nn.LazyLinear(3)), "module '0' .* is lazy"),
-            "compiled": (lambda model: torch.compile(model, backend="eager"), "is compiled.*give the model that was compiled"),
+            "lazy": (lambda model: nn.Sequential(nn.LazyConv2d(4, 3), *list(model)[1:3], nn.LazyLinear(3)),
+                     "module '0' .* is lazy"),
+            "compiled": (lambda model: torch.compile(model, backend="eager"),
+                         "is compiled.*give the model that was compiled"),
             "compiled in place": (compiled_in_place, "is compiled.*copy.deepcopy")}
 
 
@@ -210,13 +216,15 @@ WAYS = {"plain": lambda function, x: function(x),
         "vmap": lambda function, x: torch.vmap(function)(x),
         "vmap in vmap": lambda function, x: torch.vmap(torch.vmap(function))(x.unflatten(0, (1, -1))).flatten(0, 1),
         "checkpoint": lambda function, x: torch.utils.checkpoint.checkpoint(function, x, use_reentrant=False),
-        "reentrant": lambda function, x: torch.utils.checkpoint.checkpoint(function, x.requires_grad_(), use_reentrant=True)}
+        "reentrant": lambda function, x: torch.utils.checkpoint.checkpoint(function, x.requires_grad_(),
+                                                                           use_reentrant=True)}
 OF_LAYERS = {**MEASURES, "features": lambda model, x: extract(model, x, ["a", "b", "fc"]),
              "features one by one": lambda model, x: dict(each_layer(model, x, ["a", "b"], memory=0)),
              "projected accuracy": lambda model, x: projected_accuracies(  # random bases can't be drawn inside of vmap
                  model, x, LABELS, covariances(model, x), [0.9], draws=0, **OPTIONS),
              "advice": lambda model, x: advise(model, SHAPE, {"a": 0.5})}
-SEE = ["features", "features one by one", "class similarity", "response", "probes", "covariances", "saturation", "projection",
+SEE = ["features", "features one by one", "class similarity", "response", "probes", "covariances", "saturation",
+       "projection",
        "projected accuracy", "receptive fields", "costs", "advice"]
 
 
@@ -224,7 +232,8 @@ SEE = ["features", "features one by one", "class similarity", "response", "probe
 @pytest.mark.parametrize("way", ["vmap", "checkpoint", "reentrant"])
 def test_in_whichever_way_layers_are_run_every_measure_is_the_same(way, measure):
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "None of the inputs have requires_grad")  # which torch says of reentrant checkpoints
+        # which torch says of reentrant checkpoints
+        warnings.filterwarnings("ignore", "None of the inputs have requires_grad")
         found, expected = (OF_LAYERS[measure](Wrapped(WAYS[name]).eval(), IMAGES) for name in (way, "plain"))
     assert equal(found, expected)
 
@@ -234,7 +243,8 @@ def test_of_nested_vmaps_the_images_come_first():
     found = covariances(Wrapped(WAYS["vmap in vmap"]), IMAGES)
     assert [found[name].observations for name in found] == [c.observations for c in expected.values()]
     assert equal({n: c.matrix() for n, c in found.items()}, {n: c.matrix() for n, c in expected.items()})
-    pd.testing.assert_frame_equal(receptive_fields(Wrapped(WAYS["vmap in vmap"]), SHAPE), receptive_fields(Wrapped(), SHAPE))
+    pd.testing.assert_frame_equal(receptive_fields(Wrapped(WAYS["vmap in vmap"]), SHAPE),
+                                  receptive_fields(Wrapped(), SHAPE))
 
 
 def test_several_passes_at_once_count_each():
@@ -260,7 +270,8 @@ def test_what_a_backward_pass_computes_again_is_not_observed_again(way, outside)
     with SaturationTracker(model, every=2) as tracker, project(model, 0.9) as projections:
         for _ in range(4):  # of which the first and the third are taken
             run(IMAGES.clone()).sum().backward()
-        assert {n: c.observations for n, c in tracker.covariances["train"].items()} == {n: 2 * k for n, k in expected.items()}
+        assert {n: c.observations for n, c in tracker.covariances["train"].items()} == {n: 2 * k
+                                                                                        for n, k in expected.items()}
         seen = {name: layer._seen.observations for name, layer in projections._layers.items()}
     assert seen == {name: 4 * k for name, k in expected.items()}
 

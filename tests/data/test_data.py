@@ -43,7 +43,8 @@ def png(picture):
 
 
 def write_hub(path, images, labels, names=None, image="image", label="label", extra=None):
-    """A Parquet file as the Hugging Face hub lays it out; an image is an array, bytes taken as they are, a path, or None."""
+    """A Parquet file as the Hugging Face hub lays it out; an image is an array, bytes taken as they are, a path, or
+    None."""
     rows = [i if i is None else {"bytes": None, "path": i} if isinstance(i, str) else
             {"bytes": i if isinstance(i, bytes) else png(i), "path": None} for i in images]
     table = pa.table({
@@ -149,7 +150,8 @@ def test_a_validation_split_serves_as_test_split_only_where_there_is_no_other(da
 def test_class_names_from_a_listing_go_by_label_and_before_other_sources(data_folder):
     file = write_hub(data_folder / "toy" / "train-0.parquet", pictures(2, 4, 4), [0, 1], ["hub 0", "hub 1"])
     assert data.load("toy", "train").classes == ("hub 0", "hub 1")
-    file.with_name("classes.csv").write_text('label,wnid,name\n1,n2,"tench, the fish"\n0,n1,goldfish\n', encoding="utf-8")
+    file.with_name("classes.csv").write_text('label,wnid,name\n1,n2,"tench, the fish"\n0,n1,goldfish\n',
+                                             encoding="utf-8")
     assert data.load("toy", "train").classes == ("goldfish", "tench, the fish")
 
 
@@ -288,7 +290,8 @@ def test_a_path_in_a_row_is_that_of_a_file_beside_the_table(data_folder):
 
 
 TURNED = {1: lambda p: p, 2: np.fliplr, 3: lambda p: np.rot90(p, 2), 4: np.flipud, 5: lambda p: p.swapaxes(0, 1),
-          6: lambda p: np.rot90(p, -1), 7: lambda p: np.rot90(p, 2).swapaxes(0, 1), 8: np.rot90}  # the EXIF standard's table
+          6: lambda p: np.rot90(p, -1), 7: lambda p: np.rot90(p, 2).swapaxes(0, 1),
+          8: np.rot90}  # the EXIF standard's table
 
 
 @pytest.mark.parametrize("orientation", TURNED)
@@ -303,7 +306,8 @@ def test_images_are_turned_upright_as_their_exif_says(data_folder, orientation, 
     expected = TURNED[orientation](stored).transpose(2, 0, 1)
     assert image.shape == expected.shape
     middles = slice(8, None, 16)
-    assert np.abs(image[:, middles, middles].astype(int) - expected[:, middles, middles]).max() <= (40 if form == "JPEG" else 0)
+    assert np.abs(image[:, middles, middles].astype(int)
+                  - expected[:, middles, middles]).max() <= (40 if form == "JPEG" else 0)
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning")  # Pillow says so, and reads the picture

@@ -7,7 +7,15 @@ import pytest
 import torch
 
 from rrahelpers.eigenspace import (
-    Covariance, count, describe, eigenvalues, embed, log_determinant, n_components, saturation, spectrum,
+    Covariance,
+    count,
+    describe,
+    eigenvalues,
+    embed,
+    log_determinant,
+    n_components,
+    saturation,
+    spectrum,
 )
 
 

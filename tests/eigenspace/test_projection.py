@@ -10,8 +10,6 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 from rrahelpers import data, models
 from rrahelpers.base import files
-from rrahelpers.study import results
-from rrahelpers.training import runs
 from rrahelpers.eigenspace import (
     Covariance,
     PCAProjection,
@@ -22,6 +20,8 @@ from rrahelpers.eigenspace import (
     projected_accuracies,
 )
 from rrahelpers.plots import eigenspace as plots
+from rrahelpers.study import results
+from rrahelpers.training import runs
 
 
 @pytest.fixture
@@ -399,7 +399,8 @@ def test_the_logarithmic_fit_is_found(ax):
     plots.average_saturation(table, ax)
     assert [line.get_label() for line in ax.lines] == ["vgg11", "vgg16", "0.60 − 0.10 ln s"]
     ax.clear()
-    many = pd.DataFrame({"model": [f"m{i}" for i in range(14)], "saturation": np.linspace(0.1, 0.5, 14), "accuracy": 0.5})
+    many = pd.DataFrame({"model": [f"m{i}" for i in range(14)], "saturation": np.linspace(0.1, 0.5, 14),
+                         "accuracy": 0.5})
     plots.average_saturation(many, ax)
     assert len({line.get_color() for line in ax.lines[:14]}) == 14 and ax.lines[13].get_label() == "m13"
 

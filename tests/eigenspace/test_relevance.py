@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from rrahelpers.study import published
 from rrahelpers.eigenspace import projection_tests, relevant_delta
+from rrahelpers.study import published
 
 PRINTED = published.dissertation("projection_tests")
 

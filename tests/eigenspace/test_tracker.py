@@ -49,7 +49,7 @@ class Mixed(nn.Module):
 def outputs(model, name, batches):
     """Every output of one layer, by a hook of its own."""
     kept, module = [], dict(model.named_modules())[name]
-    first = lambda output: output[0] if isinstance(output, tuple) else output  # noqa: E731
+    first = lambda output: output[0] if isinstance(output, tuple) else output
     handle = module.register_forward_hook(lambda m, i, output: kept.append(first(output).clone()))
     with torch.no_grad():
         for x in batches:
@@ -150,7 +150,8 @@ def test_a_loop_that_raises_leaves_no_hook_and_keeps_what_was_measured():
         with pytest.raises(RuntimeError, match="at work already"), tracker:
             pass
         model(torch.randn(9, 4))
-    assert tracker.table.epoch.tolist() == [1, 2] and tracker.table.observations.tolist() == [9, 9] and hooks(model) == 0
+    assert tracker.table.epoch.tolist() == [1, 2] and tracker.table.observations.tolist() == [9, 9]
+    assert hooks(model) == 0
 
 
 def test_less_of_the_data_when_asked():
@@ -208,7 +209,7 @@ def test_layers_that_cannot_be_followed_are_named():
             pass
     with pytest.warns(UserWarning, match="no tracked layer ran in epoch 1"):
         SaturationTracker(nn.Linear(2, 2)).end_epoch()
-    with pytest.warns(UserWarning, match="without saturation: idle"), SaturationTracker(model := Mixed()) as tracker:
+    with pytest.warns(UserWarning, match="without saturation: idle"), SaturationTracker(model := Mixed()):
         model(torch.randn(2, 3, 12, 10))
 
 

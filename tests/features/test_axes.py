@@ -15,8 +15,10 @@ CONV, LINEAR, NORM = nn.Conv2d(4, 4, 1), nn.Linear(4, 4), nn.LayerNorm(4)
     (lambda x: CONV(x).permute(0, 2, 3, 1), 3), (lambda x: NORM(CONV(x).permute(0, 2, 3, 1)), 3),
     (lambda x: F.gelu(LINEAR(CONV(x).movedim(1, -1))), 3),
     (lambda x: x + LINEAR(CONV(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2), 1),  # ConvNeXt's block
-    (lambda x: CONV(x).flatten(2), 1), (lambda x: CONV(x).flatten(2).transpose(1, 2), 2), (lambda x: CONV(x).flatten(2).mT, 2),
-    (lambda x: torch.roll(LINEAR(CONV(x).permute(0, 2, 3, 1)), 1, 1).view(4, 2, 2, 2, 2, 4).transpose(2, 3).reshape(16, 4, 4), 2),
+    (lambda x: CONV(x).flatten(2), 1), (lambda x: CONV(x).flatten(2).transpose(1, 2), 2),
+    (lambda x: CONV(x).flatten(2).mT, 2),
+    (lambda x: torch.roll(LINEAR(CONV(x).permute(0, 2, 3, 1)), 1, 1).view(4, 2, 2, 2, 2,
+                                                                          4).transpose(2, 3).reshape(16, 4, 4), 2),
     (lambda x: torch.cat([CONV(x), CONV(x)], 1)[:, 1:], 1), (lambda x: F.adaptive_avg_pool2d(CONV(x), 2), 1),
     (lambda x: F.dropout(CONV(x), training=False).contiguous().chunk(2, 1)[1], 1),
     (lambda x: CONV(x) + CONV(x).permute(0, 2, 3, 1), None),  # two answers
@@ -51,7 +53,8 @@ def test_kinds_of_layers():
     class Maps(nn.LayerNorm):
         pass
 
-    kinds = [nn.Conv1d(2, 2, 1), nn.ConvTranspose2d(2, 2, 1), nn.Linear(2, 2), nn.GRU(2, 2), nn.LayerNorm(2), nn.LayerNorm((2, 3, 3)),
+    kinds = [nn.Conv1d(2, 2, 1), nn.ConvTranspose2d(2, 2, 1), nn.Linear(2, 2), nn.GRU(2, 2), nn.LayerNorm(2),
+             nn.LayerNorm((2, 3, 3)),
              nn.BatchNorm2d(2), nn.GroupNorm(1, 2), Maps(2), nn.ReLU()]
     assert [known_axis(kind, 4) for kind in kinds] == [2, 1, 3, 3, 3, 1, 1, 1, None, None]
     assert known_axis(nn.ReLU(), 2) == 1

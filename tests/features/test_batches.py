@@ -9,10 +9,10 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from rrahelpers.features.batches import Batches
 from rrahelpers.class_similarity import classrepsim
 from rrahelpers.eigenspace import covariances, projected_accuracies
 from rrahelpers.features import analysed_layers, each_layer, extract
+from rrahelpers.features.batches import Batches
 from rrahelpers.probes import probe_layers
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -61,9 +61,11 @@ def measures(network, images, labels, again=lambda images: images):
     """Every measure of the images; ``again`` gives them anew for each."""
     seen = covariances(network, again(images), ["0", "1"])
     tables = [classrepsim(network, again(images), labels, layers=LAYERS, scales=(1, 2), k=3, progress=False),
-              probe_layers(network, again(images), labels, again(images), labels, LAYERS, C=0.01, progress=False)[["layer", "value", "train"]],
+              probe_layers(network, again(images), labels, again(images), labels, LAYERS, C=0.01,
+                           progress=False)[["layer", "value", "train"]],
               projected_accuracies(network, again(images), labels, seen, [0.8, 0.99], progress=False)]
-    features = [extract(network, again(images), LAYERS, batch_size=5), dict(each_layer(network, again(images), LAYERS, memory=2000))]
+    features = [extract(network, again(images), LAYERS, batch_size=5),
+                dict(each_layer(network, again(images), LAYERS, memory=2000))]
     return tables, features, {name: covariance.matrix() for name, covariance in seen.items()}
 
 
@@ -104,7 +106,8 @@ def test_streams_are_not_held_whole():
 def test_labels_come_with_the_images_or_are_given_and_checked(network):
     with pytest.raises(ValueError, match="expected labels, or batches of images and labels, got images alone"):
         classrepsim(network, IMAGES, scales=(1,), k=2, progress=False)
-    with pytest.raises(ValueError, match="expected the labels that come with the images, got others: 2 for 1 at image 1"):
+    with pytest.raises(ValueError,
+                       match="expected the labels that come with the images, got others: 2 for 1 at image 1"):
         classrepsim(network, DataLoader(PAIRS, 5), (LABELS * 2) % 3, scales=(1,), k=2, progress=False)
     with pytest.raises(ValueError, match="one label for each of 22"):
         classrepsim(network, DataLoader(PAIRS, 5), LABELS[:4], scales=(1,), k=2, progress=False)
@@ -124,12 +127,17 @@ def test_a_generator_serves_one_pass_and_another_is_refused(network):
     def generator():
         return (batch for batch in IMAGES.split(7))
 
-    torch.testing.assert_close(covariances(network, generator())["0"].matrix(), covariances(network, IMAGES)["0"].matrix())
+    torch.testing.assert_close(covariances(network, generator())["0"].matrix(),
+                               covariances(network, IMAGES)["0"].matrix())
     for layer in ("0", "1"):  # a sample is looked at first where the layer's kind doesn't tell its features' axis
-        torch.testing.assert_close(extract(network, generator(), [layer])[layer], extract(network, IMAGES, [layer])[layer])
-    for call in (lambda: classrepsim(network, generator(), LABELS, scales=(1,), k=2, progress=False), lambda: list(each_layer(network, generator(), ["0"])),
+        torch.testing.assert_close(extract(network, generator(), [layer])[layer],
+                                   extract(network, IMAGES, [layer])[layer])
+    for call in (lambda: classrepsim(network, generator(), LABELS, scales=(1,), k=2, progress=False),
+                 lambda: list(each_layer(network, generator(), ["0"])),
                  lambda: probe_layers(network, generator(), LABELS, IMAGES, LABELS, progress=False)):
-        with pytest.raises(ValueError, match="gone through several times, got an iterator .* give a list of batches or a DataLoader"):
+        with pytest.raises(ValueError,
+                           match="gone through several times, got an iterator .* give a list of batches or a "
+                                 "DataLoader"):
             call()
 
 
@@ -154,6 +162,7 @@ def test_a_batch_that_is_none_is_named(network):
 
 def test_batches_stay_what_they_are():
     found = Batches(DataLoader(PAIRS, 5))
-    assert len(found) == N and torch.equal(found.labels, LABELS) and torch.equal(found.sample, IMAGES[:2]) and found.whole is None
+    assert len(found) == N and torch.equal(found.labels, LABELS) and torch.equal(found.sample,
+                                                                                 IMAGES[:2]) and found.whole is None
     assert [len(batch) for batch in found.split(100)] == [5, 5, 5, 5, 2]
     assert torch.equal(Batches(np.asarray(IMAGES)).whole, IMAGES)

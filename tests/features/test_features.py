@@ -16,7 +16,8 @@ from rrahelpers.features.pooled import each_pooled_layer
 @pytest.fixture
 def network():
     torch.manual_seed(0)
-    return nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(4 * 64, 5), nn.Dropout(0.9))
+    return nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.Flatten(),
+                         nn.Linear(4 * 64, 5), nn.Dropout(0.9))
 
 
 @pytest.fixture
@@ -27,7 +28,8 @@ def images():
 def test_resnet20_layers_are_numbered_as_in_figure_4():
     names = layer_names(models.build("resnet20"))
     assert len(names) == 13
-    assert (names[0], names[1], names[2], names[10], names[11], names[12]) == ("input", "stem", "stages.0.0", "stages.2.2", "pool", "fc")
+    assert (names[0], names[1], names[2], names[10], names[11], names[12]) == ("input", "stem", "stages.0.0",
+                                                                               "stages.2.2", "pool", "fc")
 
 
 def test_other_models_give_their_weighted_layers(network):
@@ -163,13 +165,15 @@ class Reused(nn.Module):
     lambda model, x: list(each_pooled_layer(model, [x], ["relu"], (2,))),
 ])
 def test_a_layer_that_runs_again_with_another_shape_is_refused_as_any_other_that_runs_twice(images, ask):
-    with pytest.raises(ValueError, match=r"run once for an image, got \{'relu': 2\} times; name an enclosing or another layer"):
+    with pytest.raises(ValueError,
+                       match=r"run once for an image, got \{'relu': 2\} times; name an enclosing or another layer"):
         ask(Reused(), images)
 
 
 def test_an_answer_of_another_shape_for_other_images_is_refused(images):
     both = torch.cat([images.abs(), -images.abs()])
-    with pytest.raises(ValueError, match=r"'odd' answers with shape \(3, 4, 8\) for an image and \(3, 5, 8\) for another"):
+    with pytest.raises(ValueError,
+                       match=r"'odd' answers with shape \(3, 4, 8\) for an image and \(3, 5, 8\) for another"):
         extract(Reused(), both, ["odd"], batch_size=7)
 
 
@@ -189,7 +193,9 @@ class Auxiliary(nn.Module):
 
 
 def test_layers_that_do_not_run_once_are_left_out_unless_they_are_asked_for(images):
-    with pytest.warns(UserWarning, match=r"left out, .*: auxiliary \(0 times\), twice \(2 times\), every_other \(1 rows for 2 images\)"):
+    with pytest.warns(UserWarning,
+                      match=r"left out, .*: auxiliary \(0 times\), twice \(2 times\), every_other \(1 rows for 2 "
+                            r"images\)"):
         assert analysed_layers(Auxiliary(), images) == ["input", "stem"]
     with pytest.raises(ValueError, match="auxiliary"):
         extract(Auxiliary(), images, analysed_layers(Auxiliary(), images, ["stem", "auxiliary"]))
@@ -199,14 +205,18 @@ def test_layers_that_do_not_run_once_are_left_out_unless_they_are_asked_for(imag
 
 
 def test_a_layer_without_an_answer_for_each_image_is_refused(images):
-    with pytest.raises(ValueError, match=r"'every_other' answers with shape \(4, 3, 8, 8\) for 7 images; expected one row for each"):
+    with pytest.raises(ValueError,
+                       match=r"'every_other' answers with shape \(4, 3, 8, 8\) for 7 images; expected one row"):
         extract(Auxiliary(), images, ["every_other"])
 
 
 @pytest.mark.parametrize("images, message", [
-    (torch.zeros(2, 3, 8, 8, dtype=torch.uint8), "got bytes .uint8.: normalise them"), ([[1.0]], "a numpy array, got float"),
-    (torch.zeros(2, 3, 8, 8, dtype=torch.int64), r"float \[N, C, H, W\], got torch.int64"), (np.zeros((2, 3, 8, 8), np.uint16), "got torch.uint16"),
-    ({"z": torch.zeros(2, 3, 8, 8)}, "under one of pixel_values, images, image, x, got a dict with z"), ([()], "got an empty tuple"),
+    (torch.zeros(2, 3, 8, 8, dtype=torch.uint8), "got bytes .uint8.: normalise them"),
+    ([[1.0]], "a numpy array, got float"),
+    (torch.zeros(2, 3, 8, 8, dtype=torch.int64), r"float \[N, C, H, W\], got torch.int64"),
+    (np.zeros((2, 3, 8, 8), np.uint16), "got torch.uint16"),
+    ({"z": torch.zeros(2, 3, 8, 8)}, "under one of pixel_values, images, image, x, got a dict with z"),
+    ([()], "got an empty tuple"),
     ("folder/", "got str"), (3, "got int"), ([torch.zeros(2, 3, 8, 8).byte()], "got bytes"),
 ])
 def test_images_that_are_none(network, images, message):

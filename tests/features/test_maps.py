@@ -1,4 +1,5 @@
-"""Layers read as maps: tokens as the grid that they come from, sequences along their length, features that come last."""
+"""Layers read as maps: tokens as the grid that they come from, sequences along their length, features that come
+last."""
 
 import pytest
 import torch
@@ -6,14 +7,13 @@ from torch import nn
 from torch.nn.functional import avg_pool2d
 
 from rrahelpers.base.torchvision import torchvision
-from rrahelpers.class_similarity import classrepsim, class_similarity, scale_graphs
+from rrahelpers.class_similarity import class_similarity, classrepsim, scale_graphs
 from rrahelpers.eigenspace import SaturationTracker, covariances, project
 from rrahelpers.features import analysed_layers, each_layer, extract
 from rrahelpers.features.layers import readings
-from rrahelpers.neighbors import knn_graph
 from rrahelpers.features.pooled import each_pooled_layer
+from rrahelpers.neighbors import knn_graph
 from rrahelpers.probes import fit_probe, probe_layers
-
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -39,8 +39,10 @@ class Tokens(nn.Module):
     def __init__(self, patch, prefix=1, convolution=True):
         super().__init__()
         self.patch, dim = patch, 12 if convolution else 3 * patch[0] * patch[1]
-        self.conv, self.front = nn.Conv2d(3, dim, patch, patch) if convolution else None, nn.Parameter(torch.randn(1, prefix, dim))
-        self.embed, self.block = nn.Linear(dim, 12), nn.TransformerEncoderLayer(12, 1, 8, batch_first=True, norm_first=True)
+        self.conv, self.front = nn.Conv2d(3, dim, patch,
+                                          patch) if convolution else None, nn.Parameter(torch.randn(1, prefix, dim))
+        self.embed, self.block = nn.Linear(dim, 12), nn.TransformerEncoderLayer(12, 1, 8, batch_first=True,
+                                                                                norm_first=True)
 
     def forward(self, x):
         x = nn.functional.unfold(x, self.patch, stride=self.patch) if self.conv is None else self.conv(x).flatten(2)
@@ -74,8 +76,9 @@ def test_probes_of_tokens_are_on_pooled_places():
 
 @pytest.mark.parametrize("convolution", [True, False])
 @pytest.mark.parametrize("prefix", [0, 1, 2, 5])
-@pytest.mark.parametrize("size, patch, grid", [((32, 32), (8, 8), (4, 4)), ((32, 32), (16, 16), (2, 2)), ((24, 48), (8, 8), (3, 6)),
-                                               ((32, 16), (16, 16), (2, 1))])
+@pytest.mark.parametrize("size, patch, grid",
+                         [((32, 32), (8, 8), (4, 4)), ((32, 32), (16, 16), (2, 2)), ((24, 48), (8, 8), (3, 6)),
+                          ((32, 16), (16, 16), (2, 1))])
 def test_grids_are_found_behind_any_prefix(size, patch, grid, prefix, convolution):
     images = torch.randn(2, 3, *size)
     model = Tokens(patch, prefix, convolution)
@@ -95,10 +98,13 @@ def test_tokens_that_are_no_grid_are_refused_by_name_and_left_out_of_the_default
             return self.block(self.embed(self.conv(x).flatten(2).transpose(1, 2)[:, :40])).mean(1)
 
     model, images = Dropped((4, 4)), torch.randn(6, 3, 32, 32)
-    with pytest.raises(ValueError, match=r"embed answers \[N, 40, 12\], and 40 tokens don't end in a grid of maps of 32 x 32 or 8 x 8; "
+    with pytest.raises(ValueError,
+                       match=r"embed answers \[N, 40, 12\], and 40 tokens don't end in a grid of maps of 32 x 32 or 8 "
+                             r"x 8; "
                                          r"say it with grid=\{'embed': .height, width.\}, or .40,. for a sequence"):
         next(scale_graphs(model, images, layers=["embed"], k=2, progress=False))
-    with pytest.warns(UserWarning, match="can't be read as maps: embed answers"), pytest.warns(UserWarning, match="self_attn.out_proj"):
+    with (pytest.warns(UserWarning, match="can't be read as maps: embed answers"),
+          pytest.warns(UserWarning, match="self_attn.out_proj")):
         assert "embed" not in analysed_layers(model, images)
     (graph,) = scale_graphs(model, images, layers=["embed"], scales=["global"], k=2, progress=False, grid=(40,))
     assert torch.equal(graph.graph.indices, knn_graph(answer(model, "embed", images).mean(1), 2).indices)
@@ -125,7 +131,8 @@ def test_a_sequence_is_read_in_one_dimension():
     class Wave(nn.Module):
         def __init__(self):
             super().__init__()
-            self.conv, self.pool, self.block = nn.Conv1d(2, 8, 4, 4), nn.MaxPool1d(3), nn.TransformerEncoderLayer(8, 1, 8, batch_first=True)
+            self.conv, self.pool = nn.Conv1d(2, 8, 4, 4), nn.MaxPool1d(3)
+            self.block = nn.TransformerEncoderLayer(8, 1, 8, batch_first=True)
 
         def forward(self, x):
             x = self.conv(x)
@@ -133,7 +140,8 @@ def test_a_sequence_is_read_in_one_dimension():
             return self.block(torch.cat([x[..., :1], x], 2).mT)[:, 0]
 
     model, signals = Wave(), torch.randn(4, 2, 64)
-    found = {name: reading.example.shape[1:] for name, reading in readings(model, signals, ["input", "conv", "pool", "block"]).items()}
+    found = {name: reading.example.shape[1:]
+             for name, reading in readings(model, signals, ["input", "conv", "pool", "block"]).items()}
     assert found == {"input": (2, 64), "conv": (8, 16), "pool": (8, 5), "block": (8, 16)}
     for layer in ("conv", "pool"):  # a block's and an activation's features, once taken to be last
         assert covariances(model, signals, [layer])[layer].dim == 8
@@ -145,8 +153,11 @@ def test_swin_and_convnext_are_told_apart_where_all_sides_are_equal():
     block = torchvision.models.convnext.CNBlockConfig
     convnext = torchvision.models.convnext.ConvNeXt([block(8, 16, 1), block(16, None, 1)], num_classes=5)
     images = torch.randn(4, 3, 32, 32)
-    for model, layers in ((swin, {"features.0": 3, "features.1.0": 3, "features.1": 3, "features.1.0.mlp.1": 3, "features.0.0": 1}),
-                          (convnext, {"features.1.0": 1, "features.1": 1, "features.1.0.block.1": 3, "features.1.0.block.4": 3})):
+    for model, layers in ((swin,
+                           {"features.0": 3, "features.1.0": 3, "features.1": 3, "features.1.0.mlp.1": 3,
+                            "features.0.0": 1}),
+                          (convnext, {"features.1.0": 1, "features.1": 1, "features.1.0.block.1": 3,
+                                      "features.1.0.block.4": 3})):
         found = extract(model, images, list(layers))
         seen = covariances(model, images, list(layers))
         with project(model, 0.9, seen):
@@ -169,7 +180,9 @@ def test_layers_that_nothing_tells_of_need_a_word():
             return self.fc(self.act(torch.einsum("nchw->nhwc", self.conv(x)).sin()).mean((1, 2, 3))[:, None])
 
     model, images = Odd(), torch.randn(6, 3, 8, 8)
-    with pytest.raises(ValueError, match=r"act answers \[N, 8, 8, 4\], and nothing tells which axis .* axis=\{'act': 1\}, or -1 for the last"):
+    with pytest.raises(ValueError,
+                       match=r"act answers \[N, 8, 8, 4\], and nothing tells which axis .* axis=\{'act': 1\}, or -1 "
+                             r"for the last"):
         list(each_layer(model, images, ["act"]))
     with pytest.raises(ValueError, match="'act'.*nothing tells"):
         covariances(model, images, ["act"])

@@ -1,4 +1,5 @@
-"""Layers whose weights are made of others (weight norm, spectral norm, pruning, …): in every measure as the plain layer."""
+"""Layers whose weights are made of others (weight norm, spectral norm, pruning, …): in every measure as the plain
+layer."""
 
 import copy
 import warnings
@@ -64,8 +65,10 @@ KINDS = {"weight norm": parametrizations.weight_norm, "spectral norm": parametri
 
 
 def build(f):
-    return nn.Sequential(f(nn.Conv2d(3, 8, 7, padding=3)), nn.BatchNorm2d(8), nn.MaxPool2d(2), f(nn.Conv2d(8, 8, 7, padding=3)),
-                         nn.ReLU(), nn.Identity(), f(nn.Conv2d(8, 8, 3, padding=1)), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+    return nn.Sequential(f(nn.Conv2d(3, 8, 7, padding=3)), nn.BatchNorm2d(8), nn.MaxPool2d(2),
+                         f(nn.Conv2d(8, 8, 7, padding=3)),
+                         nn.ReLU(), nn.Identity(), f(nn.Conv2d(8, 8, 3, padding=1)), nn.AdaptiveAvgPool2d(1),
+                         nn.Flatten(),
                          nn.LayerNorm(8), f(nn.Linear(8, 4)))
 
 
@@ -174,7 +177,8 @@ def test_cut_it_computes_what_it_did_and_keeps_its_parametrizations(model, image
     model.train()(images).sum().backward()
     stump = truncate(model, "6", num_classes=5)
     with torch.no_grad():
-        torch.testing.assert_close(stump.eval()(images), stump.head[2](model.eval()(images) is None or seen["input"].mean((2, 3))))
+        torch.testing.assert_close(stump.eval()(images),
+                                   stump.head[2](model.eval()(images) is None or seen["input"].mean((2, 3))))
     kept = {name for name, _ in model.named_parameters() if name.split(".")[0] in "0134"}
     assert kept == {name for name, _ in stump.named_parameters() if not name.startswith("head")}
     stump.train()(images).sum().backward()
@@ -186,7 +190,8 @@ def test_cut_it_computes_what_it_did_and_keeps_its_parametrizations(model, image
 def test_changing_a_copy_leaves_the_state_of_a_parametrization(inside, images):
     """Spectral norm moves its vectors each time that its weight is asked for in training mode."""
     with torch.inference_mode(inside):
-        model = nn.Sequential(*(parametrizations.spectral_norm(nn.Conv2d(3, 3, 3, stride=2, padding=1)) for _ in "ab")).train()
+        model = (nn.Sequential(*(parametrizations.spectral_norm(nn.Conv2d(3, 3, 3, stride=2, padding=1)) for _ in "ab"))
+                 .train())
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     for changed in (truncate(model, "1", 2), without_downsampling(model, ["1"])):
         for other in (model, changed):
@@ -213,7 +218,8 @@ def test_a_network_that_keeps_tensors_of_its_last_step_can_be_proposed_for():
             self.history = [{"logits": self.last * 2}]
             return self.last
 
-    model = Keeps(*(nn.Conv2d(3, 3, 5, padding=2) for _ in range(6)), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2))
+    model = Keeps(*(nn.Conv2d(3, 3, 5, padding=2) for _ in range(6)), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+                  nn.Linear(3, 2))
     model(torch.randn(2, 3, 8, 8)).sum().backward()
     with pytest.raises(RuntimeError, match="deepcopy"):
         copy.deepcopy(model)

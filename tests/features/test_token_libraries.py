@@ -21,13 +21,15 @@ def timm_vit(name, **options):
 
 def timm_swin():
     timm = pytest.importorskip("timm")
-    return timm.create_model("swin_tiny_patch4_window7_224", img_size=32, window_size=4, embed_dim=8, depths=(1, 1), num_heads=(2, 2),
+    return timm.create_model("swin_tiny_patch4_window7_224", img_size=32, window_size=4, embed_dim=8, depths=(1, 1),
+                             num_heads=(2, 2),
                              num_classes=5), "layers.0"
 
 
 def timm_convnext():
     timm = pytest.importorskip("timm")
-    return timm.create_model("convnext_atto", depths=(1, 1, 1, 1), dims=(8, 16, 16, 16), conv_mlp=False, num_classes=5), "stages.0"
+    return timm.create_model("convnext_atto", depths=(1, 1, 1, 1), dims=(8, 16, 16, 16), conv_mlp=False,
+                             num_classes=5), "stages.0"
 
 
 def transformers_model(kind, config, options, layer):
@@ -37,20 +39,26 @@ def transformers_model(kind, config, options, layer):
 
 MODELS = {  # network and a layer, tokens in front (None: maps), axis of features, side of the grid, side of the images
     "timm ViT": (lambda: timm_vit("vit_tiny_patch16_224", img_size=32, patch_size=8), 1, 2, 4, 32),
-    "timm DeiT, distilled": (lambda: timm_vit("deit_tiny_distilled_patch16_224", img_size=32, patch_size=8), 2, 2, 4, 32),
+    "timm DeiT, distilled": (lambda: timm_vit("deit_tiny_distilled_patch16_224", img_size=32, patch_size=8), 2, 2, 4,
+                             32),
     "timm DINOv2, registers": (lambda: timm_vit("vit_small_patch14_reg4_dinov2", img_size=28), 5, 2, 2, 28),
     "timm Swin": (timm_swin, None, 3, 8, 32),
     "timm ConvNeXt": (timm_convnext, None, 1, 8, 32),
-    "ViT": (lambda: transformers_model("ViTForImageClassification", "ViTConfig", {**SMALL, "image_size": 32, "patch_size": 8}, "vit.layernorm"),
+    "ViT": (lambda: transformers_model("ViTForImageClassification", "ViTConfig",
+                                       {**SMALL, "image_size": 32, "patch_size": 8}, "vit.layernorm"),
             1, 2, 4, 32),
-    "DeiT": (lambda: transformers_model("DeiTModel", "DeiTConfig", {**SMALL, "image_size": 32, "patch_size": 8}, "layernorm"), 2, 2, 4, 32),
+    "DeiT": (lambda: transformers_model("DeiTModel", "DeiTConfig", {**SMALL, "image_size": 32, "patch_size": 8},
+                                        "layernorm"), 2, 2, 4, 32),
     "DINOv2, registers": (lambda: transformers_model("Dinov2WithRegistersModel", "Dinov2WithRegistersConfig",
-                                                     {**SMALL, "image_size": 28, "patch_size": 14, "mlp_ratio": 2}, "encoder.layer.0.mlp"), 5, 2, 2, 28),
+                                                     {**SMALL, "image_size": 28, "patch_size": 14, "mlp_ratio": 2},
+                                                     "encoder.layer.0.mlp"), 5, 2, 2, 28),
     "Swin": (lambda: transformers_model("SwinForImageClassification", "SwinConfig",
-                                        {"image_size": 32, "embed_dim": 8, "depths": [1, 1], "num_heads": [2, 2], "window_size": 4},
+                                        {"image_size": 32, "embed_dim": 8, "depths": [1, 1], "num_heads": [2, 2],
+                                         "window_size": 4},
                                         "swin.encoder.layers.1.blocks.0.mlp"), 0, 2, 4, 32),
     "ConvNeXt": (lambda: transformers_model("ConvNextForImageClassification", "ConvNextConfig",
-                                            {"hidden_sizes": [8, 16], "depths": [1, 1], "num_stages": 2}, "convnext.encoder.stages.0"),
+                                            {"hidden_sizes": [8, 16], "depths": [1, 1], "num_stages": 2},
+                                            "convnext.encoder.stages.0"),
                  None, 1, 8, 32),
 }
 
@@ -70,9 +78,12 @@ def test_layers_of_other_libraries(build, prefix, axis, side, size):
     table = classrepsim(model, images, labels, layers=[layer], scales=[1, 2, "global"], k=3, progress=False)
     assert table.side.tolist() == [side, side // 2, 1]
     for scale, value in zip((1, 2, side), table.value):
-        assert value == pytest.approx(class_similarity(knn_graph(torch.nn.functional.avg_pool2d(expected, scale).flatten(1), 3), labels))
+        assert value == pytest.approx(class_similarity(knn_graph(torch.nn.functional.avg_pool2d(expected,
+                                                                                                scale).flatten(1), 3),
+                                                       labels))
     found = readings(model, images, analysed_layers(model, images))  # none of the default layers is misunderstood
-    assert {reading.example.shape[2:] for reading in found.values()} <= {(size,) * 2, (side,) * 2, (2 * side,) * 2, (4, 4), (2, 2), (1, 1), ()}
+    assert {reading.example.shape[2:] for reading in found.values()} <= {(size,) * 2, (side,) * 2, (2 * side,) * 2,
+                                                                         (4, 4), (2, 2), (1, 1), ()}
 
 
 def test_layers_within_windows_are_left_out_of_the_default():

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from rrahelpers import models
-from rrahelpers.base.torchvision import torchvision
 from rrahelpers.attention import CBAM, SpatialAttention, SqueezeExcitation
+from rrahelpers.base.torchvision import torchvision
 from rrahelpers.complexity import count
 from rrahelpers.features import extract, layer_names
 

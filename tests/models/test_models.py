@@ -8,8 +8,8 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from rrahelpers import models
-from rrahelpers.base.torchvision import torchvision
 from rrahelpers.attention import BAM, CBAM, STAC, SpatialAttention, SqueezeExcitation
+from rrahelpers.base.torchvision import torchvision
 from rrahelpers.models.attached import attach
 
 KINDS = {"stac": STAC, "se": SqueezeExcitation, "bam": BAM, "spatial": SpatialAttention, "cbam": CBAM}
@@ -97,9 +97,11 @@ def test_widths_and_depths(name, options, expected):
 @pytest.mark.parametrize("options, message", [
     ({"depth": "2"}, "expected depth, a factor of all blocks, as a number, got '2'"),
     ({"depth": float("nan")}, "expected depth, a factor of all blocks, as a number, got nan"),
-    ({"depth": 0.3}, "depth 0.3 leaves none of 3 blocks; expected at least 0.333"), ({"width": 0.05}, "leaves none of 16 channels"),
+    ({"depth": 0.3}, "depth 0.3 leaves none of 3 blocks; expected at least 0.333"),
+    ({"width": 0.05}, "leaves none of 16 channels"),
     ({"window": 4}, "without attention there is nothing for window=4; expected attention to be one of"),
-    ({"kernels": [1, 1], "stages": [1]}, r"nothing for kernels=\[1, 1\] and stages=\[1\]"), ({"placement": "post"}, "placement='post'"),
+    ({"kernels": [1, 1], "stages": [1]}, r"nothing for kernels=\[1, 1\] and stages=\[1\]"),
+    ({"placement": "post"}, "placement='post'"),
 ])
 def test_options_that_leave_nothing_or_would_be_ignored(options, message):
     with pytest.raises(ValueError, match=message):
@@ -284,7 +286,8 @@ def test_attached_gates_train_and_frozen_norms_stay_frozen():
 
 
 def test_different_attention_in_different_stages():
-    model = attach(attach(build_on_meta("torchvision/resnet18"), "se", stages=[1]), "stac", stages=[2], placement="post")
+    model = attach(attach(build_on_meta("torchvision/resnet18"), "se", stages=[1]), "stac", stages=[2],
+                   placement="post")
     assert [type(gate) for gate in gates(model).values()] == [SqueezeExcitation] * 2 + [STAC] * 2
 
 

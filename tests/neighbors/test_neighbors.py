@@ -206,7 +206,8 @@ def test_cosine():
 def test_scikit_learn_agrees():
     neighbours = pytest.importorskip("sklearn.neighbors")
     x = normal(200, 20)
-    distances, indices = neighbours.NearestNeighbors(n_neighbors=8, algorithm="brute").fit(x.double().numpy()).kneighbors()
+    brute = neighbours.NearestNeighbors(n_neighbors=8, algorithm="brute")
+    distances, indices = brute.fit(x.double().numpy()).kneighbors()
     graph = knn_graph(x.numpy(), 8)
     np.testing.assert_array_equal(graph.indices, indices)
     np.testing.assert_allclose(graph.distances, distances, rtol=1e-5)
@@ -241,7 +242,8 @@ def test_rounding_only_where_it_leaves_few_rows_open(monkeypatch):
     settle = settling.Settling.run
     monkeypatch.setattr(settling.Settling, "run", lambda self, kept: plans.append(self.plan) or settle(self, kept))
     monkeypatch.setattr(candidates, "bfloat16_units", lambda device: True)
-    alike = torch.linalg.qr(normal(4096, 200))[0].T * (1 + 1e-3 * torch.rand(200, 1, generator=torch.Generator().manual_seed(0)))
+    alike = torch.linalg.qr(normal(4096, 200))[0].T * (1 + 1e-3
+                                                       * torch.rand(200, 1, generator=torch.Generator().manual_seed(0)))
     clusters = 10 * normal(20, 4096, seed=1).repeat(10, 1) + normal(200, 4096)
     for x in (alike, clusters):
         check(knn_graph(x, 3), x, 3)
@@ -342,8 +344,10 @@ def with_value(value):
     (torch.zeros(20, 3), 0, {}, ValueError, "1 <= k < 20 .* got k=0"),
     (torch.zeros(20, 3), 20, {}, ValueError, "1 <= k < 20 .* got k=20"),
     (torch.zeros(20, 3), 2.5, {}, TypeError, "whole number k, got 2.5"),
-    (torch.tensor([[3e38], [-3e38], [1e38]]), 1, {}, ValueError, r"at most 3.4e\+38 apart .*, got -3.0e\+38 to 3.0e\+38"),
-    (np.array([[1e308], [-1.5e308], [0]]), 1, {}, ValueError, r"at most 3.4e\+38 apart .*, got -1.5e\+308 to 1.0e\+308"),
+    (torch.tensor([[3e38], [-3e38], [1e38]]), 1, {}, ValueError,
+     r"at most 3.4e\+38 apart .*, got -3.0e\+38 to 3.0e\+38"),
+    (np.array([[1e308], [-1.5e308], [0]]), 1, {}, ValueError,
+     r"at most 3.4e\+38 apart .*, got -1.5e\+308 to 1.0e\+308"),
     (torch.zeros(20), 3, {}, ValueError, r"\[N, D\].*got shape \(20,\)"),
     (torch.zeros(0, 3), 3, {}, ValueError, r"at least one sample.*\(0, 3\)"),
     (torch.zeros(20, 0), 3, {}, ValueError, r"one feature.*\(20, 0\)"),

@@ -11,9 +11,8 @@ import pytest
 import torch
 from torch import nn
 
-from rrahelpers.plots import architecture as architecture_plots, diagrams
 from rrahelpers.advisor import advise, propose
-from rrahelpers.plots import OTHER, SAME
+from rrahelpers.plots import OTHER, SAME, architecture as architecture_plots, diagrams
 from rrahelpers.receptive_field import receptive_fields
 
 

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 import torch
 
-from rrahelpers.plots import response as response_plots
 from rrahelpers.neighbors import knn_graph
+from rrahelpers.plots import response as response_plots
 from rrahelpers.topology import births_and_deaths, nntp, nnts_matrix
 
 

@@ -10,14 +10,12 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from rrahelpers import data, models
-from rrahelpers.probes import logistic
-from rrahelpers.study import results
 from rrahelpers.base.files import write_json
 from rrahelpers.features.pooled import each_pooled_layer, pool
-from rrahelpers.probes import fit_probe, probe_layers, probe_positions
+from rrahelpers.probes import fit_probe, logistic, probe_layers, probe_positions
+from rrahelpers.study import results
 from rrahelpers.training.config import RunConfig
 from rrahelpers.training.runs import Run, save_weights
-
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

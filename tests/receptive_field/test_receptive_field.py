@@ -34,7 +34,7 @@ def positive(model):
     """``model`` as a positive linear map, whose gradient vanishes nowhere in the receptive field."""
     for module in list(model.modules()):
         for name, child in list(module.named_children()):
-            if isinstance(child, PIXELWISE) or name == "classifier" and not type(model).__name__ == "SqueezeNet":
+            if isinstance(child, PIXELWISE) or name == "classifier" and type(model).__name__ != "SqueezeNet":
                 setattr(module, name, nn.Identity())
             elif isinstance(child, nn.MaxPool2d):
                 setattr(module, name, nn.AvgPool2d(child.kernel_size, child.stride, child.padding, child.ceil_mode))
@@ -397,7 +397,8 @@ class Parallel(nn.Module):
         super().__init__()
         self.stem, self.head = nn.Conv2d(1, 1, 9), nn.Conv2d(1, 1, 3)
         self.order = order
-        self.small, self.large = (nn.Sequential(*(nn.Conv2d(1, 1, k, padding=k // 2) for _ in range(3))) for k in (3, 7))
+        self.small, self.large = (nn.Sequential(*(nn.Conv2d(1, 1, k, padding=k // 2) for _ in range(3)))
+                                  for k in (3, 7))
 
     def forward(self, x):
         x = self.stem(x)
@@ -408,7 +409,8 @@ class Parallel(nn.Module):
 def test_what_is_behind_a_layer_is_what_sees_it_in_whichever_order_branches_are_called(order):
     """Inputs of 9, 11, 13 pixels in the one branch, 9, 15, 21 in the other, and 15 at least behind them."""
     table = receptive_fields(Parallel(order), 32).set_index("layer", drop=False)
-    assert table.r_border_in[["stem", "small.1", "small.2", "large.1", "large.2", "head"]].tolist() == [1, 11, 13, 15, 15, 15]
+    layers = ["stem", "small.1", "small.2", "large.1", "large.2", "head"]
+    assert table.r_border_in[layers].tolist() == [1, 11, 13, 15, 15, 15]
     for size, idle in ((15, []), (14, ["head", "large.1", "large.2"]), (12, ["head", "large.1", "large.2", "small.2"]),
                        (8, ["head", *(f"{branch}.{i}" for branch in ("large", "small") for i in range(3))])):
         beyond = beyond_border(table, size)
@@ -485,7 +487,8 @@ def test_what_cannot_be_followed_is_refused_by_name(forward, message):
 
 
 @pytest.mark.parametrize("write", [
-    lambda o, x: o.copy_(x), lambda o, x: [o[b].copy_(x[b]) for b in range(len(x))], lambda o, x: o.view(o.shape)[...].add_(x),
+    lambda o, x: o.copy_(x), lambda o, x: [o[b].copy_(x[b]) for b in range(len(x))],
+    lambda o, x: o.view(o.shape)[...].add_(x),
 ])
 def test_what_was_written_through_a_view_is_seen(write):
     class Network(nn.Module):

@@ -8,8 +8,15 @@ from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 
 from rrahelpers.class_similarity import class_similarity
 from rrahelpers.neighbors import KNNGraph, knn_graph
-from rrahelpers.separation import (center_separation_by_class, center_separation_index, confidence, separation_by_class,
-                                   separation_index, separation_orders, smoothness_index)
+from rrahelpers.separation import (
+    center_separation_by_class,
+    center_separation_index,
+    confidence,
+    separation_by_class,
+    separation_index,
+    separation_orders,
+    smoothness_index,
+)
 
 LINE = torch.tensor([[0.0], [1.0], [2.1], [3.0], [7.0]])  # nearest neighbours 1 0 3 2 3, the second ones 2 2 1 1 2
 LABELS = torch.tensor([0, 0, 0, 1, 1])
@@ -120,7 +127,8 @@ def test_confidence_is_the_index_of_the_targets_kind():
 
 def test_labels_and_orders_of_other_libraries():
     x, labels = clusters()
-    graph, rows = knn_graph(x, 3), pd.Series(labels.tolist(), index=range(7, 7 + len(labels)))  # a part of a longer table
+    # a part of a longer table
+    graph, rows = knn_graph(x, 3), pd.Series(labels.tolist(), index=range(7, 7 + len(labels)))
     assert separation_index(graph, rows, np.int64(2)) == separation_index(graph, labels, 2)
     assert confidence(graph, rows) == confidence(graph, labels)
     assert separation_by_class(graph, rows).value.tolist() == separation_by_class(graph, labels).value.tolist()
@@ -141,7 +149,8 @@ def test_labels_and_orders_of_other_libraries():
     (lambda g, x: smoothness_index(g, torch.rand(5, 1, 1)), ValueError, r"\(5, 1, 1\)"),
     (lambda g, x: smoothness_index(g, torch.full((5,), torch.inf)), ValueError, "5 NaN or infinite"),
     (lambda g, x: confidence(g, torch.rand(4)), ValueError, r"\(4,\)"),
-    (lambda g, x: confidence(g, list("abcde")), TypeError, r"labels \(integers\) or targets \(real numbers\), got \['a'"),
+    (lambda g, x: confidence(g, list("abcde")), TypeError,
+     r"labels \(integers\) or targets \(real numbers\), got \['a'"),
 ])
 def test_bad_input(call, error, message):
     with pytest.raises(error, match=message):

@@ -9,12 +9,12 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from tests.stored import store
 
+from rrahelpers.__main__ import main
 from rrahelpers.base import files
 from rrahelpers.study import batch, figures, grids, notebooks, profiles
 from rrahelpers.training import runs
-from rrahelpers.__main__ import main
+from tests.stored import store
 
 DRAW = """
 import matplotlib
@@ -37,9 +37,11 @@ def project(tmp_path, monkeypatch):
     def write(name, *sources):
         parameters = f"profile = 'quick'  # folder\nk = 1  # a number\nroot = {str(tmp_path)!r}  # of the project"
         cells = [{"cell_type": "code", "id": f"c{i}", "metadata": {"tags": ["parameters"]} if i == 0 else {},
-                  "source": source, "outputs": [], "execution_count": None} for i, source in enumerate([parameters, *sources])]
+                  "source": source, "outputs": [], "execution_count": None}
+                 for i, source in enumerate([parameters, *sources])]
         (tmp_path / "notebooks" / f"{name}.ipynb").write_text(json.dumps(
-            {"cells": cells, "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+            {"cells": cells,
+             "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
              "nbformat": 4, "nbformat_minor": 5}), encoding="utf-8")
 
     write("00_first", DRAW.format(name="00_first"))
@@ -63,7 +65,8 @@ def test_one_fails_the_others_run_and_the_status_is_1(project, capsys):
     table = printed.splitlines()[-3:]
     assert [line.split()[:2] for line in table] == [["00_first", "done"], ["01_fails", "failed"], ["02_last", "done"]]
     assert "02_last-figure" in table[2]
-    assert (project.folder / "figures/quick/02_last-figure.csv").read_text(encoding="utf-8").split() == ["k", "5"]  # the profile's, not the default
+    # the profile's, not the default
+    assert (project.folder / "figures/quick/02_last-figure.csv").read_text(encoding="utf-8").split() == ["k", "5"]
     assert (project.folder / "figures/quick/00_first-figure.csv").read_text(encoding="utf-8").split() == ["k", "1"]
 
 
@@ -100,7 +103,9 @@ def test_a_failure_in_between_does_not_pass_for_the_source_before(project):
 @pytest.mark.parametrize("last, status", [("", "done"), ("1 / 0", "failed")])
 def test_what_is_edited_while_it_runs_runs_again(project, last, status):
     file = project.folder / "notebooks/00_first.ipynb"
-    edit = f"p = Path({str(file)!r}); p.write_text(p.read_text('utf-8').replace('synthetic', 'other'), encoding='utf-8'); {last}"
+    edit = (f"p = Path({str(file)!r}); p.write_text(p.read_text('utf-8').replace('synthetic', 'other'), "
+            "encoding='utf-8'); "
+            f"{last}")
     project.write("00_first", DRAW.format(name="00_first"), edit)
     (first,) = batch.run_notebooks("quick", ["00"])
     assert first.status == status and first.error.startswith("" if status == "done" else "FAILED 00_first, cell ")
@@ -136,7 +141,8 @@ def test_a_cell_that_hangs_fails_its_notebook_alone(project, capsys):
     project.write("02_last", "x = 1")
     assert main(["figures", "--profile", "quick", "--only", "01", "02", "--jobs", "1", "--cell-timeout", "6s"]) == 1
     printed = capsys.readouterr().out
-    assert "FAILED 01_fails: A cell timed out while it was being executed, after 6 seconds" in printed and "time.sleep(600)" in printed
+    assert "FAILED 01_fails: A cell timed out while it was being executed, after 6 seconds" in printed
+    assert "time.sleep(600)" in printed
     assert [line.split()[:2] for line in printed.splitlines()[-2:]] == [["01_fails", "failed"], ["02_last", "done"]]
 
 
@@ -146,8 +152,9 @@ import ipykernel
 os.system("echo a child to stdout; echo a child to stderr >&2")
 os.write(2, b"low level" + bytes([10]))
 print("printed")
-with open(os.path.join(root, "connection"), "w", encoding="utf-8") as file, open(ipykernel.get_connection_file(), encoding="utf-8") as source:
-    file.write(source.read())
+with open(os.path.join(root, "connection"), "w", encoding="utf-8") as file:
+    with open(ipykernel.get_connection_file(), encoding="utf-8") as source:
+        file.write(source.read())
 """
 
 
@@ -164,13 +171,15 @@ def test_kernels_keep_off_the_network_and_the_terminal(project, monkeypatch, cap
     assert connection["transport"] == ("tcp" if deep or os.name != "posix" else "ipc")
     assert not os.path.exists(os.path.dirname(connection["ip"])) and list(temporary.iterdir()) == []
     terminal = "".join(capfd.readouterr())
-    assert "notebook" in terminal and not [word for word in ("child", "low level", "IPKernelApp", "TCP", "printed") if word in terminal]
+    assert "notebook" in terminal and not [word for word in ("child", "low level", "IPKernelApp", "TCP", "printed")
+                                           if word in terminal]
     log = (project.folder / "figures/quick/executed/00_first.log").read_text(encoding="utf-8")
     assert "a child to stdout" in log and "a child to stderr" in log and "low level" in log
 
 
 def test_a_kernel_that_dies_fails_its_notebook_with_what_it_wrote(project, capfd):
-    project.write("00_first", "import os; os.write(2, b'its last words'); import time; time.sleep(1); os.kill(os.getpid(), 9)")
+    project.write("00_first",
+                  "import os; os.write(2, b'its last words'); import time; time.sleep(1); os.kill(os.getpid(), 9)")
     project.write("02_last", "x = 1")
     outcomes = batch.run_notebooks("quick", ["00", "02"])
     assert [outcome.status for outcome in outcomes] == ["failed", "done"]
@@ -193,7 +202,9 @@ main(["figures", "--profile", "quick", "--only", "00", "--jobs", "1"])
 
 def test_an_interrupt_ends_the_batch_and_its_kernels(project):
     begun = project.folder / "begun"
-    project.write("00_first", f"import os, pathlib, time; pathlib.Path({str(begun)!r}).write_text(str(os.getpid()), encoding='ascii'); time.sleep(600)")
+    project.write("00_first",
+                  f"import os, pathlib, time; pathlib.Path({str(begun)!r}).write_text(str(os.getpid()), "
+                  "encoding='ascii'); time.sleep(600)")
     child = subprocess.Popen([sys.executable, "-c", INTERRUPTED, str(project.folder)], cwd=files.project_root())
     try:
         wait_until(lambda: begun.exists() and begun.read_text(encoding="utf-8"), 120)
@@ -224,7 +235,8 @@ def test_a_profile_names_the_folder_of_its_figures(project):
     mine.write_text("all: {k: 3}\n", encoding="utf-8")
     assert profiles.parameters("00_first", "mine") == {"k": 3, "profile": "mine"}
     mine.write_text("all: {profile: quick}\n", encoding="utf-8")
-    with pytest.raises(ValueError, match="profile mine gives 00_first the parameter profile: quick; .* expected mine, or nothing"):
+    with pytest.raises(ValueError,
+                       match="profile mine gives 00_first the parameter profile: quick; .* expected mine, or nothing"):
         profiles.parameters("00_first", "mine")
 
 

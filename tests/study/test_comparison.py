@@ -60,7 +60,8 @@ def test_rows_without_a_printed_number():
 
 def test_networks_that_diverged_are_told_beside_the_mean_of_the_others(table):
     accuracies = {"P 8": [0.80, 0.82], "P 1": [0.83, math.nan, 0.85], "P 4": [math.nan]}
-    table = table.assign(runs=[[SimpleNamespace(accuracy=a) for a in accuracies.get(label, [])] for label in table.label])
+    table = table.assign(runs=[[SimpleNamespace(accuracy=a) for a in accuracies.get(label, [])]
+                               for label in table.label])
     tidy = comparison.top1(table, {"attention": "stac"}).query("who == 'measured'").set_index("label")
     assert tidy.diverged.to_dict() == {"P 1": 1, "P 2": 0, "P 4": 1, "P 8": 0, "P GAP": 0}
     assert tidy.loc["P 1", ["mean", "difference"]].tolist() == pytest.approx([84, 3])
@@ -92,11 +93,13 @@ def test_a_data_set_with_no_row_in_the_profile_has_no_panel(table):
 
 def test_variation_of_the_rows(table):
     printed = [Sample(row.accuracy, row.accuracy_std, 8) for row in table.itertuples()]
-    assert comparison.published_variation(table) == "F(4, 35) = {:.2f}, p = {:.2g}".format(variation(printed).f, variation(printed).p)
+    f, p = variation(printed).f, variation(printed).p
+    assert comparison.published_variation(table) == f"F(4, 35) = {f:.2f}, p = {p:.2g}"
     unprinted = pd.concat([table, table.iloc[[0]].assign(accuracy=math.nan)])
     assert comparison.published_variation(unprinted) == comparison.published_variation(table)
     # 80 and 82 against 83: F = (8 / 3) / 2 with 1 and 1 degrees of freedom, and p = 1 - 2 / pi atan(F ** 0.5)
-    assert comparison.measured_variation(table) == "F(1, 1) = {:.2f}, p = {:.2g}".format(4 / 3, 1 - 2 / math.pi * math.atan((4 / 3) ** 0.5))
+    p = 1 - 2 / math.pi * math.atan((4 / 3) ** 0.5)
+    assert comparison.measured_variation(table) == f"F(1, 1) = {4 / 3:.2f}, p = {p:.2g}"
 
 
 def test_other_tables_tell_the_spread_of_seeds_and_a_network_counts_once(table):

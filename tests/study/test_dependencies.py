@@ -49,10 +49,12 @@ ROOM = {"room/__init__.py", "room/numbers.csv", "room/pictures/one.png"}
 ])
 def test_by_hand(package, source, expected):
     found = dependencies.code_files(["x = 1", source], package)
-    assert {str(path.relative_to(package)) for path in found} == (expected | {"__init__.py"} if expected is not None else set())
+    assert {str(path.relative_to(package)) for path in found} == (expected | {"__init__.py"} if expected is not None
+                                                                  else set())
 
 
-@pytest.mark.parametrize("source", ["import rrahelpers as rra", "import rrahelpers.plain", "from rrahelpers import something"])
+@pytest.mark.parametrize("source",
+                         ["import rrahelpers as rra", "import rrahelpers.plain", "from rrahelpers import something"])
 def test_who_can_reach_every_module_depends_on_all(package, source):
     everything = {path for path in package.rglob("*") if path.is_file() and path.suffix != ".pyc"}
     assert set(dependencies.code_files([source], package)) == everything

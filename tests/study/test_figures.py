@@ -20,7 +20,8 @@ from rrahelpers.training.config import RunConfig
 def checkout(tmp_path, monkeypatch):
     """A project root of its own with one notebook."""
     (tmp_path / "notebooks").mkdir()
-    cell = {"cell_type": "code", "metadata": {"tags": ["parameters"]}, "source": ["profile = 'quick'  # folder\n", "k = 10"]}
+    cell = {"cell_type": "code", "metadata": {"tags": ["parameters"]},
+            "source": ["profile = 'quick'  # folder\n", "k = 10"]}
     (tmp_path / "notebooks" / "05_test.ipynb").write_text(json.dumps({"cells": [cell]}), encoding="utf-8")
     monkeypatch.setattr(figures, "project_root", lambda: tmp_path)
     monkeypatch.setattr(notebooks, "project_root", lambda: tmp_path)
@@ -51,7 +52,8 @@ def test_four_files_with_what_was_plotted_and_where_it_came_from(checkout):
     assert {"commit", "dirty", "environment", "seeds", "data", "runs", "written"} <= set(about)
     assert "profile quick" in path.with_suffix(".svg").read_text(encoding="utf-8")
     path = figures.save_figure(plot(), "curve", data=table, source="pixels", data_sets=["digits"])
-    assert json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["data"] == {"digits": data.checksum("digits")}
+    note = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    assert note["data"] == {"digits": data.checksum("digits")}
 
 
 def test_the_same_figure_gives_the_same_svg(checkout):
@@ -76,8 +78,10 @@ def test_captions_count_the_seeds_of_each_network_and_name_bands(checkout):
         fig, ax = plt.subplots()
         curves = pd.DataFrame({"index": [0, 1] * seeds, "value": np.arange(2 * seeds)})
         plots.mean_curve(curves.groupby("index").value, ax)
-        captions.append(json.loads(figures.save_figure(fig, "curve", data=curves, runs=runs).with_suffix(".json").read_text(encoding="utf-8"))["caption"])
-    assert [caption.removeprefix(figures.caption(runs)) for caption in captions] == ["", " · bands: one standard deviation"]
+        note = figures.save_figure(fig, "curve", data=curves, runs=runs).with_suffix(".json")
+        captions.append(json.loads(note.read_text(encoding="utf-8"))["caption"])
+    added = [caption.removeprefix(figures.caption(runs)) for caption in captions]
+    assert added == ["", " · bands: one standard deviation"]
 
 
 def test_refusals(checkout):

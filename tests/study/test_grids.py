@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from rrahelpers import models
+from rrahelpers.attention import stage_windows
+from rrahelpers.base.files import digest, write_json
+from rrahelpers.class_similarity import SCALES
 from rrahelpers.data import sets as data
 from rrahelpers.study import grids, published, strategies
 from rrahelpers.training import runs
-from rrahelpers.attention import stage_windows
-from rrahelpers.class_similarity import SCALES
-from rrahelpers.base.files import digest, write_json
 from rrahelpers.training.runs import FORMAT, RunError, store_root
 
 STUDY = {"data_sets": ["cifar10", "tiny-imagenet-50"], "image_sizes": [None, None], "learning_rates": [0.1, 0.1],
@@ -35,7 +35,8 @@ def store(config, accuracy=0.5, checksum="aaaa", similarity=None, samples=None):
     if similarity is not None:
         parameters = {"split": "test", "samples": samples, "k": 10, "scales": [str(s) for s in SCALES]}
         path = folder / "results" / f"classrepsim-{digest(parameters)}.csv"
-        write_json(path.with_suffix(".json"), {"types": {name: str(dtype) for name, dtype in similarity.dtypes.items()}})
+        write_json(path.with_suffix(".json"),
+                   {"types": {name: str(dtype) for name, dtype in similarity.dtypes.items()}})
         similarity.to_csv(path, index=False)
     return folder
 
@@ -68,15 +69,19 @@ def test_the_study_profile_shares_its_base_networks_between_the_grids():
     assert base <= {key(config) for config in grids.grid("stac-ablations", "study")}
     contrast = grids.grid("augmentation", "study")
     assert {key(config) for config in contrast if config.augmentation} <= base
-    assert [(config.seed, bool(config.augmentation)) for config in contrast] == [(0, True), (0, False), (1, True), (1, False)]
+    order = [(config.seed, bool(config.augmentation)) for config in contrast]
+    assert order == [(0, True), (0, False), (1, True), (1, False)]
 
 
 def test_each_data_set_has_its_own_number_of_networks():
     configs = grids.classrepsim(["cifar10", "tiny-imagenet-50"], [None, None], 15, [3, 2], 0.1, None)
-    assert [(c.data, c.seed) for c in configs] == [(name, seed) for seed in (0, 1) for name in STUDY["data_sets"]] + [("cifar10", 2)]
+    expected = [(name, seed) for seed in (0, 1) for name in STUDY["data_sets"]] + [("cifar10", 2)]
+    assert [(c.data, c.seed) for c in configs] == expected
     main_alone = grids.stac_ablations(**ABLATIONS | {"main_seeds": [1, 2], "seeds": [1, 0]})
-    assert [(c.options, c.seed) for c in main_alone if c.data == "tiny-imagenet-50"] == [(BASE, 0), (STAC, 0), (BASE, 1), (STAC, 1)]
-    assert len([c for c in main_alone if c.data == "cifar10"]) == len([c for c in grids.stac_ablations(**ABLATIONS) if c.data == "cifar10"]) - 4
+    order = [(c.options, c.seed) for c in main_alone if c.data == "tiny-imagenet-50"]
+    assert order == [(BASE, 0), (STAC, 0), (BASE, 1), (STAC, 1)]
+    whole = grids.stac_ablations(**ABLATIONS)
+    assert sum(c.data == "cifar10" for c in main_alone) == sum(c.data == "cifar10" for c in whole) - 4
     table1 = grids.stac(**STUDY | {"main_seeds": [1, 0], "seeds": [0, 2]})
     assert [(c.data, c.seed) for c in table1[:4]] == [("cifar10", 0)] * 4
     assert [(c.data, c.seed) for c in table1[4:]] == [("tiny-imagenet-50", seed) for seed in (0, 1) for _ in range(5)]
@@ -86,7 +91,9 @@ def test_each_data_set_has_its_own_number_of_networks():
 def test_a_parameter_without_a_value_for_each_data_set_is_refused_by_name(given):
     for grid, parameters in ((grids.stac, STUDY), (grids.stac_ablations, ABLATIONS)):
         for name in ("image_sizes", "learning_rates", "seeds", "main_seeds"):
-            with pytest.raises(ValueError, match=f"{name}: expected a list with one value for each .* cifar10, tiny-imagenet-50; got "):
+            with pytest.raises(ValueError,
+                               match=f"{name}: expected a list with one value for each .* cifar10, tiny-imagenet-50; "
+                                     "got "):
                 grid(**parameters | {name: given})
     with pytest.raises(ValueError, match="seeds: expected"):
         grids.classrepsim(STUDY["data_sets"], [None, None], 15, given, 0.1, None)
@@ -206,7 +213,8 @@ def test_greedy_averages_over_seeds():
 
 
 def small(**changes):
-    return {**ABLATIONS, "data_sets": ["digits"], "image_sizes": [32], "learning_rates": [0.1], "main_seeds": [2], "seeds": [1],
+    return {**ABLATIONS, "data_sets": ["digits"], "image_sizes": [32], "learning_rates": [0.1], "main_seeds": [2],
+            "seeds": [1],
             "stage_windows": [4, 8], **changes}
 
 

@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from rrahelpers import models, training
-from rrahelpers.study import grids, published
-from rrahelpers.training import runs
 from rrahelpers.complexity import count
 from rrahelpers.features import extract, layer_names
-from rrahelpers.study.grids.architecture import TRUNCATED, tail_begin
-from rrahelpers.receptive_field import beyond_border, border_layer, receptive_fields
-from rrahelpers.training.config import RunConfig
 from rrahelpers.models.surgery import truncate
+from rrahelpers.receptive_field import beyond_border, border_layer, receptive_fields
+from rrahelpers.study import grids, published
+from rrahelpers.study.grids.architecture import TRUNCATED, tail_begin
+from rrahelpers.training import runs
+from rrahelpers.training.config import RunConfig
 
 STUDY = {"data_set": "cifar10", "image_size": None, "learning_rate": 0.1, "epochs": 15, "seeds": 2, "train_limit": None,
          "widths": {"vgg": 0.25, "resnet": 0.25, "mpnet": 0.125, "densenet": 0.5}, "networks": None}

@@ -34,7 +34,8 @@ def test_tails_leave_the_appendices_to_the_end_and_train_nothing_twice():
     assert first == [("vgg16", 32), ("vgg16", None), ("vgg16", [32, {"canvas": 96}]), ("vgg16", 96), ("resnet18", None),
                      ("resnet18", 64), ("resnet50", 64), ("densenet18", None), ("resnet34", None), ("vgg19", 32)]
     assert [config.seed for config in configs] == [0] * len(first) + [1] * len(first)
-    longer = grids.tails(low=[LOW], objects=[OBJECTS], resolutions=[OTHER], detail=[detail], pass_through=same, skipped=same,
+    longer = grids.tails(low=[LOW], objects=[OBJECTS], resolutions=[OTHER], detail=[detail], pass_through=same,
+                         skipped=same,
                          zigzag=same, detail_epochs=7, **FIELDS)
     assert {(config.model, config.epochs) for config in longer} == {("vgg16", 3), ("resnet18", 3), ("resnet50", 7)}
 

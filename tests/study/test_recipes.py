@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from rrahelpers.study import recipes
-from rrahelpers.training import optimisation
 from rrahelpers.study.recipes import RECIPES, caption, follows, recipe
+from rrahelpers.training import optimisation
 
 PRINTED = {  # optimiser, rate, epochs, batch; the epochs at which the rate falls to a tenth
     "STAC paper, section 5": ("sgd", 0.1, 100, 128, None),
@@ -24,7 +24,8 @@ PRINTED = {  # optimiser, rate, epochs, batch; the epochs at which the rate fall
 def test_each_recipe_is_the_printed_table(name):
     config = recipe(name, "cifar10", "vgg16")
     optimiser, rate, epochs, batch, steps = PRINTED[name]
-    assert (config.optimiser, config.learning_rate, config.epochs, config.batch_size) == (optimiser, rate, epochs, batch)
+    assert (config.optimiser, config.learning_rate, config.epochs, config.batch_size) == (optimiser, rate, epochs,
+                                                                                          batch)
     assert config.momentum == 0.9
     if name.startswith("dissertation"):
         assert config.weight_decay == 0
@@ -60,7 +61,8 @@ def test_characters_are_not_mirrored_by_the_stac_recipe_alone():
 def test_a_configuration_follows_its_recipe_and_no_other(name, fields, data):
     config = recipe(name, data, "resnet18", **fields)
     assert follows(config, name)
-    assert not follows(replace(config, learning_rate=0.3), name) and not follows(replace(config, augmentation=("blur",)), name)
+    assert not follows(replace(config, learning_rate=0.3),
+                       name) and not follows(replace(config, augmentation=("blur",)), name)
     alike = {"dissertation, table 7": "dissertation, table 12", "dissertation, table 6": "dissertation, table 11"}
     others = {other for other in RECIPES if follows(config, other)} - {name}
     assert others <= {alike.get(name), {v: k for k, v in alike.items()}.get(name)}  # they differ in their length alone
@@ -75,5 +77,6 @@ def test_captions():
 
 
 def test_an_unknown_recipe_is_refused():
-    with pytest.raises(ValueError, match="unknown recipe 'table 3'; expected one of: STAC paper, section 5; dissertation 7.1"):
+    with pytest.raises(ValueError,
+                       match="unknown recipe 'table 3'; expected one of: STAC paper, section 5; dissertation 7.1"):
         recipe("table 3", "cifar10", "vgg16")

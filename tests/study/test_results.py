@@ -6,13 +6,13 @@ from torch import nn
 
 from rrahelpers import data
 from rrahelpers.base import files
-from rrahelpers.study import grids, results
 from rrahelpers.class_similarity import scale_graphs
 from rrahelpers.features import each_layer
 from rrahelpers.neighbors import knn_graph
 from rrahelpers.representational_response import representational_response
-from rrahelpers.study.results import probe_table
 from rrahelpers.separation import center_separation_index, separation_orders
+from rrahelpers.study import grids, results
+from rrahelpers.study.results import probe_table
 from rrahelpers.training import train
 
 
@@ -63,7 +63,8 @@ def test_separation_and_classification_rate_of_every_layer(run):
     features = dict(each_layer(run.model(), run.preprocess(images.images), ["stem"]))["stem"]
     stem = table[(table.split == "test") & (table.layer == "stem")].set_index(["measure", "order"]).value
     graph = knn_graph(features, 3)
-    assert [stem["separation index", order] for order in (1, 2, 3)] == pytest.approx(separation_orders(graph, images.labels))
+    orders = [stem["separation index", order] for order in (1, 2, 3)]
+    assert orders == pytest.approx(separation_orders(graph, images.labels))
     assert stem["centre-based index", 1] == pytest.approx(center_separation_index(features, images.labels))
     assert stem["correct classification rate", 1] == probe_table(run, 60).set_index("layer").value["stem"]
 

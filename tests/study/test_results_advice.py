@@ -3,12 +3,11 @@
 import pandas as pd
 import pytest
 
-from rrahelpers.study import grids
-from rrahelpers.training import runs
 from rrahelpers.advisor import advise
+from rrahelpers.study import grids
 from rrahelpers.study.results import measured_advice, probe_table, saturation_table
+from rrahelpers.training import runs, train
 from rrahelpers.training.config import RunConfig
-from rrahelpers.training import train
 
 
 @pytest.fixture

@@ -63,7 +63,8 @@ def test_chance_alone_is_significant_one_time_in_twenty():
 
 
 @pytest.mark.parametrize("designs", [
-    [], [sample([80, 81])], [sample([80]), sample([81])], [sample([80, 80]), sample([81, 81])], [sample([]), sample([80, 81])],
+    [], [sample([80, 81])], [sample([80]), sample([81])], [sample([80, 80]), sample([81, 81])],
+    [sample([]), sample([80, 81])],
 ])
 def test_without_two_designs_or_a_spread_there_is_no_test(designs):
     found = variation(designs)

@@ -12,8 +12,8 @@ import scipy.ndimage
 import torch
 import torch.nn.functional as F
 
-from rrahelpers.training import augmentation
 from rrahelpers.base.torchvision import torchvision
+from rrahelpers.training import augmentation
 from rrahelpers.training.augmentation import AUGMENTATIONS, augment
 
 functional = torchvision.transforms.functional
@@ -220,10 +220,12 @@ def test_blur_takes_a_tenth_of_the_images():
 
 
 def test_a_resized_crop_covers_5_to_100_per_cent_of_the_image():
-    """A ramp from left to right and one from top to bottom: their slopes tell the square's size, their means its place."""
+    """A ramp from left to right and one from top to bottom: their slopes tell the square's size, their means its
+    place."""
     side = 64
     ramp = torch.arange(side).float().mul(3).to(torch.uint8)
-    images = torch.stack([ramp.expand(side, side), ramp[:, None].expand(side, side), torch.zeros(side, side, dtype=torch.uint8)])
+    images = torch.stack([ramp.expand(side, side), ramp[:, None].expand(side, side),
+                          torch.zeros(side, side, dtype=torch.uint8)])
     x = augment(images.expand(400, -1, -1, -1), ["resized_crop"], seeded(3)) * 255 / 3
     across, down = (x[:, 0, 32, 40] - x[:, 0, 32, 24]) / 16, (x[:, 1, 40, 32] - x[:, 1, 24, 32]) / 16
     torch.testing.assert_close(across, down, rtol=0, atol=1e-3)  # a square

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from rrahelpers.training import feed as image_feed
-from rrahelpers.training.feed import ImageFeed
 from rrahelpers.data.image_set import ImageSet, fit, resize
+from rrahelpers.training import feed as image_feed
 from rrahelpers.training.config import RunConfig
+from rrahelpers.training.feed import ImageFeed
 
 STEPS = [None, 12, [4, 16], [8, {"canvas": 20}], [{"canvas": 20}, 10]]
 

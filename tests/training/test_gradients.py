@@ -1,4 +1,5 @@
-"""Gradients of every family at its narrowest, in the memory format that it is trained in, on this processor and as on others.
+"""Gradients of every family at its narrowest, in the memory format that it is trained in, on this processor and as on
+others.
 
 Run as a script it prints, for each network, how far its gradients are from those of contiguous float64.
 """
@@ -17,7 +18,8 @@ from rrahelpers.base.devices import memory_format
 NARROW = {
     **{name: {"width": 1 / 16} for name in ("resnet20", "resnet18", "resnet34", "resnet50", "mpnet18")},
     "vgg11": {"width": 1 / 32}, "densenet18": {}, "skip_perceptron": {}, "perceptron": {},
-    **{name: {"num_classes": 10} for name in ("torchvision/resnet18", "squeezenet1_1", "shufflenet_v2_x0_5", "regnet_x_400mf")},
+    **{name: {"num_classes": 10}
+       for name in ("torchvision/resnet18", "squeezenet1_1", "shufflenet_v2_x0_5", "regnet_x_400mf")},
 }
 SIDES = {"skip_perceptron": 28, "squeezenet1_1": 64, "shufflenet_v2_x0_5": 64}
 CHANNELS = {"skip_perceptron": 1}
@@ -25,8 +27,10 @@ CHANNELS = {"skip_perceptron": 1}
 
 def gradients(name, dtype, layout):
     torch.manual_seed(0)
-    model = models.build(name, **NARROW[name]).to(dtype).to(memory_format=layout or memory_format(models.build(name, **NARROW[name])))
-    for owner in list(model.modules()):  # a mask drawn in one precision isn't that of the other, nor is the side of a kink
+    model = models.build(name, **NARROW[name]).to(dtype).to(memory_format=layout
+                                                            or memory_format(models.build(name, **NARROW[name])))
+    # a mask drawn in one precision isn't that of the other, nor is the side of a kink
+    for owner in list(model.modules()):
         for child_name, child in owner.named_children():
             if isinstance(child, torch.nn.ReLU):
                 setattr(owner, child_name, torch.nn.SiLU())
@@ -41,7 +45,8 @@ def gradients(name, dtype, layout):
 
 
 def error(name):
-    """The largest distance of a gradient from that in contiguous float64, relative to the larger of its norm and the mean norm."""
+    """The largest distance of a gradient from that in contiguous float64, relative to the larger of its norm and the
+    mean norm."""
     true = gradients(name, torch.float64, torch.contiguous_format)
     found = gradients(name, torch.float32, None)
     floor = sum(g.norm() for g in true.values()) / len(true)
@@ -53,14 +58,16 @@ def error(name):
 def test_gradients_are_right(isa, threads):
     environment = {**os.environ, **({"ONEDNN_MAX_CPU_ISA": isa} if isa else {})}
     child = subprocess.run([sys.executable, __file__, str(threads)], env=environment, capture_output=True, text=True)
-    assert child.returncode == 0, f"died with {child.returncode}: a network's backward pass wrote out of bounds\n{child.stdout}{child.stderr}"
+    assert child.returncode == 0, (f"died with {child.returncode}: a network's backward pass wrote out of bounds\n"
+                                   f"{child.stdout}{child.stderr}")
     errors = {name: float(value) for name, value in (line.split() for line in child.stdout.splitlines())}
     assert set(errors) == set(NARROW)
     assert {name: value for name, value in errors.items() if not value < 1e-3} == {}
 
 
 def test_every_family_is_tested():
-    assert {name.rstrip("0123456789") for name in models.FAMILIES} - {"autoencoder"} <= {name.rstrip("0123456789") for name in NARROW}
+    assert {name.rstrip("0123456789") for name in models.FAMILIES} - {"autoencoder"} <= {name.rstrip("0123456789")
+                                                                                         for name in NARROW}
 
 
 @pytest.mark.parametrize("layer, safe", [

@@ -62,7 +62,8 @@ def test_every_field_enters_the_name():
     assert set(other) == set(asdict(CONFIG))
     base = RunConfig("resnet20", "digits", image_size={"canvas": 40}, data_checksum="0123456789ab")
     steps = replace(base, schedule="steps", step_epochs=4)
-    names = {replace(steps if field == "step_epochs" else base, **{field: value}).name for field, value in other.items()}
+    names = {replace(steps if field == "step_epochs" else base, **{field: value}).name
+             for field, value in other.items()}
     assert len(names | {base.name, steps.name}) == len(other) + 2
 
 
@@ -78,7 +79,8 @@ def test_one_name_for_one_configuration_however_it_is_spelled():
 
 
 def test_a_whole_number_has_one_spelling():
-    spellings = [{"width": 1, "window": [8, 4], "of": {"depth": 2}}, {"width": 1.0, "window": [8.0, 4], "of": {"depth": 2.0}}]
+    spellings = [{"width": 1, "window": [8, 4], "of": {"depth": 2}},
+                 {"width": 1.0, "window": [8.0, 4], "of": {"depth": 2.0}}]
     first, second = (replace(CONFIG, options=options) for options in spellings)
     assert first == second and first.name == second.name
     assert replace(CONFIG, options={"width": 1.5}).options == {"width": 1.5}
@@ -86,7 +88,7 @@ def test_a_whole_number_has_one_spelling():
 
 
 def test_committed_runs_are_found_by_their_names():
-    records = [path for path in (files.project_root() / "data/runs").glob("*/record.json")]
+    records = list((files.project_root() / "data/runs").glob("*/record.json"))
     assert records and all(Run(path.parent).config.name == path.parent.name for path in records)
 
 
@@ -158,7 +160,8 @@ def test_preprocessing_normalises_bytes_and_fractions_alike():
 def test_a_runs_images_are_those_that_it_was_trained_on():
     run = Run(store(replace(CONFIG, data_checksum=data.checksum("digits"), image_size=16)))
     assert torch.equal(run.images("test", 7).images, data.load("digits", "test", limit=7, image_size=16).images)
-    with pytest.raises(data.DataError, match="trained on digits with the checksum 0123456789ab, found here is .*Stored results can"):
+    with pytest.raises(data.DataError,
+                       match="trained on digits with the checksum 0123456789ab, found here is .*Stored results can"):
         Run(store()).images("test")
 
 
@@ -412,8 +415,10 @@ def test_a_full_disk_leaves_the_old_content(tmp_path, monkeypatch, call):
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="asks Linux for the names of open files")
 def test_the_content_is_on_the_disk_before_it_takes_the_old_ones_place_and_its_name_after(tmp_path, monkeypatch):
     calls, fsync, rename = [], os.fsync, os.replace
-    monkeypatch.setattr(files.os, "fsync", lambda file: (calls.append(os.readlink(f"/proc/self/fd/{file}")), fsync(file))[1])
-    monkeypatch.setattr(files.os, "replace", lambda *paths: (calls.append([str(path) for path in paths]), rename(*paths))[1])
+    monkeypatch.setattr(files.os, "fsync",
+                        lambda file: (calls.append(os.readlink(f"/proc/self/fd/{file}")), fsync(file))[1])
+    monkeypatch.setattr(files.os, "replace",
+                        lambda *paths: (calls.append([str(path) for path in paths]), rename(*paths))[1])
     files.write_json(tmp_path / "record.json", {})
     content, (temporary, path), folder = calls
     assert content == temporary and path == str(tmp_path / "record.json") and folder == str(tmp_path)
@@ -432,7 +437,8 @@ def test_writers_of_one_file_share_no_temporary(tmp_path):
     """Two at once, as threads of one process, or processes of one number on two machines: each writes its own."""
     path = tmp_path / "file.txt"
     with files.atomic(path) as first, files.atomic(path) as second:
-        assert first != second and {first.suffix, second.suffix} == {".tmp"} and {first.parent, second.parent} == {tmp_path}
+        assert first != second and {first.suffix, second.suffix} == {".tmp"} and {first.parent,
+                                                                                  second.parent} == {tmp_path}
         first.write_text("of the first", encoding="utf-8")
         second.write_text("of the second", encoding="utf-8")
     assert path.read_text(encoding="utf-8") == "of the first"  # left last
@@ -472,4 +478,5 @@ def test_one_spelling_for_numbers_and_whole_numbers_only():
 def test_a_table_of_no_run_is_stored_likewise(tmp_path):
     assert runs.stored_table(tmp_path, "a", {"k": 1}, None) is None
     first = runs.stored_table(tmp_path, "a", {"k": 1}, TABLE.copy)
-    pd.testing.assert_frame_equal(runs.stored_table(tmp_path, "a", {"k": 1}, lambda: pytest.fail("computed again")), first)
+    pd.testing.assert_frame_equal(runs.stored_table(tmp_path, "a", {"k": 1}, lambda: pytest.fail("computed again")),
+                                  first)

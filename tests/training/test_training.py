@@ -22,14 +22,13 @@ from safetensors.torch import load_file
 from torch import nn
 
 from rrahelpers import models
+from rrahelpers.__main__ import main
 from rrahelpers.base import files
 from rrahelpers.data import sets as data
-from rrahelpers.training import loop as training, optimisation, preflight, runs
-from rrahelpers.__main__ import main
 from rrahelpers.eigenspace import covariances
 from rrahelpers.eigenspace.spectrum import describe
+from rrahelpers.training import Interrupted, loop as training, optimisation, preflight, runs, train
 from rrahelpers.training.config import RunConfig
-from rrahelpers.training import Interrupted, train
 
 DIGITS = "14390281609a"
 PATIENCE = 300  # seconds until a child counts as hanging; on busy cores one can take a minute
@@ -298,7 +297,8 @@ def test_a_resumed_run_is_the_run_without_a_break_bit_for_bit(monkeypatch, tmp_p
 
 
 def test_a_break_at_any_write_costs_nothing_but_the_epoch_under_way(monkeypatch, tmp_path):
-    """Two epochs write two checkpoints, the saturation in two files, the weights and the record: stop before and after each."""
+    """Two epochs write two checkpoints, the saturation in two files, the weights and the record: stop before and after
+    each."""
     config = replace(CONFIG, epochs=2)
     reference = elsewhere(monkeypatch, tmp_path, config)
     for number in range(6):
@@ -430,7 +430,9 @@ def test_a_run_that_cannot_be_written_is_a_run_error(make):
         train(CONFIG)
 
 
-@pytest.mark.parametrize("refused", [PermissionError(errno.EACCES, "Permission denied"), OSError(errno.EROFS, "Read-only file system")])
+@pytest.mark.parametrize("refused",
+                         [PermissionError(errno.EACCES, "Permission denied"),
+                          OSError(errno.EROFS, "Read-only file system")])
 def test_the_other_runs_go_on_where_one_cannot_be_written(monkeypatch, refused):
     real, other = Path.mkdir, replace(CONFIG, epochs=1, seed=1)
 
@@ -613,7 +615,8 @@ def test_two_processes_that_ask_for_one_run_train_it_once(start, tmp_path):
     assert ends == [0, 0], "".join(child.log.read_text(encoding="utf-8") for child in children)
     trained = sorted(path.name.split("-") for path in tmp_path.glob("[ab]-*"))
     assert len({who for who, _ in trained}) == 1 and [number for _, number in trained] == ["0", "1", "2"]
-    assert (tmp_path / "a").read_text(encoding="utf-8") == (tmp_path / "b").read_text(encoding="utf-8") == str(history(runs.find(CONFIG)))
+    first, second = ((tmp_path / name).read_text(encoding="utf-8") for name in "ab")
+    assert first == second == str(history(runs.find(CONFIG)))
 
 
 # --- kill -9 --------------------------------------------------------------------------------------------------------

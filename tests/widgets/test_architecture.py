@@ -7,8 +7,8 @@ matplotlib.use("Agg")
 import pytest
 
 from rrahelpers import complexity, widgets
-from rrahelpers.study import grids
 from rrahelpers.advisor import propose
+from rrahelpers.study import grids
 
 
 def borders(fig):

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from rrahelpers import data, models, widgets
-from rrahelpers.training import runs
 from rrahelpers.eigenspace import covariances, project
+from rrahelpers.training import runs
 
 
 @pytest.fixture

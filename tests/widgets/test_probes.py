@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from rrahelpers import data, models, widgets
-from rrahelpers.plots import probes as probe_plots
-from rrahelpers.training import runs
 from rrahelpers.features import extract, layer_names
 from rrahelpers.features.pooled import pool
+from rrahelpers.plots import probes as probe_plots
 from rrahelpers.probes import fit_probe
 from rrahelpers.receptive_field import border_layer, receptive_fields
+from rrahelpers.training import runs
 from rrahelpers.training.config import RunConfig
 
 OPTIONS = {"width": 0.0625}

@@ -1,8 +1,8 @@
 """Which networks the notebooks need, in the order in which they are worth training.
 
-A grid is a function from a notebook's parameters to a list of :class:`rrahelpers.training.config.RunConfig`. Notebook and command
-line call the same function with the same profile (``notebooks/profiles/``), so that what ``train --grid`` trains is what
-the notebook finds.
+A grid is a function from a notebook's parameters to a list of :class:`rrahelpers.training.config.RunConfig`. Notebook
+and command line call the same function with the same profile (``notebooks/profiles/``), so that what ``train --grid``
+trains is what the notebook finds.
 """
 
 import inspect
@@ -39,7 +39,8 @@ from rrahelpers.study.grids.stac import (
 
 __all__ = [
     "ATTENTION", "ELSEWHERE", "GRIDS", "MAIN", "NARROW", "NETWORKS", "STEMLESS", "VGG", "advice", "architecture_cells",
-    "augmentation", "cells", "classrepsim", "family", "for_each", "grid", "own_greedy", "own_maximum_cs", "probes", "projection",
+    "augmentation", "cells", "classrepsim", "family", "for_each", "grid", "own_greedy", "own_maximum_cs", "probes",
+    "projection",
     "receptive_field", "recipe", "recipes", "saturation", "seeded", "separation", "sizes_of", "stac", "stac_ablations",
     "stac_options", "stage_grid", "tails", "trained", "truncation_cells", "untrained", "width_cells", "with_runs",
 ]
@@ -48,12 +49,14 @@ __all__ = [
 def classrepsim(data_sets, image_sizes, epochs, seeds, learning_rate, train_limit):
     """ResNet20 on each data set (STAC paper, section 3.1), so many ``seeds`` of each, seed by seed."""
     counted = for_each(data_sets, image_sizes=image_sizes, seeds=seeds)
-    return [recipe(data, epochs=epochs, seed=seed, learning_rate=learning_rate, image_size=image_size, limit=train_limit)
+    return [recipe(data, epochs=epochs, seed=seed, learning_rate=learning_rate, image_size=image_size,
+                   limit=train_limit)
             for seed in range(max(seeds, default=0)) for data, image_size, count in counted if seed < count]
 
 
 GRIDS = {"classrepsim": (classrepsim, "01_classrepsim"), "stac": (stac, "02_stac_design"),
-         "stac-ablations": (stac_ablations, "03_stac_ablations"), "augmentation": (augmentation, "10_representational_response"),
+         "stac-ablations": (stac_ablations, "03_stac_ablations"),
+         "augmentation": (augmentation, "10_representational_response"),
          "separation": (separation, "11_separation_index"),
          "probes": (probes, "06_probes"), "tails": (tails, "07_tail_patterns"),
          "projection": (projection, "04_pca_projection"), "saturation": (saturation, "05_saturation"),

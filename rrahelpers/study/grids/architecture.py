@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from rrahelpers import models
-from rrahelpers.study.grids.recipes import distinct, recipes, seed_by_seed, seeded
 from rrahelpers.models.multipath import MPBlock
 from rrahelpers.receptive_field import border_layer, receptive_fields
+from rrahelpers.study.grids.recipes import distinct, recipes, seed_by_seed, seeded
 
 ATTENTION = {"SE": "se", "spatial": "spatial", "CBAM": "cbam"}  # figure 57
 VGG = ("VGG11", "VGG13", "VGG16", "VGG19")
@@ -112,8 +112,8 @@ def untrained(label, **options):
 def tail_begin(model, input_size):
     """The layer before which to cut a network's tail off: its border layer b_min, or None where it has no tail.
 
-    In an MPNet, whose paths come together between its blocks alone, it is the first layer of the block in which b_min of
-    the path of smallest receptive fields lies.
+    In an MPNet, whose paths come together between its blocks alone, it is the first layer of the block in which b_min
+    of the path of smallest receptive fields lies.
     """
     table = receptive_fields(model, input_size)
     paths = getattr(model, "paths", {"min": table.layer})

@@ -18,13 +18,14 @@ def tails(low, objects, resolutions, detail, pass_through, skipped, zigzag, lear
           detail_epochs=None):
     """Figures 49, 51, 50, table 10 and figure 69, then what else there is of them, appendices D and E; seed by seed.
 
-    ``low``, ``objects``, ``resolutions`` and ``detail`` are lists of groups, the others groups. ``detail_epochs``: those of
-    ``detail``'s networks, None: as the others'.
+    ``low``, ``objects``, ``resolutions`` and ``detail`` are lists of groups, the others groups. ``detail_epochs``:
+    those of ``detail``'s networks, None: as the others'.
     """
     first = [*low, *objects[:1], *resolutions[:1], *detail, pass_through, skipped, zigzag]
     fields = {"learning_rate": learning_rate, "limit": train_limit}
     return distinct(config for seed in range(seeds) for group in (*first, *resolutions[1:], *objects[1:])
-                    for config in sizes_of(group, seed=seed, epochs=detail_epochs or epochs if group in detail else epochs, **fields))
+                    for config in sizes_of(group, seed=seed,
+                                           epochs=detail_epochs or epochs if group in detail else epochs, **fields))
 
 
 def sizes_of(group, **fields):

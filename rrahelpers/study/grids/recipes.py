@@ -16,7 +16,8 @@ DATA_AUGMENTATION = {**dict.fromkeys(("digits", "mnist", "kmnist"), ("crop", "ro
 
 
 def recipe(data, model="resnet20", **fields):
-    """The STAC paper's recipe (sections 3.1 and 5) for a network on a data set, with ``fields`` of RunConfig changed."""
+    """The STAC paper's recipe (sections 3.1 and 5) for a network on a data set, with ``fields`` of RunConfig
+    changed."""
     return RunConfig(model, data, **{"augmentation": DATA_AUGMENTATION.get(data, AUGMENTATIONS), **fields})
 
 
@@ -33,7 +34,8 @@ def for_each(data_sets, **parameters):
     """
     for name, values in parameters.items():
         if not isinstance(values, (list, tuple)) or len(values) != len(data_sets):
-            raise ValueError(f"{name}: expected a list with one value for each of the data sets {', '.join(data_sets)}; got {values!r}")
+            raise ValueError(f"{name}: expected a list with one value for each of the data sets "
+                             f"{', '.join(data_sets)}; got {values!r}")
     return list(zip(data_sets, *parameters.values()))
 
 

@@ -5,10 +5,10 @@ A cell is a row of :func:`rrahelpers.study.published.table` with the configurati
 
 import pandas as pd
 
-from rrahelpers.study import published, results, strategies
 from rrahelpers.attention import WINDOW
-from rrahelpers.study.grids.recipes import distinct, for_each, recipes, seed_by_seed, seeded, trained, with_runs
 from rrahelpers.data.image_set import size_steps
+from rrahelpers.study import published, results, strategies
+from rrahelpers.study.grids.recipes import distinct, for_each, recipes, seed_by_seed, seeded, trained, with_runs
 
 # The column of the STAC paper's tables that a data set is held against.
 COLUMNS = {"cifar10": "CIFAR10", "digits": "CIFAR10", "tiny-imagenet-50": "Img64-50"}
@@ -37,7 +37,8 @@ def stac_ablations(data_sets, image_sizes, learning_rates, epochs, seeds, main_s
     configs = []
     every = recipes(data_sets, image_sizes, learning_rates, epochs, train_limit)
     for _, recipe_of, few, many in for_each(data_sets, recipes=every, seeds=seeds, main_seeds=main_seeds):
-        configs += _in_order(pd.concat([cells(number, recipe_of, few, many, rows) for number in (4, 3, 2, 5)], ignore_index=True))
+        configs += _in_order(pd.concat([cells(number, recipe_of, few, many, rows) for number in (4, 3, 2, 5)],
+                                       ignore_index=True))
         configs += seed_by_seed(own_maximum_cs(recipe_of, few, many, samples, k, compute=False))
         configs += seed_by_seed(stage_grid(recipe_of, few, stage_windows))
         configs += seed_by_seed(own_greedy(recipe_of, few, many, stage_windows))
@@ -124,7 +125,8 @@ def stac_options(windows, kernels=None, placement="standard"):
     window = chosen.pop() if len(chosen) == 1 else [WINDOW if w is None else w for w in windows]
     options = {"attention": "stac", "placement": placement, "window": window, "kernels": list(kernels or (3, 3)),
                "stages": stages}
-    defaults = {"placement": "standard", "window": WINDOW, "kernels": [3, 3], "stages": list(range(1, len(windows) + 1))}
+    defaults = {"placement": "standard", "window": WINDOW, "kernels": [3, 3],
+                "stages": list(range(1, len(windows) + 1))}
     return {name: value for name, value in options.items() if value != defaults.get(name)}
 
 

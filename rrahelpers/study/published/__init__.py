@@ -39,13 +39,12 @@ def dissertation(name):
     """One of the dissertation's tables, as printed, a row for each of its rows; NaN where a table has no such column.
 
     ``name``: "autoencoder" (table 3): ``delta``, ``dimensions`` of the code, ``loss``. "projection_tests" (tables 5 and
-    14 to 16): ``table``, ``model``, ``networks`` (n), and the columns of :func:`rrahelpers.eigenspace.projection_tests`;
-    ``saturation`` in percent. "receptive_fields": ``network`` (as in ``grids.NETWORKS``), ``quantity`` ("b_max" and
-    "b_min": numbers of convolutions, "last receptive field" in pixels, "GFLOPs" of an image, all at 32x32 pixels;
-    "layers" and "layers in depth"; "accuracy" on CIFAR-10 in percent), ``printed``, ``where``. "resolution" (table
-    10): ``model``, ``data``, top-1 accuracy in percent of that with 224 pixels: ``less_detail`` (32 pixels),
-    ``enlarged`` (those made 224 again).
-    Raises ``ValueError`` for another name.
+    14 to 16): ``table``, ``model``, ``networks`` (n), and the columns of
+    :func:`rrahelpers.eigenspace.projection_tests`; ``saturation`` in percent. "receptive_fields": ``network`` (as in
+    ``grids.NETWORKS``), ``quantity`` ("b_max" and "b_min": numbers of convolutions, "last receptive field" in pixels,
+    "GFLOPs" of an image, all at 32x32 pixels; "layers" and "layers in depth"; "accuracy" on CIFAR-10 in percent),
+    ``printed``, ``where``. "resolution" (table 10): ``model``, ``data``, top-1 accuracy in percent of that with 224
+    pixels: ``less_detail`` (32 pixels), ``enlarged`` (those made 224 again). Raises ``ValueError`` for another name.
     """
     if name not in DISSERTATION:
         raise ValueError(f"expected one of the dissertation's tables {DISSERTATION}, got {name!r}")

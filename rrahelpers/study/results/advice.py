@@ -17,8 +17,8 @@ def measured_advice(model, options, input_size, runs, samples, *, probes=True):
     ----------
     model, options: of ``models.build``; receptive fields and costs are of this network.
     input_size: as for ``advise``.
-    runs: runs (:class:`rrahelpers.training.runs.Run`) of networks with the same layers, of any width; measurements are the mean
-        over them. None at all: the table has receptive fields and costs alone.
+    runs: runs (:class:`rrahelpers.training.runs.Run`) of networks with the same layers, of any width; measurements are
+        the mean over them. None at all: the table has receptive fields and costs alone.
     samples: the first training images, and test images at most, that probes see (None: all); saturation is of that
         many test images.
     probes: whether to fit probes too, which takes longest.

@@ -35,7 +35,8 @@ def probe_table(run, samples, *, layers=None, sizes=(4,), pooling="average", C=1
         if not compute:
             return None
         (x, y), (x_test, y_test) = _images(run, samples)
-        for table in each_probe(run.model(default_device()), x, y, x_test, y_test, missing, sizes=sizes, pooling=pooling, C=C):
+        for table in each_probe(run.model(default_device()), x, y, x_test, y_test, missing, sizes=sizes,
+                                pooling=pooling, C=C):
             tables[table.layer[0]] = stored(table.layer[0], lambda: table)
     numbered = [table.assign(index=index) for index, table in enumerate(tables.values())]
     return pd.concat(numbered, ignore_index=True).assign(seed=run.config.seed)

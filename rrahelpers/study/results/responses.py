@@ -6,20 +6,20 @@ from functools import cache
 import pandas as pd
 
 from rrahelpers import data
-from rrahelpers.class_similarity import SCALES, classrepsim, scale_graphs
 from rrahelpers.base.devices import default_device
+from rrahelpers.class_similarity import SCALES, classrepsim, scale_graphs
 from rrahelpers.features import analysed_layers, each_layer
 from rrahelpers.neighbors import knn_graph
 from rrahelpers.representational_response import Response, representational_response
-from rrahelpers.study.results.probes import probe_table
 from rrahelpers.separation import center_separation_index, separation_orders
+from rrahelpers.study.results.probes import probe_table
 
 
 def class_similarity_table(run, samples, k, *, compute=True):
     """Class similarity of a run's network on its first ``samples`` test images (None: all), with ``k`` neighbours.
 
-    Returns the columns of :func:`rrahelpers.class_similarity.classrepsim` and ``seed``. Where the store lacks the table it
-    is computed and stored, or, without ``compute``, None is returned.
+    Returns the columns of :func:`rrahelpers.class_similarity.classrepsim` and ``seed``. Where the store lacks the table
+    it is computed and stored, or, without ``compute``, None is returned.
     """
     def measure():
         test = run.images("test", samples)
@@ -33,8 +33,8 @@ def class_similarity_table(run, samples, k, *, compute=True):
 def response(run, samples, k, *, kernel_samples=2000):
     """Every kNN measure of a run's network on its first ``samples`` test images (None: all), with ``k`` neighbours.
 
-    Returns a :class:`rrahelpers.representational_response.Response` whose tables have a column ``seed`` beside; linear CKA
-    is of the first ``kernel_samples`` of the images. What the store lacks is computed and stored.
+    Returns a :class:`rrahelpers.representational_response.Response` whose tables have a column ``seed`` beside; linear
+    CKA is of the first ``kernel_samples`` of the images. What the store lacks is computed and stored.
     """
     @cache
     def measure():
@@ -53,12 +53,13 @@ def response(run, samples, k, *, kernel_samples=2000):
 
 
 def separation_table(run, samples, orders):
-    """Separation and correct classification rate of every layer of a run's network, on the first images of either split.
+    """Separation and correct classification rate of every layer of a run's network, on the first images of either
+    split.
 
     ``samples``: training images, and test images, that are compared with one another (None: all); ``orders``: highest
-    order of the separation index. Returns rows of ``split``, ``layer``, ``index``, ``measure`` ("separation index" of each
-    order, "centre-based index", "correct classification rate": of the probe of :func:`probe_table`), ``order``, ``value``
-    and ``seed``. What the store lacks is computed and stored.
+    order of the separation index. Returns rows of ``split``, ``layer``, ``index``, ``measure`` ("separation index" of
+    each order, "centre-based index", "correct classification rate": of the probe of :func:`probe_table`), ``order``,
+    ``value`` and ``seed``. What the store lacks is computed and stored.
     """
     def measure():
         model, rows = run.model(default_device()), []
@@ -74,6 +75,7 @@ def separation_table(run, samples, orders):
 
     table = run.result("separation", {"samples": samples, "orders": orders}, measure)
     probes = probe_table(run, samples)
-    rates = pd.concat([probes[["layer", "index"]].assign(split=split, measure="correct classification rate", order=1, value=probes[column])
+    rates = pd.concat([probes[["layer", "index"]].assign(split=split, measure="correct classification rate", order=1,
+                                                         value=probes[column])
                        for split, column in (("train", "train"), ("test", "value"))])
     return pd.concat([table, rates], ignore_index=True).assign(seed=run.config.seed)
