@@ -167,13 +167,16 @@ class _Unruled(TorchDispatchMode):
         self.hooks.callback(torch.backends.mha.set_fastpath_enabled, torch.backends.mha.get_fastpath_enabled())
         torch.backends.mha.set_fastpath_enabled(False)  # a fused operation would hide what attention does
         for module in self.modules:
-            self.hooks.callback(module.register_forward_pre_hook(lambda module, _: self.open.append(module)).remove)
+            self.hooks.callback(module.register_forward_pre_hook(self.enter, prepend=True).remove)
             self.hooks.callback(module.register_forward_hook(self.leave).remove)
         return super().__enter__()
 
     def __exit__(self, *error):
         self.hooks.close()
         return super().__exit__(*error)
+
+    def enter(self, module, _):
+        self.open.append(module)
 
     def leave(self, *_):
         self.open.pop()

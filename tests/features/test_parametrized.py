@@ -112,7 +112,9 @@ def test_receptive_fields_and_costs_have_the_layers_own_names(model, plain):
     found, expected = receptive_fields(model, 18), receptive_fields(plain, 18)
     pd.testing.assert_frame_equal(*same(found, expected))
     assert [border_layer(table, 18) for table in (found, expected)] == ["6", "6"]
-    costs = per_layer(model, (3, 18, 18))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # what makes a weight is no layer that multiplies
+        costs = per_layer(model, (3, 18, 18))
     pd.testing.assert_frame_equal(*same(costs, per_layer(plain, (3, 18, 18))))
     assert count(model, (3, 18, 18)).params == sum(p.numel() for p in model.parameters())
 
