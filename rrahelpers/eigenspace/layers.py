@@ -82,6 +82,7 @@ def attach(model, layers, function, axis=None):
 
 
 def _follow(axes, _model, inputs):
+    axes.maps.clear()  # of the batch before
     axes.__enter__()
     if inputs and isinstance(inputs[0], torch.Tensor) and inputs[0].ndim > 3:
         axes.set(inputs[0], 1)

@@ -117,7 +117,8 @@ class Batches:
 def _is_whole(data):
     """Whether these are all images, and not their batches: [images, labels] has one axis in the second place."""
     if isinstance(data, (tuple, list)):
-        return len(data) == 2 and np.ndim(data[0]) > 1 and not isinstance(data[1], Mapping) and np.ndim(data[1]) == 1
+        axes = [getattr(part, "ndim", isinstance(part, (tuple, list))) for part in data]
+        return len(data) == 2 and axes[0] > 1 and axes[1] == 1
     return isinstance(data, (Mapping, torch.Tensor, np.ndarray))
 
 

@@ -35,6 +35,9 @@ FORMS = {  # with labels
     "pair": lambda: (IMAGES, LABELS),
     "one batch of a loader": lambda: next(iter(DataLoader(PAIRS, N))),
     "dict of everything": lambda: {"x": IMAGES, "y": LABELS},
+    "pair with a list": lambda: (IMAGES.numpy(), LABELS.tolist()),
+    "list of two pairs": lambda: [(IMAGES[:12], LABELS[:12]), (IMAGES[12:], LABELS[12:])],
+    "two dicts": lambda: tuple({"images": x, "y": y} for x, y in zip(IMAGES.split(11), LABELS.split(11))),
     "list of triples": lambda: [(IMAGES[i:i + 6].numpy(), LABELS[i:i + 6].tolist(), "paths") for i in range(0, N, 6)],
 }
 BARE = {  # without

@@ -170,6 +170,14 @@ def test_swin_and_convnext_are_told_apart_where_all_sides_are_equal():
             torch.testing.assert_close(seen[layer].matrix(), torch.cov(rows.T, correction=0), atol=1e-5, rtol=1e-4)
 
 
+def test_blocks_are_followed_while_a_network_trains():
+    model = torchvision.models.SwinTransformer([4, 4], 8, [1, 1], [2, 2], [4, 4], num_classes=5)
+    with SaturationTracker(model, ["features.1", "features.3.0"]) as tracker:
+        for _ in range(2):
+            model(torch.randn(3, 3, 32, 32)).logsumexp(1).sum().backward()
+    assert tracker.table.features.tolist() == [8, 16] and tracker.table.observations.tolist() == [2 * 3 * 64, 2 * 3 * 16]
+
+
 def test_layers_that_nothing_tells_of_need_a_word():
     class Odd(nn.Module):
         def __init__(self):
