@@ -13,6 +13,9 @@ from rrahelpers.base.arrays import as_tensor, as_values, check_labels
 IMAGES = ("pixel_values", "images", "image", "x")
 LABELS = ("labels", "label", "y")
 NONE = "expected at least one image, got none"
+ONCE = ("expected images that can be gone through several times, got an iterator (a generator?) that is used up after "
+        "one pass; "
+        "give a list of batches or a DataLoader")
 
 
 class Batches:
@@ -93,9 +96,7 @@ class Batches:
 
     def _pass(self):
         if self._once and self._passed:
-            raise ValueError("expected images that can be gone through several times, got an iterator (a generator?) "
-                             "that is used up "
-                             "after one pass; give a list of batches or a DataLoader")
+            raise ValueError(ONCE)
         self._passed, number = True, -1
         for number, batch in enumerate(self._data):
             images, labels = _batch(batch)
@@ -149,6 +150,14 @@ def labels_of(images, labels=None):
         raise ValueError(f"expected the labels that come with the images, got others: {int(given[place])} for "
                          f"{int(own[place])} at image {place}")
     return own
+
+
+def sample_of(data):
+    """The first two images of ``data``. Raises ``ValueError`` for an iterator: the next measure would miss its first
+    batch."""
+    if isinstance(data, Iterator):
+        raise ValueError(ONCE)
+    return as_batches(data).sample
 
 
 def check_images(images):

@@ -8,7 +8,7 @@ import torch
 
 from rrahelpers.base.modules import WEIGHTED, check_model, kind, named_layers, whole
 from rrahelpers.features.axes import Axes, check_axis, known_axis
-from rrahelpers.features.batches import as_batches
+from rrahelpers.features.batches import as_batches, sample_of
 from rrahelpers.features.maps import read
 
 MEMORY = 3 * 2**29  # bytes of features held at a time: with the neighbour search's own, under 4 GB for 10,000 images
@@ -43,7 +43,7 @@ def analysed_layers(model, images, layers=None, *, grid=None, axis=None):
     names = layer_names(model)
     if getattr(model, "layer_names", None) is not None:
         return names
-    sample, calls, rows = as_batches(images).sample, Counter({"input": 1}), {}
+    sample, calls, rows = sample_of(images), Counter({"input": 1}), {}
 
     def count(name, output):
         calls[name] += 1
@@ -94,7 +94,7 @@ def readings(model, images, layers, *, grid=None, axis=None, strict=True):
     Raises as :func:`visit`, ``ValueError`` for the axis or grid of a layer that isn't among ``layers``.
     """
     check_model(model, layers)
-    layers, images, answers = list(dict.fromkeys(layers)), as_batches(images).sample, {}
+    layers, images, answers = list(dict.fromkeys(layers)), sample_of(images), {}
     axis, modules = check_axis(axis, layers), dict(model.named_modules())
     grids = grid if isinstance(grid, dict) else dict.fromkeys(layers, grid)
     if unknown := [name for name in grids if name not in layers]:

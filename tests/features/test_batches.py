@@ -13,6 +13,7 @@ from rrahelpers.class_similarity import classrepsim
 from rrahelpers.eigenspace import covariances, projected_accuracies
 from rrahelpers.features import analysed_layers, each_layer, extract
 from rrahelpers.features.batches import Batches
+from rrahelpers.features.layers import readings
 from rrahelpers.probes import probe_layers
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -135,7 +136,8 @@ def test_a_generator_serves_one_pass_and_another_is_refused(network):
     for layer in ("0", "1"):  # a sample is looked at first where the layer's kind doesn't tell its features' axis
         torch.testing.assert_close(extract(network, generator(), [layer])[layer],
                                    extract(network, IMAGES, [layer])[layer])
-    for call in (lambda: classrepsim(network, generator(), LABELS, scales=(1,), k=2, progress=False),
+    for call in (lambda: analysed_layers(network, generator()), lambda: readings(network, generator(), ["0"]),
+                 lambda: classrepsim(network, generator(), LABELS, scales=(1,), k=2, progress=False),
                  lambda: list(each_layer(network, generator(), ["0"])),
                  lambda: probe_layers(network, generator(), LABELS, IMAGES, LABELS, progress=False)):
         with pytest.raises(ValueError,

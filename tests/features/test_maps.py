@@ -175,7 +175,8 @@ def test_blocks_are_followed_while_a_network_trains():
     with SaturationTracker(model, ["features.1", "features.3.0"]) as tracker:
         for _ in range(2):
             model(torch.randn(3, 3, 32, 32)).logsumexp(1).sum().backward()
-    assert tracker.table.features.tolist() == [8, 16] and tracker.table.observations.tolist() == [2 * 3 * 64, 2 * 3 * 16]
+    assert tracker.table.features.tolist() == [8,
+                                               16] and tracker.table.observations.tolist() == [2 * 3 * 64, 2 * 3 * 16]
 
 
 def test_layers_that_nothing_tells_of_need_a_word():
