@@ -14,7 +14,7 @@ grimp = pytest.importorskip("grimp",
 
 def test_contracts_are_kept():
     code = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))"
-    child = subprocess.run([sys.executable, "-c", code], cwd=project_root(), capture_output=True, text=True)
+    child = subprocess.run([sys.executable, "-c", code], cwd=project_root(), capture_output=True, encoding="utf-8")
     assert child.returncode == 0, child.stdout + child.stderr
 
 

@@ -12,5 +12,5 @@ pytest.importorskip("ruff", reason="ruff isn't installed; make test installs it,
 
 def test_ruff():
     child = subprocess.run([sys.executable, "-m", "ruff", "check", "--no-cache"], cwd=project_root(),
-                           capture_output=True, text=True)
+                           capture_output=True, encoding="utf-8")
     assert child.returncode == 0, child.stdout + child.stderr

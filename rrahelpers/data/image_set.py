@@ -80,7 +80,7 @@ def fit(images, size, places=None):
     """
     for step in size_steps(size):
         if isinstance(step, dict):
-            images = on_canvas(images, step["canvas"], fixed_places(len(images)) if places is None else places)
+            images = on_canvas(images, step["canvas"], places)
         else:
             images = resize(images, step)
     return images
@@ -109,7 +109,7 @@ def fixed_places(count):
     return torch.from_numpy(np.random.default_rng(0).random((count, 2)))
 
 
-def on_canvas(images, side, places):
+def on_canvas(images, side, places=None):
     """Each of some images [N, C, H, W] at its place on a black square of ``side`` pixels (dissertation, 9.2.1).
 
     No image is truncated. ``places`` [N, 2] in [0, 1): the share of the room above the image and to its left. Raises
@@ -118,6 +118,7 @@ def on_canvas(images, side, places):
     height, width = images.shape[-2:]
     if side < max(height, width):
         raise ValueError(f"images of {height}x{width} pixels have no room on a canvas of {side}x{side}")
+    places = fixed_places(len(images)) if places is None else places
     canvas = images.new_zeros(*images.shape[:2], side, side)
     corners = (places.cpu().double() * torch.tensor([side - height + 1, side - width + 1])).int().tolist()
     for image, place, (top, left) in zip(images, canvas, corners):
