@@ -57,7 +57,8 @@ def error(name):
 @pytest.mark.parametrize("threads", [1, 2])
 def test_gradients_are_right(isa, threads):
     environment = {**os.environ, **({"ONEDNN_MAX_CPU_ISA": isa} if isa else {})}
-    child = subprocess.run([sys.executable, __file__, str(threads)], env=environment, capture_output=True, encoding="utf-8")
+    child = subprocess.run([sys.executable, __file__, str(threads)], env=environment, capture_output=True,
+                           encoding="utf-8")
     assert child.returncode == 0, (f"died with {child.returncode}: a network's backward pass wrote out of bounds\n"
                                    f"{child.stdout}{child.stderr}")
     errors = {name: float(value) for name, value in (line.split() for line in child.stdout.splitlines())}
