@@ -5,12 +5,15 @@ average-pooled to different spatial resolutions.
 """
 
 import warnings
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import pandas as pd
+from torch import nn
 from tqdm.auto import tqdm
 
 from rrahelpers.base.arrays import check_labels
+from rrahelpers.base.shapes import Grid, Images, Labels, Scales
 from rrahelpers.features import MEMORY, analysed_layers, each_layer
 from rrahelpers.features.batches import as_batches, labels_of
 from rrahelpers.features.layers import readings
@@ -31,7 +34,7 @@ class LayerGraph:
     graph: KNNGraph
 
 
-def class_similarity(graph, labels):
+def class_similarity(graph: KNNGraph, labels: Labels) -> float:
     """The mean share of a sample's neighbours that have its label (equation 2): in [0, 1], 1 for a single class.
 
     ``graph``: a :class:`KNNGraph` over N samples; ``labels``: integers [N]. Raises ``ValueError`` for labels of
@@ -41,7 +44,9 @@ def class_similarity(graph, labels):
     return (labels[graph.indices] == labels[:, None]).double().mean().item()
 
 
-def scale_graphs(model, images, *, layers=None, scales=None, k=10, memory=MEMORY, progress=True, grid=None, axis=None):
+def scale_graphs(model: nn.Module, images: Images, *, layers: Iterable[str] | None = None, scales: Scales | None = None,
+                 k: int = 10, memory: float = MEMORY, progress: bool = True, grid: Grid | None = None,
+                 axis: dict[str, int] | None = None) -> Iterator[LayerGraph]:
     """Yield a :class:`LayerGraph` for every layer and scale (algorithm 1, lines 1 to 5), one layer in memory at a time.
 
     Parameters
@@ -80,8 +85,9 @@ def scale_graphs(model, images, *, layers=None, scales=None, k=10, memory=MEMORY
             bar.update()
 
 
-def classrepsim(model, images, labels=None, *, layers=None, scales=None, k=10, memory=MEMORY, progress=True, grid=None,
-                axis=None):
+def classrepsim(model: nn.Module, images: Images, labels: Labels | None = None, *, layers: Iterable[str] | None = None,
+                scales: Scales | None = None, k: int = 10, memory: float = MEMORY, progress: bool = True,
+                grid: Grid | None = None, axis: dict[str, int] | None = None) -> pd.DataFrame:
     """Class similarity of every layer at every scale (algorithm 1).
 
     Parameters as for :func:`scale_graphs`, and ``labels``: integers [N], None where they come with the images.

@@ -14,6 +14,7 @@ the modules in which they multiply matrices or convolve (attention, layers of on
 """
 
 import warnings
+from collections.abc import Sequence
 from contextlib import ExitStack, contextmanager
 from numbers import Integral
 from typing import NamedTuple
@@ -43,7 +44,7 @@ class Complexity(NamedTuple):
     params: int
 
 
-def count(model, input_shape, convention="published"):
+def count(model: nn.Module, input_shape: Sequence[int], convention: str = "published") -> Complexity:
     """FLOPs of one image [C, H, W] and parameters of ``model``: the sums of :func:`per_layer`, which says more.
 
     >>> count(torch.nn.Conv2d(3, 16, 3, padding=1), (3, 32, 32))
@@ -53,7 +54,7 @@ def count(model, input_shape, convention="published"):
     return Complexity(int(table["flops"].sum()), int(table["params"].sum()))
 
 
-def per_layer(model, input_shape, convention="published"):
+def per_layer(model: nn.Module, input_shape: Sequence[int], convention: str = "published") -> pd.DataFrame:
     """One row for each call of a layer, in the order of the calls.
 
     Parameters

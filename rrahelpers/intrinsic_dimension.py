@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import torch
 
+from rrahelpers.neighbors import KNNGraph
+
 
 class TwoNN(NamedTuple):
     """The estimated dimension, its confidence interval (low, high), the samples used and the samples left out."""
@@ -22,7 +24,7 @@ class TwoNN(NamedTuple):
     duplicates: int
 
 
-def two_nn(graph, confidence=0.95):
+def two_nn(graph: KNNGraph, confidence: float = 0.95) -> TwoNN:
     """The intrinsic dimension by maximum likelihood, with its exact interval for independent ratios.
 
     From n ratios the likelihood is largest at n / Σ ln μ; (n - 1) / Σ ln μ, given here, is without bias, and 2 d Σ ln μ

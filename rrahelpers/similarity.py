@@ -1,13 +1,16 @@
 """How alike the features of two layers are as a whole: linear CKA."""
 
 import math
+from collections.abc import Iterable
 
+import pandas as pd
 import torch
 
 from rrahelpers.base.arrays import as_features, symmetric_table
+from rrahelpers.base.shapes import Features
 
 
-def linear_cka(x, y):
+def linear_cka(x: Features, y: Features) -> float:
     """Linear centred kernel alignment of two layers' features (Kornblith et al., ICML 2019, section 3 and equation 4).
 
     ‖Yᵀ X‖² / (‖Xᵀ X‖ ‖Yᵀ Y‖) with Frobenius norms and centred columns: in [0, 1], not changed by rotation and scaling.
@@ -28,7 +31,7 @@ def linear_cka(x, y):
     return _inner(x, y) / norm if norm else math.nan
 
 
-def linear_cka_matrix(features):
+def linear_cka_matrix(features: Iterable[Features]) -> pd.DataFrame:
     """:func:`linear_cka` of every pair of layers: a tidy table with i, j, value, as
     :func:`rrahelpers.topology.nnts_matrix` gives.
 

@@ -1,5 +1,8 @@
 """Tail patterns: runs of layers with low saturation (dissertation, section 8.5.2)."""
 
+from collections.abc import Hashable, Iterable, Mapping
+from typing import TypeAlias
+
 import numpy as np
 import pandas as pd
 
@@ -8,8 +11,10 @@ LOWER = 0.5  # of the rest's average, at most
 # columns of tables over which no mean is meant
 CHOICES = ("epoch", "split", "delta", "measure", "scale", "size", "pooling")
 
+LayerValues: TypeAlias = Mapping[Hashable, float] | pd.Series | pd.DataFrame | Iterable[float]
 
-def find_tails(saturations):
+
+def find_tails(saturations: LayerValues) -> pd.DataFrame:
     """The tails in a network's saturations: disjoint runs of layers, in the order of the layers.
 
     A tail is "a subsequence of at least 3 consecutive layers with an average saturation that is at least 50% lower
@@ -36,7 +41,8 @@ def find_tails(saturations):
             if rest > 0 and value <= LOWER * rest * (1 + 1e-12):  # rounding
                 contrast = length * (count - length) / count * (rest - value) ** 2
                 found.append((contrast, start, length, value, rest))
-    tails, taken = [], set()
+    tails = []
+    taken: set[int] = set()
     for _, start, length, value, rest in sorted(found, key=lambda run: (-run[0], run[1])):
         if taken.isdisjoint(range(start, start + length)):
             taken.update(range(start, start + length))
@@ -46,7 +52,7 @@ def find_tails(saturations):
     return pd.DataFrame(tails, columns=columns).sort_values("start", ignore_index=True)
 
 
-def layer_values(values, what="values"):
+def layer_values(values: LayerValues, what: str = "values") -> pd.Series:
     """One fraction for each layer as a Series indexed by layer, in the order given.
 
     ``values``: {layer: number}, a Series, a table with the columns ``layer`` and ``value`` or ``saturation`` (the mean

@@ -8,15 +8,20 @@ at hand beyond its abstract: **the definitions here are our readings**. A graph 
 Graphs to be compared are over the same N samples with the same k: two layers, two networks, two seeds, two scales.
 """
 
+from collections.abc import Iterable
 from itertools import pairwise
 
 import pandas as pd
 import torch
+from jaxtyping import Bool
+from torch import Tensor
 
 from rrahelpers.base.arrays import check_labels, symmetric_table
+from rrahelpers.base.shapes import Labels, Values
+from rrahelpers.neighbors import KNNGraph
 
 
-def kept(a, b):
+def kept(a: KNNGraph, b: KNNGraph) -> Bool[Tensor, "n k"]:
     """Which edges of graph ``a`` are edges of graph ``b`` too: bool [N, k], in the order of ``a.indices``.
 
     Raises ``ValueError`` for graphs over different numbers of samples or neighbours.
@@ -30,7 +35,7 @@ def kept(a, b):
     return found
 
 
-def nnts(a, b):
+def nnts(a: KNNGraph, b: KNNGraph) -> float:
     """Nearest-neighbour topological similarity: the mean share of neighbours that a sample has in both graphs.
 
     mean over n of |h_a(n) ∩ h_b(n)| / k, in [0, 1], symmetric; 1 for equal neighbour sets whatever their order.
@@ -39,7 +44,7 @@ def nnts(a, b):
     return kept(a, b).double().mean().item()
 
 
-def nnts_per_sample(a, b):
+def nnts_per_sample(a: KNNGraph, b: KNNGraph) -> Values:
     """For each sample the share of its neighbours that are in both graphs: float64 [N]; :func:`nnts` is its mean.
 
     ``nnts_per_sample(a, b).argsort()`` begins with the samples whose neighbours change most. Raises as :func:`kept`.
@@ -47,7 +52,7 @@ def nnts_per_sample(a, b):
     return kept(a, b).double().mean(1)
 
 
-def nnts_matrix(graphs, others=None):
+def nnts_matrix(graphs: Iterable[KNNGraph], others: Iterable[KNNGraph] | None = None) -> pd.DataFrame:
     """:func:`nnts` of every pair: of ``graphs`` among themselves, or of each of ``graphs`` with each of ``others``.
 
     Returns a tidy table: i (place in ``graphs``), j (place in ``graphs`` or ``others``), value. Raises as :func:`kept`,
@@ -61,7 +66,7 @@ def nnts_matrix(graphs, others=None):
                         columns=["i", "j", "value"])
 
 
-def nntp(graphs):
+def nntp(graphs: Iterable[KNNGraph]) -> pd.DataFrame:
     """Nearest-neighbour topological persistence: the share of the edges of layer i that every layer from i to j has.
 
     ``graphs``: of consecutive layers, in order. Returns a tidy table with a row for each i <= j: i, j, value in [0, 1].
@@ -78,7 +83,7 @@ def nntp(graphs):
     return pd.DataFrame(rows, columns=["i", "j", "value"])
 
 
-def births_and_deaths(graphs, labels=None):
+def births_and_deaths(graphs: Iterable[KNNGraph], labels: Labels | None = None) -> pd.DataFrame:
     """What happens to the directed edges between each layer i and the next, j = i + 1.
 
     Parameters
@@ -109,7 +114,7 @@ def births_and_deaths(graphs, labels=None):
     return pd.DataFrame(rows, columns=["i", "j", "event", "neighbour", "count", "share"])
 
 
-def cohorts(persistence):
+def cohorts(persistence: pd.DataFrame) -> pd.DataFrame:
     """The edges of each layer by the layer since which they have been there without a break.
 
     ``persistence``: the table of :func:`nntp`. Returns a tidy table with a row for each born <= layer: born, layer,

@@ -87,7 +87,7 @@ def as_targets(y, n):
     return y.double().reshape(n, -1)
 
 
-def check_labels(labels, n):
+def check_labels(labels, n: int) -> torch.Tensor:
     """``labels`` as an int64 tensor of length ``n``, or a clear error."""
     labels = as_values(labels, "labels must be integers")
     if labels.is_floating_point() or labels.is_complex():

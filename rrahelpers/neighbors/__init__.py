@@ -10,12 +10,14 @@ A Dask cluster runs it unchanged: ``knn_graph(x, 10, executor=Client(address).ge
 b times as much arithmetic as transfer, so give a cluster more ``memory`` (larger blocks) than a single machine needs.
 """
 
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from rrahelpers.base.arrays import as_tensor
+from rrahelpers.base.shapes import Distances, Features, Maps, Neighbours, Scales
 from rrahelpers.neighbors.bands import full_precision
 from rrahelpers.neighbors.candidates import Search
 from rrahelpers.neighbors.cores import on_cores
@@ -30,10 +32,10 @@ MEMORY = 2 * 2**30  # bytes
 class KNNGraph:
     """The k nearest neighbours of N samples: ``indices`` int64 [N, k], ``distances`` float32 [N, k], nearest first."""
 
-    indices: torch.Tensor
-    distances: torch.Tensor
+    indices: Neighbours
+    distances: Distances
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.indices.ndim != 2 or self.indices.shape != self.distances.shape:
             raise ValueError(f"expected indices and distances [N, k] of one shape, got {tuple(self.indices.shape)} "
                              f"and {tuple(self.distances.shape)}")
@@ -41,14 +43,14 @@ class KNNGraph:
             raise TypeError(f"expected int64 indices and float32 distances, got {self.indices.dtype} and "
                             f"{self.distances.dtype}")
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.indices)
 
     @property
-    def k(self):
+    def k(self) -> int:
         return self.indices.shape[1]
 
-    def first(self, k):
+    def first(self, k: int) -> "KNNGraph":
         """The graph of the ``k`` nearest of these neighbours. Raises ``ValueError`` for k < 1 or above the graph's."""
         if not 1 <= k <= self.k:
             raise ValueError(f"expected k from 1 to {self.k} (the graph's neighbours), got {k}")
@@ -56,7 +58,8 @@ class KNNGraph:
 
 
 @torch.inference_mode(False)  # its threads wouldn't be in it
-def knn_graph(x, k, *, metric="euclidean", method="exact", memory=MEMORY, executor=None, seed=0):
+def knn_graph(x: Features, k: int, *, metric: str = "euclidean", method: str = "exact", memory: float = MEMORY,
+              executor: Executor | None = None, seed: int = 0) -> KNNGraph:
     """The k nearest neighbours of each sample.
 
     Parameters
@@ -90,7 +93,8 @@ def knn_graph(x, k, *, metric="euclidean", method="exact", memory=MEMORY, execut
 
 
 @torch.inference_mode(False)
-def pyramid_graphs(feature_map, scales=SCALES, k=10, *, memory=MEMORY):
+def pyramid_graphs(feature_map: Maps | Features, scales: Scales = SCALES, k: int = 10, *,
+                   memory: float = MEMORY) -> dict[int | str, KNNGraph]:
     """The k nearest neighbours at several pooling scales, for little more than the price of the finest.
 
     Parameters
@@ -112,7 +116,8 @@ def pyramid_graphs(feature_map, scales=SCALES, k=10, *, memory=MEMORY):
     x = x[(..., *[None] * (4 - x.ndim))]
     if not windows:
         raise ValueError("expected at least one scale, got none")
-    scanned, found = scan(x), {}
+    scanned = scan(x)
+    found: dict[int | str, KNNGraph] = {}
     for chain in _chains(set(windows.values())):
         found |= _graphs(x, chain, k, scanned, memory)
     return {scale: found[window] for scale, window in windows.items()}

@@ -12,9 +12,11 @@ import pandas as pd
 import torch
 
 from rrahelpers.base.arrays import as_features, as_targets, as_values, check_labels, distance_blocks
+from rrahelpers.base.shapes import Features, Labels, Targets
+from rrahelpers.neighbors import KNNGraph
 
 
-def separation_index(graph, labels, order=1, *, soft=False):
+def separation_index(graph: KNNGraph, labels: Labels, order: int = 1, *, soft: bool = False) -> float:
     """SI^order: the share of samples whose first ``order`` neighbours all have their label, in [0, 1].
 
     Parameters
@@ -30,17 +32,17 @@ def separation_index(graph, labels, order=1, *, soft=False):
     return _separated(graph, labels, order, soft).mean().item()
 
 
-def separation_by_class(graph, labels, order=1, *, soft=False):
+def separation_by_class(graph: KNNGraph, labels: Labels, order: int = 1, *, soft: bool = False) -> pd.DataFrame:
     """:func:`separation_index` of the samples of each class: a table with class, samples, value."""
     return _by_class(_separated(graph, labels, order, soft), labels)
 
 
-def separation_orders(graph, labels):
+def separation_orders(graph: KNNGraph, labels: Labels) -> list[float]:
     """:func:`separation_index` of all orders from 1 to k at once: a list of k numbers."""
     return _agreement(graph, labels).cumprod(1).mean(0).tolist()
 
 
-def center_separation_index(x, labels):
+def center_separation_index(x: Features, labels: Labels) -> float:
     """The share of samples whose nearest class centre (mean of the class) is that of their own class, in [0, 1].
 
     ``x``: [N, D], or [N, ...] which is flattened; ``labels``: integers [N]. Ties go to the lower class. Raises as
@@ -49,12 +51,12 @@ def center_separation_index(x, labels):
     return _center_separated(x, labels).mean().item()
 
 
-def center_separation_by_class(x, labels):
+def center_separation_by_class(x: Features, labels: Labels) -> pd.DataFrame:
     """:func:`center_separation_index` of the samples of each class: a table with class, samples, value."""
     return _by_class(_center_separated(x, labels), labels)
 
 
-def smoothness_index(graph, targets):
+def smoothness_index(graph: KNNGraph, targets: Targets) -> float:
     """SmI (linear): how near the nearest neighbour's target is, between the farthest target (0) and the nearest (1).
 
     mean over i of (‖y_i - y_far‖ - ‖y_i - y_nn‖) / (‖y_i - y_far‖ - ‖y_i - y_near‖), where nn is the nearest neighbour
@@ -67,7 +69,7 @@ def smoothness_index(graph, targets):
     return scorer(as_targets(targets, len(graph)), len(graph))(graph.indices[:, 0])
 
 
-def confidence(graph, targets):
+def confidence(graph: KNNGraph, targets: Targets) -> float:
     """The slides' confidence of a prediction by the nearest neighbour: how far it is right on the data themselves.
 
     SI for labels (integers [N]), SmI for real targets ([N] or [N, Q]); raises as these.

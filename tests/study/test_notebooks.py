@@ -42,6 +42,10 @@ def test_form(name):
     (parameters,) = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
     for line in "".join(parameters["source"]).splitlines():
         assert "=" in line and "  # " in line, f"expected 'name = literal  # help', got {line!r}"
+    for cell in cells:
+        if cell["cell_type"] == "code" and cell is not parameters:
+            wide = [line for line in "".join(cell["source"]).splitlines() if len(line) > 100]
+            assert not wide, f"lines of more than 100 characters: {wide}"
     assert "profile" in notebooks.parameters(name)
     explorers = [cell for cell in cells if "skip-execution" in cell["metadata"].get("tags", [])]
     assert explorers == cells[-1:], "the interactive cell comes last"

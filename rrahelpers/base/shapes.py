@@ -1,0 +1,20 @@
+"""What measures take and give, by shape, for readers and the type checker; nothing is checked at run time."""
+
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float32, Float64, Int, Int64, Real
+from torch import Tensor
+
+Features: TypeAlias = Real[Tensor, "n *features"] | Real[np.ndarray, "n *features"]
+Maps: TypeAlias = Real[Tensor, "n channels height width"] | Real[np.ndarray, "n channels height width"]
+Images: TypeAlias = Maps | Iterable[object]  # or batches of them: see rrahelpers.features.batches
+Labels: TypeAlias = Int[Tensor, " n"] | Int[np.ndarray, " n"] | Sequence[int] | pd.Series
+Targets: TypeAlias = Labels | Real[Tensor, "n *targets"] | Real[np.ndarray, "n *targets"] | Sequence[float]
+Neighbours: TypeAlias = Int64[Tensor, "n k"]
+Distances: TypeAlias = Float32[Tensor, "n k"]
+Values: TypeAlias = Float64[Tensor, " n"]
+Scales: TypeAlias = Sequence[int | str]  # sides of pooling windows, or "global"
+Grid: TypeAlias = Sequence[int] | dict[str, Sequence[int]]  # (height, width) of tokens, or (length,); or by layer
