@@ -4,20 +4,25 @@ How many of a sample's nearest neighbours in a layer's feature space share its c
 average-pooled to different spatial resolutions.
 """
 
+from __future__ import annotations
+
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from torch import nn
 from tqdm.auto import tqdm
 
 from rrahelpers.base.arrays import check_labels
-from rrahelpers.base.shapes import Grid, Images, Labels, Scales
 from rrahelpers.features import MEMORY, analysed_layers, each_layer
 from rrahelpers.features.batches import as_batches, labels_of
 from rrahelpers.features.layers import readings
 from rrahelpers.neighbors import SCALES, KNNGraph, pyramid_graphs
+
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import Grid, Images, Labels, Scales
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,18 @@
 """How alike the features of two layers are as a whole: linear CKA."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import torch
 
 from rrahelpers.base.arrays import as_features, symmetric_table
-from rrahelpers.base.shapes import Features
+
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import Features
 
 
 def linear_cka(x: Features, y: Features) -> float:

@@ -8,17 +8,23 @@ at hand beyond its abstract: **the definitions here are our readings**. A graph 
 Graphs to be compared are over the same N samples with the same k: two layers, two networks, two seeds, two scales.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import torch
-from jaxtyping import Bool
-from torch import Tensor
 
 from rrahelpers.base.arrays import check_labels, symmetric_table
-from rrahelpers.base.shapes import Labels, Values
 from rrahelpers.neighbors import KNNGraph
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool
+    from torch import Tensor
+
+    from rrahelpers.base.shapes import Labels, Values
 
 
 def kept(a: KNNGraph, b: KNNGraph) -> Bool[Tensor, "n k"]:

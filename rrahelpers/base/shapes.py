@@ -1,4 +1,7 @@
-"""What measures take and give, by shape, for readers and the type checker; nothing is checked at run time."""
+"""What measures take and give, by shape, for readers and the type checker.
+
+Modules import this where ``TYPE_CHECKING`` holds: at run time nothing is checked, and jaxtyping isn't needed.
+"""
 
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias

@@ -10,19 +10,24 @@ A Dask cluster runs it unchanged: ``knn_graph(x, 10, executor=Client(address).ge
 b times as much arithmetic as transfer, so give a cluster more ``memory`` (larger blocks) than a single machine needs.
 """
 
+from __future__ import annotations
+
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from rrahelpers.base.arrays import as_tensor
-from rrahelpers.base.shapes import Distances, Features, Maps, Neighbours, Scales
 from rrahelpers.neighbors.bands import full_precision
 from rrahelpers.neighbors.candidates import Search
 from rrahelpers.neighbors.cores import on_cores
 from rrahelpers.neighbors.rows import Source, equal_rows, expand, scan
 from rrahelpers.neighbors.settling import Settling
+
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import Distances, Features, Maps, Neighbours, Scales
 
 SCALES = (1, 2, 4, 8, "global")  # the STAC paper's, section 3
 MEMORY = 2 * 2**30  # bytes
@@ -50,7 +55,7 @@ class KNNGraph:
     def k(self) -> int:
         return self.indices.shape[1]
 
-    def first(self, k: int) -> "KNNGraph":
+    def first(self, k: int) -> KNNGraph:
         """The graph of the ``k`` nearest of these neighbours. Raises ``ValueError`` for k < 1 or above the graph's."""
         if not 1 <= k <= self.k:
             raise ValueError(f"expected k from 1 to {self.k} (the graph's neighbours), got {k}")

@@ -6,14 +6,19 @@ Kalhor_SeparationIndex and Kalhor_SmoothnessIndex, 2023). SI of soft order r is 
 with r neighbours, and of order 1, soft or not, with one.
 """
 
+from __future__ import annotations
+
 from numbers import Integral
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import torch
 
 from rrahelpers.base.arrays import as_features, as_targets, as_values, check_labels, distance_blocks
-from rrahelpers.base.shapes import Features, Labels, Targets
 from rrahelpers.neighbors import KNNGraph
+
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import Features, Labels, Targets
 
 
 def separation_index(graph: KNNGraph, labels: Labels, order: int = 1, *, soft: bool = False) -> float:

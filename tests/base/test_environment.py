@@ -19,7 +19,7 @@ class Missing(importlib.abc.MetaPathFinder):
 sys.meta_path.insert(0, Missing())
 """
 NOT_NEEDED_TO_IMPORT = {"pynndescent", "papermill", "ipywidgets", "seaborn", "sklearn", "pyarrow", "safetensors",
-                        "torchvision", "matplotlib", "PIL", "scipy", "IPython"}
+                        "torchvision", "matplotlib", "PIL", "scipy", "IPython", "jaxtyping"}
 
 
 def python(code):
