@@ -15,7 +15,7 @@ FILES = tomllib.loads((project_root() / "pyproject.toml").read_text(encoding="ut
 def test_mypy():
     pytest.importorskip("mypy", reason="mypy isn't installed; make test installs it, from requirements-test.lock")
     child = subprocess.run([sys.executable, "-m", "mypy", "--cache-dir", "/dev/null"], cwd=project_root(),
-                           capture_output=True, text=True)
+                           capture_output=True, encoding="utf-8")
     assert child.returncode == 0, child.stdout + child.stderr
 
 

@@ -267,6 +267,7 @@ def test_the_width_is_scaled_towards_a_quarter(average, factor):
         assert (row.flops, row.params) == pytest.approx(true, rel=0.02)  # whole channels
 
 
+@pytest.mark.filterwarnings("ignore:not called as modules, so counted as 0 FLOPs")
 def test_the_width_of_a_transformer_is_scaled_with_its_attention():
     small, wide = (torchvision.models.VisionTransformer(32, 8, 2, 4, hidden, 2 * hidden, num_classes=10)
                    for hidden in (64, 128))
@@ -446,6 +447,7 @@ def googlenet():
 
 @pytest.mark.parametrize("build, size, left_out",
                          [(Auxiliary, 8, "aux.0"), (googlenet, 32, "aux1.conv.conv, .*aux2.fc2")])
+@pytest.mark.filterwarnings("ignore:not called as modules, so counted as 0 FLOPs")
 def test_a_tracker_of_training_gives_what_advice_takes(build, size, left_out):
     """The flow that the README shows: follow a training, then propose with its last table."""
     model = build().train()

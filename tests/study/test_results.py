@@ -34,6 +34,7 @@ def test_the_response_of_a_run_is_that_of_its_network_and_stored(run, monkeypatc
         pd.testing.assert_frame_equal(getattr(first, name), getattr(again, name))
 
 
+@pytest.mark.filterwarnings("ignore:left out pooling windows")
 def test_layers_that_do_not_run_are_left_out_of_every_measure(run, monkeypatch):
     class WithAuxiliary(nn.Module):
         def __init__(self):
