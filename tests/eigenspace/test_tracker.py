@@ -247,7 +247,8 @@ def test_threads_take_turns(monkeypatch):
     assert tracker.table.observations.tolist() == [64 * 20]
 
 
-@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # torch.compile looks at it
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor",
+                            "ignore:Dynamo does not know")  # torch.compile's own
 def test_a_compiled_model_is_followed_from_its_first_call():
     model, x = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)), torch.randn(64, 4)
     compiled = torch.compile(model, backend="eager")
