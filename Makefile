@@ -11,7 +11,7 @@ figures: $(READY)  ## run the notebooks and write figures/<profile>/ (PROFILE=qu
 	$(BIN)/python -m rrahelpers figures --profile $(PROFILE)
 
 test: $(TEST_READY)  ## every test, and every notebook in the smoke profile
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto --dist loadfile
 
 lab: $(READY)  ## JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks

@@ -11,7 +11,13 @@ import torch
 from rrahelpers.base.files import project_root
 from rrahelpers.study import notebooks
 
-torch.set_num_threads(min(2, os.cpu_count() or 1))
+# side by side with others (pytest -n) a worker has one core; alone, two are enough
+torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else min(2, os.cpu_count() or 1))
+SLOW = ("study/test_notebooks.py", "training/test_training.py", "study/test_batch.py")  # files that are begun first
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: next((i for i, name in enumerate(SLOW) if str(item.path).endswith(name)), len(SLOW)))
 
 
 @pytest.fixture(autouse=True)
