@@ -59,6 +59,16 @@ def _is_wrapped(x):
     return isinstance(x, torch.Tensor) and _functorch.is_functorch_wrapped_tensor(x)
 
 
+def layer_list(layers):
+    """Names of layers, each once. Raises ``TypeError`` for a text: its letters would be taken for names."""
+    if isinstance(layers, str):
+        raise TypeError(f"expected several names of layers, such as [{layers!r}], got the text {layers!r}")
+    try:
+        return list(dict.fromkeys(layers))
+    except TypeError as error:
+        raise TypeError(f"expected several names of layers, got {layers!r:.60}") from error
+
+
 def check_model(model, layers=None, *, in_a_loop=False):
     """Raise ``TypeError`` for what is no module, ``ValueError`` for one whose layers run without their hooks being
     called.

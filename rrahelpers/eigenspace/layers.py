@@ -5,7 +5,7 @@ from functools import partial
 
 import torch
 
-from rrahelpers.base.modules import WEIGHTED, check_model, kind, named_layers
+from rrahelpers.base.modules import WEIGHTED, check_model, kind, layer_list, named_layers
 from rrahelpers.eigenspace.covariance import Covariance
 from rrahelpers.features import evaluation_mode
 from rrahelpers.features.axes import RECURRENT, Axes, check_axis, known_axis
@@ -36,7 +36,7 @@ def covariances(model, images, layers=None, *, batch_size=100, axis=None):
     Memory: 8 D² bytes for a layer with D features. Raises ``ValueError`` for unknown layers, where none ran, and for
     layers of which nothing tells where their features lie, and as :func:`rrahelpers.base.modules.check_model`.
     """
-    found, layers = {}, None if layers is None else list(layers)
+    found, layers = {}, None if layers is None else layer_list(layers)
     check_model(model, layers)
 
     def record(name, x, axis):
@@ -64,7 +64,7 @@ def attach(model, layers, function, axis=None):
     :class:`rrahelpers.features.axes.Axes`. Errors of ``function`` name the layer. Returns an ``ExitStack`` that removes
     the hooks when it is closed. Raises ``ValueError`` for unknown layers, or none.
     """
-    layers = weighted_layers(model) if layers is None else list(layers)
+    layers = weighted_layers(model) if layers is None else layer_list(layers)
     check_model(model, layers, in_a_loop=True)
     modules = _modules(model)
     if unknown := [name for name in layers if name not in modules]:
@@ -73,7 +73,7 @@ def attach(model, layers, function, axis=None):
         raise ValueError(f"expected at least one layer; {type(model).__name__} has no convolutional, linear or "
                          "recurrent ones, name others with layers=[…]")
     told, hooks, axes = check_axis(axis, layers), contextlib.ExitStack(), Axes()
-    for name in dict.fromkeys(layers):
+    for name in layers:
         hooks.callback(modules[name].register_forward_hook(partial(_hook, name, function, told.get(name), axes)).remove)
     if any(known_axis(modules[name], 4) is None and name not in told for name in layers):
         hooks.callback(model.register_forward_pre_hook(partial(_follow, axes)).remove)

@@ -4,7 +4,7 @@ import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
-from rrahelpers.base.modules import check_model, kind
+from rrahelpers.base.modules import check_model, kind, layer_list
 from rrahelpers.eigenspace.layers import attach, recomputing
 from rrahelpers.eigenspace.projection import PCAProjection
 from rrahelpers.eigenspace.spectrum import DELTA, check_delta
@@ -17,7 +17,7 @@ class Projections:
     """The projections after a model's layers; as a context manager they go away at its end. See :func:`project`."""
 
     def __init__(self, model, delta, covariances, layers, random, axis):
-        layers = covariances if layers is None else list(layers)
+        layers = covariances if layers is None else layer_list(layers)
         check_model(model, layers)
         self._model, self._delta, self._random, self._layers = model, check_delta(delta), random, {}
         self._given = covariances is not None

@@ -7,6 +7,7 @@ from numbers import Integral
 import pandas as pd
 
 from rrahelpers.base.files import atomic
+from rrahelpers.base.modules import layer_list
 from rrahelpers.eigenspace.covariance import Covariance
 from rrahelpers.eigenspace.layers import attach, recomputing, weighted_layers
 from rrahelpers.eigenspace.spectrum import DELTA, check_delta, describe
@@ -59,7 +60,7 @@ class SaturationTracker:
             import IPython.display  # noqa: F401
             import matplotlib.pyplot  # noqa: F401  # missing: now rather than after an epoch
         self.model, self.delta, self.extended = model, check_delta(delta), extended
-        self.layers = weighted_layers(model) if layers is None else list(layers)
+        self.layers = weighted_layers(model) if layers is None else layer_list(layers)
         self.every, self.batches, self.side, self.axis = every, batches, side, axis
         self.csv, self.writer, self.plot = csv, writer, plot
         self.epoch, self._rows, self._order = 0, [], {}

@@ -6,7 +6,7 @@ from collections import Counter
 
 import torch
 
-from rrahelpers.base.modules import WEIGHTED, check_model, kind, named_layers, whole
+from rrahelpers.base.modules import WEIGHTED, check_model, kind, layer_list, named_layers, whole
 from rrahelpers.features.axes import Axes, check_axis, known_axis
 from rrahelpers.features.batches import as_batches, sample_of
 from rrahelpers.features.maps import read
@@ -37,7 +37,7 @@ def analysed_layers(model, images, layers=None, *, grid=None, axis=None):
     and ``axis`` too). Raises ``ValueError`` for an empty list, and where nothing but the images is left.
     """
     if layers is not None:
-        if not (chosen := list(dict.fromkeys(layers))):
+        if not (chosen := layer_list(layers)):
             raise ValueError("expected at least one layer, got none; leave layers out for those of layer_names(model)")
         return chosen
     names = layer_names(model)
@@ -93,8 +93,8 @@ def readings(model, images, layers, *, grid=None, axis=None, strict=True):
 
     Raises as :func:`visit`, ``ValueError`` for the axis or grid of a layer that isn't among ``layers``.
     """
+    layers, images, answers = layer_list(layers), sample_of(images), {}
     check_model(model, layers)
-    layers, images, answers = list(dict.fromkeys(layers)), sample_of(images), {}
     axis, modules = check_axis(axis, layers), dict(model.named_modules())
     grids = grid if isinstance(grid, dict) else dict.fromkeys(layers, grid)
     if unknown := [name for name in grids if name not in layers]:
@@ -126,7 +126,7 @@ def extract(model, images, layers, *, batch_size=100, maps=None):
     ``layers``: names of modules (``model.named_modules()``), or "input" for the images themselves; everything else as
     for :func:`visit`.
     """
-    images, found, parts = as_batches(images), {}, {}
+    images, layers, found, parts = as_batches(images), layer_list(layers), {}, {}
 
     def keep(name, output, place):
         if not images.counted:
@@ -164,8 +164,8 @@ def visit(model, images, layers, take, *, batch_size=100, maps=None):
     shape for all; ``TypeError`` for one whose output is no tensor. Raises for images as
     :class:`rrahelpers.features.batches.Batches`.
     """
+    images, layers = as_batches(images), layer_list(layers)
     check_model(model, layers)
-    images = as_batches(images)
     if maps is not None:
         _visit(model, images, layers, lambda name, x, place: take(name, maps[name].map(x), place), batch_size)
         return
@@ -232,7 +232,7 @@ def each_layer(model, images, layers, *, memory=MEMORY, batch_size=100, maps=Non
     drops the features before asking for the next keeps no more than one pass' layers in memory. ``maps``: the layers'
     :func:`readings`; default those that are found.
     """
-    images, layers = as_batches(images), list(dict.fromkeys(layers))
+    images, layers = as_batches(images), layer_list(layers)
     maps = readings(model, images, layers) if maps is None else maps
     sizes = {name: maps[name].example.numel() * maps[name].example.element_size() * len(images) for name in layers}
     if images.whole is not None:

@@ -6,6 +6,7 @@ from numbers import Integral
 import torch
 import torch.nn.functional as F
 
+from rrahelpers.base.modules import layer_list
 from rrahelpers.features.batches import as_batches
 from rrahelpers.features.layers import readings, visit
 
@@ -43,7 +44,7 @@ def each_pooled_layer(model, image_sets, layers, sizes, pooling="average", *, me
     do.
     """
     image_sets = [as_batches(images) for images in image_sets]
-    layers, images = list(dict.fromkeys(layers)), sum(map(len, image_sets))
+    layers, images = layer_list(layers), sum(map(len, image_sets))
     alike, needed, maps = {}, {}, readings(model, image_sets[0], layers, grid=grid, axis=axis)
     for layer in layers:
         pooled = {size: pool(maps[layer].example, size, pooling) for size in sizes}

@@ -10,7 +10,7 @@ import torch
 from torch import fx, nn
 from torch.utils._pytree import tree_leaves
 
-from rrahelpers.base.modules import check_model, is_leaf, named_layers, own_parameters
+from rrahelpers.base.modules import check_model, is_leaf, layer_list, named_layers, own_parameters
 
 
 @torch.inference_mode(False)  # what is made there can't be trained
@@ -74,7 +74,7 @@ def without_downsampling(model, layers):
     check_model(model)
     model = duplicate(model)
     known = dict(model.named_modules())
-    for name in layers:
+    for name in layer_list(layers):
         if name not in known:
             places = (n for n, module in known.items() if isinstance(module, (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)))
             raise ValueError(f"unknown layer {name!r}; convolutions and poolings: {', '.join(places)}")

@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from rrahelpers.base.modules import check_model, named_layers
+from rrahelpers.base.modules import check_model, layer_list, named_layers
 from rrahelpers.receptive_field.paths import ancestry, reached, reaches, shortcuts
 from rrahelpers.receptive_field.trace import record
 
@@ -62,6 +62,7 @@ def receptive_fields(model, input_size, *, gates=False, layers=None):
     """
     check_model(model)
     known = [name for name in named_layers(model) if name]
+    layers = None if layers is None else layer_list(layers)
     if unknown := [name for name in layers or () if name not in known]:
         raise ValueError(f"unknown layers {unknown}; expected some of: {', '.join(known)}")
     like = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(0))

@@ -15,7 +15,7 @@ from rrahelpers.class_similarity import classrepsim, scale_graphs
 from rrahelpers.complexity import count, per_layer
 from rrahelpers.eigenspace import SaturationTracker, covariances, project, projected_accuracies
 from rrahelpers.features import each_layer, extract, layer_names
-from rrahelpers.probes import probe_layers
+from rrahelpers.probes import each_probe, probe_layers
 from rrahelpers.receptive_field import receptive_fields
 from rrahelpers.representational_response import representational_response
 
@@ -284,3 +284,21 @@ def test_a_projected_network_learns_the_same_under_a_checkpoint():
             model(IMAGES).square().sum().backward()
         gradients.append({name: p.grad for name, p in model.named_parameters()})
     assert equal(*gradients)
+
+
+@pytest.mark.parametrize("measure", [
+    lambda model, layers: extract(model, IMAGES, layers),
+    lambda model, layers: list(each_layer(model, IMAGES, layers)),
+    lambda model, layers: classrepsim(model, IMAGES, LABELS, layers=layers, k=2, **OPTIONS),
+    lambda model, layers: probe_layers(model, IMAGES, LABELS, IMAGES, LABELS, layers, **OPTIONS),
+    lambda model, layers: list(each_probe(model, IMAGES, LABELS, IMAGES, LABELS, layers)),
+    lambda model, layers: covariances(model, IMAGES, layers),
+    lambda model, layers: SaturationTracker(model, layers),
+    lambda model, layers: project(model, 0.9, layers=layers),
+    lambda model, layers: receptive_fields(model, SHAPE, layers=layers),
+    lambda model, layers: without_downsampling(model, layers),
+])
+@pytest.mark.parametrize("layers, told", [("03", r"such as \['03'\], got the text"), (3, "names of layers, got 3")])
+def test_a_text_is_not_read_as_the_names_of_layers_that_its_letters_are(measure, layers, told):
+    with pytest.raises(TypeError, match=told):
+        measure(network(), layers)
