@@ -114,7 +114,7 @@ def run_train(options):
 
 def check_device(name):
     try:
-        torch.empty(1, device=name)
+        torch.empty(1, device=name).cpu()  # of "meta", which computes nothing, nothing comes back
     # unknown, or not of this torch or this machine
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ValueError(f"--device {name}: torch {torch.__version__} finds no such device "

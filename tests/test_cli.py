@@ -70,6 +70,8 @@ def test_a_store_that_cannot_be_written_is_named(monkeypatch, capsys, tmp_path):
     (["train", "resnet20", "--data", "digits", "--set", "seed=-1e30"], ["expected whole numbers", "'seed': -1e+30"]),
     (["train", "resnet20", "--data", "digits", "--set", "limit=1.5"], ["expected whole numbers", "'limit': 1.5"]),
     (["train", "resnet20", "--data", "digits", "--set", "limit=0"], ["limit must be at least 1, got 0"]),
+    (["train", "resnet20", "--data", "digits", "--set", "epochs=null"], ["expected positive values", "None"]),
+    (["train", "resnet20", "--data", "digits", "--set", "num_classes=3"], ["num_classes", "the data decide"]),
     (["train", "resnet20", "--budget", "soon"], ["90s, 9m or 1.5h, got 'soon'"]),
     (["dance"], ["train", "list", "figures"]),
 ])
@@ -83,7 +85,7 @@ def test_a_device_that_is_not_there(capsys):
     assert "finds no such device" in refused(capsys, "train", "resnet20", *TINY, "--device", "cuda")
 
 
-@pytest.mark.parametrize("device", ["gpu", "cuda:x", "mps:7"])
+@pytest.mark.parametrize("device", ["gpu", "cuda:x", "mps:7", "meta"])
 def test_what_is_no_device(capsys, device):
     assert f"--device {device}: torch" in refused(capsys, "train", "resnet20", *TINY, "--device", device)
 

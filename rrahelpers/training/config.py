@@ -4,6 +4,7 @@ import json
 import math
 import re
 from dataclasses import MISSING, asdict, dataclass, field, fields
+from numbers import Real
 
 from rrahelpers.base.files import digest
 from rrahelpers.data.image_set import has_canvas, size_steps
@@ -46,9 +47,11 @@ class RunConfig:
     data_checksum: str | None = None  # None: of the data found now; see training.train
 
     def __post_init__(self):
+        for name in ("model", "data"):
+            if not isinstance(getattr(self, name), str):
+                raise ValueError(f"{name}: expected a name, got {getattr(self, name)!r}")
         positive = {name: getattr(self, name) for name in ("epochs", "batch_size", "learning_rate")}
-        if bad := {name: value for name, value in positive.items() if isinstance(value, (bool, str))
-                   or not 0 < value < math.inf}:
+        if bad := {name: value for name, value in positive.items() if not _is_number(value) or value <= 0}:
             raise ValueError(f"expected positive values, got {bad}")
         whole = {name: getattr(self, name) for name in ("epochs", "batch_size", "seed", "limit")}
         if bad := {name: value for name, value in whole.items()
@@ -59,10 +62,18 @@ class RunConfig:
         # torch's generator on CPUs looks at 32 bits: a larger one gives a smaller one's network
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed must be from 0 to {2**32 - 1}, got {self.seed}")
+        numbers = {name: getattr(self, name) for name in ("momentum", "weight_decay", "warmup", "final")}
+        if bad := {name: value for name, value in numbers.items() if not _is_number(value)}:
+            raise ValueError(f"expected finite numbers, got {bad}")
+        if not 0 <= self.momentum < 1 or self.weight_decay < 0:  # torch says so in the middle of a grid
+            raise ValueError(f"expected momentum in [0, 1) and weight_decay from 0 on, got {self.momentum} and "
+                             f"{self.weight_decay}")
         if not 0 <= self.warmup < 1 or not 0 <= self.final <= 1:
             raise ValueError(f"expected warmup in [0, 1) and final in [0, 1], got {self.warmup} and {self.final}")
-        if unknown := set(self.augmentation) - set(KNOWN):
-            raise ValueError(f"unknown augmentation {sorted(unknown)}; expected some of {KNOWN}")
+        listed = isinstance(self.augmentation, (list, tuple))
+        unknown = [name for name in self.augmentation if name not in KNOWN] if listed else self.augmentation
+        if unknown or not listed:
+            raise ValueError(f"unknown augmentation {unknown}; expected some of {KNOWN}, in a list")
         for name, known in (("optimiser", OPTIMISERS), ("schedule", SCHEDULES), ("initialisation", INITIALISATIONS)):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name}: expected one of {', '.join(known)}, got {getattr(self, name)!r}")
@@ -81,7 +92,7 @@ class RunConfig:
         for name in ("learning_rate", "momentum", "weight_decay", "warmup", "final"):
             object.__setattr__(self, name, float(getattr(self, name)))
         object.__setattr__(self, "augmentation", tuple(a for a in KNOWN if a in self.augmentation))
-        object.__setattr__(self, "options", _plain(json.loads(json.dumps(self.options))))
+        object.__setattr__(self, "options", _options(self.options))
         if self.image_size is not None:
             steps = json.loads(json.dumps(size_steps(self.image_size)))
             object.__setattr__(self, "image_size", steps if len(steps) > 1 else steps[0])
@@ -99,6 +110,23 @@ class RunConfig:
         if self.data_checksum is None:
             raise ValueError("the run's name needs the data's checksum; use training.resolve(config)")
         return re.sub(r"[/\\]", "-", f"{self.model}-{self.data}-{digest(self.as_dict())}")
+
+
+def _is_number(value):
+    """Whether this is a finite number; True and False are none."""
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _options(given):
+    """A model's options as JSON knows them."""
+    if not isinstance(given, dict):
+        raise ValueError(f"options: expected {{name: value}} of the model, got {given!r}")
+    if taken := {"num_classes", "in_channels"} & set(given):
+        raise ValueError(f"options: {' and '.join(sorted(taken))} can't be chosen, the data decide")
+    try:
+        return _plain(json.loads(json.dumps(given, allow_nan=False)))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"options: expected what JSON can hold, got {given!r} ({error})") from error
 
 
 def _normalisation(given):

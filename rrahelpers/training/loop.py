@@ -131,8 +131,11 @@ def _train(config, folder, device, deadline):
     if (found := digest([sets[split].checksum for split in data.SPLITS])) != config.data_checksum:
         raise data.DataError(f"{config.data} has the checksum {found} here, {config.data_checksum} was asked for; "
                              "leave data_checksum out to train on the data found, or bring the other data")
-    first = {split: part.images[:1] if config.image_size is None else fit(part.images[:1], config.image_size)
-             for split, part in sets.items()}
+    try:
+        first = {split: part.images[:1] if config.image_size is None else fit(part.images[:1], config.image_size)
+                 for split, part in sets.items()}
+    except ValueError as error:  # a canvas that is too small
+        raise data.DataError(f"{config.data}: {error}") from error
     preflight.check_splits(config.data, {split: replace(part, images=first[split]) for split, part in sets.items()},
                            config.normalisation)
     feeds = {split: ImageFeed(part.images, config, device) for split, part in sets.items()}

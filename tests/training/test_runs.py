@@ -122,10 +122,30 @@ def test_no_name_without_the_datas_checksum():
     ({"normalisation": [[0.5], [0.2, 0.2]]}, r"expected \[mean, deviation\] with a number for each channel"),
     ({"normalisation": [[0.5], [0.0]]}, "deviations above 0"),
     ({"augmentation": "crop"}, "unknown augmentation"),  # a string is a sequence of letters
+    ({"augmentation": None}, r"unknown augmentation None; expected some of .*, in a list"),
+    ({"augmentation": [["crop"]]}, r"unknown augmentation \[\['crop'\]\]"),
+    ({"epochs": None}, r"positive values, got \{'epochs': None\}"),
+    ({"learning_rate": [1]}, r"positive values, got \{'learning_rate': \[1\]\}"),
+    ({"momentum": float("nan")}, r"finite numbers, got \{'momentum': nan\}"),
+    ({"momentum": 1}, r"momentum in \[0, 1\) and weight_decay from 0 on, got 1 and 0.0001"),
+    ({"weight_decay": -1e-4}, "got 0.9 and -0.0001"),
+    ({"weight_decay": None, "final": "x"}, "finite numbers, got {'weight_decay': None, 'final': 'x'}"),
+    ({"warmup": True}, "finite numbers, got {'warmup': True}"),
+    ({"options": None}, "options: expected {name: value} of the model, got None"),
+    ({"options": {"width": float("nan")}}, "options: expected what JSON can hold, got {'width': nan}"),
+    ({"options": {"width": object}}, "options: expected what JSON can hold"),
+    ({"options": {"num_classes": 3, "in_channels": 3}}, "in_channels and num_classes can't be chosen"),
 ])
 def test_impossible_configurations(fields, message):
     with pytest.raises(ValueError, match=message):
         RunConfig("resnet20", "digits", **fields)
+
+
+@pytest.mark.parametrize("model, data, message", [(5, "digits", "model: expected a name, got 5"),
+                                                  ("resnet20", None, "data: expected a name, got None")])
+def test_names_that_are_none(model, data, message):
+    with pytest.raises(ValueError, match=message):
+        RunConfig(model, data)
 
 
 def test_the_options_are_a_copy():

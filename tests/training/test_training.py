@@ -449,6 +449,7 @@ def test_the_other_runs_go_on_where_one_cannot_be_written(monkeypatch, refused):
 
 @pytest.mark.parametrize("config", [
     replace(CONFIG, model="vgg11", options={"width": 0.0625}, image_size=4),  # no room for its poolings
+    replace(CONFIG, image_size={"canvas": 4}),  # no room for the images
     replace(CONFIG, data_checksum="of other data"),
 ])
 def test_what_is_refused_leaves_no_folder(config):
