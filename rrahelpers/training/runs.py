@@ -9,6 +9,7 @@
 """
 
 import contextlib
+import io
 import json
 import os
 import warnings
@@ -25,6 +26,7 @@ from rrahelpers.base.provenance import environment
 from rrahelpers.training.config import RunConfig
 
 FORMAT = 1  # raise when a record's layout changes; older folders are then refused by name
+FIELDS = {"status": str, "config": dict, "build": dict, "mean": list, "std": list, "history": list}  # of a record
 COMMITTED_WEIGHTS = 4 * 2**20  # bytes; larger weights stay out of git
 
 
@@ -129,11 +131,18 @@ def stored_table(folder, measure, parameters, compute):
             warnings.warn(f"cannot write {path} ({error}); it will be computed again next time", stacklevel=3)
             return table
     try:
-        return pd.read_csv(path, dtype=json.loads(about.read_text(encoding="utf-8"))["types"], keep_default_na=False,
-                           na_values=[""])
-    except (OSError, ValueError, KeyError) as error:
+        return _read_table(path.read_text(encoding="utf-8"), json.loads(about.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path} or its {about.name} is damaged or from another version ({error!r}); restore both with "
                        "git checkout, or delete them and they are computed again") from error
+
+
+def _read_table(text, about):
+    """The table that CSV ``text`` holds. Raises ``ValueError`` where it isn't whole."""
+    table = pd.read_csv(io.StringIO(text), dtype=about["types"], keep_default_na=False, na_values=[""])
+    if list(table) != list(about["types"]) or len(table) != about.get("rows", len(table)) or not text.endswith("\n"):
+        raise ValueError(f"{len(table)} rows of {', '.join(map(str, table))} are not all that was written")
+    return table
 
 
 def store_table(folder, measure, parameters, table):
@@ -142,7 +151,8 @@ def store_table(folder, measure, parameters, table):
     types = {column: str(dtype) for column, dtype in table.dtypes.items()}
     # the table last: where it is, its origin is known
     write_json(path.with_suffix(".json"),
-               {"measure": measure, "parameters": parameters, "types": types, "environment": environment()})
+               {"measure": measure, "parameters": parameters, "types": types, "rows": len(table),
+                "environment": environment()})
     with atomic(path) as temporary:
         table.to_csv(temporary, index=False, float_format="%.8g")
 
@@ -256,7 +266,18 @@ def read_record(folder):
     if version != FORMAT:
         raise RunError(f"{path} has format {version}, this version reads {FORMAT}; move the folder away or use the "
                        "version that wrote it")
-    if missing := {"status", "config", "build", "mean", "std", "history"} - set(record):
+    if missing := set(FIELDS) - set(record):
         raise RunError(f"{path} is damaged (it has no {', '.join(sorted(missing))}); restore it with git checkout, "
                        "or move the folder away and train again")
+    wrong = [name for name, form in FIELDS.items() if not isinstance(record[name], form)]
+    if not wrong and record["status"] == "complete" and not _has_accuracy(record["history"]):
+        wrong = ["history"]
+    if wrong:
+        raise RunError(f"{path} is damaged (not of the expected form: {', '.join(wrong)}); restore it with git "
+                       "checkout, or move the folder away and train again")
     return record
+
+
+def _has_accuracy(history):
+    return bool(history) and all(isinstance(row, dict) and isinstance(row.get("test_accuracy"), (int, float))
+                                 for row in history)

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from rrahelpers import data, models
+from rrahelpers.__main__ import main
 from rrahelpers.base import files
 from rrahelpers.study import grids
 from rrahelpers.training import runs
@@ -214,6 +215,18 @@ def test_a_record_that_lacks_something(key):
         Run(folder)
 
 
+@pytest.mark.parametrize("key, value", [("config", []), ("build", 3), ("mean", "a"), ("std", None), ("status", 1),
+                                        ("history", {}), ("history", []), ("history", [{"epoch": 1}]), ("history", [1]),
+                                        ("history", [{"test_accuracy": None}])])
+def test_a_record_with_something_of_another_form(key, value, capsys):
+    folder = store()
+    record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+    files.write_json(folder / "record.json", record | {key: value})
+    with pytest.raises(RunError, match=f"record.json is damaged .not of the expected form: {key}.; restore"):
+        Run(folder)
+    assert main(["list"]) == 1 and "not of the expected form" in capsys.readouterr().err
+
+
 def test_a_record_of_another_format():
     with pytest.raises(RunError, match=f"has format {FORMAT + 1}, this version reads {FORMAT}; move the folder"):
         Run(store(format=FORMAT + 1))
@@ -336,7 +349,7 @@ def test_a_column_of_digits_stays_text():
         assert run.result("classrepsim", {}, scales.copy).scale.tolist() == ["1", "2"]
 
 
-@pytest.mark.parametrize("damage", ["{", "{}", None])
+@pytest.mark.parametrize("damage", ["{", "{}", None, "[]", '{"types": {"value": "nonsense"}}'])
 def test_a_damaged_result_is_named_and_not_computed_over(damage):
     run = Run(store())
     run.result("classrepsim", {}, TABLE.copy)
@@ -344,6 +357,27 @@ def test_a_damaged_result_is_named_and_not_computed_over(damage):
     about.unlink() if damage is None else about.write_text(damage, encoding="utf-8")
     with pytest.raises(RunError, match="classrepsim-.*csv or its .*json is damaged .*computed again"):
         run.result("classrepsim", {}, TABLE.copy)
+
+
+@pytest.mark.parametrize("damage", [lambda text: text[:-1], lambda text: "".join(text.splitlines(True)[:-1]),
+                                    lambda text: "layer,value\n", lambda text: "\0\1", lambda text: ""])
+def test_a_result_that_is_cut_off_is_not_drawn_as_the_whole(damage):
+    run = Run(store())
+    run.result("classrepsim", {}, TABLE.copy)
+    path, = (run.folder / "results").glob("*.csv")
+    path.write_text(damage(path.read_text(encoding="utf-8")), encoding="utf-8")
+    with pytest.raises(RunError, match="classrepsim-.*csv or its .*json is damaged .*computed again"):
+        run.result("classrepsim", {}, TABLE.copy)
+
+
+def test_a_result_without_the_number_of_its_rows_is_read():
+    run = Run(store())
+    stored = run.result("classrepsim", {}, TABLE.copy)
+    about, = (run.folder / "results").glob("*.json")
+    told = json.loads(about.read_text(encoding="utf-8"))
+    del told["rows"]  # as before it was written
+    files.write_json(about, told)
+    pd.testing.assert_frame_equal(run.result("classrepsim", {}, None), stored)
 
 
 def test_a_result_that_cannot_be_stored_is_not_lost():
