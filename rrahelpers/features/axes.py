@@ -43,7 +43,9 @@ def known_axis(module, ndim):
 def check_axis(axis, layers):
     """{layer: axis} as given for some of ``layers``, or ``ValueError`` for other layers and for an axis that is not 1
     or -1."""
-    axis = axis or {}
+    axis = {} if axis is None else axis
+    if not isinstance(axis, dict):
+        raise TypeError(f"expected axis={{layer: 1 or -1}}, got {axis!r}")
     if bad := {name: value for name, value in axis.items() if name not in layers or value not in (1, -1)}:
         raise ValueError(f"expected axis={{layer: 1 or -1}} of layers among {', '.join(layers)}; got {bad}")
     return axis

@@ -9,7 +9,7 @@ import torch
 from rrahelpers.base.modules import WEIGHTED, check_model, kind, layer_list, named_layers, whole
 from rrahelpers.features.axes import Axes, check_axis, known_axis
 from rrahelpers.features.batches import as_batches, sample_of
-from rrahelpers.features.maps import read
+from rrahelpers.features.maps import check_grid, read
 
 MEMORY = 3 * 2**29  # bytes of features held at a time: with the neighbour search's own, under 4 GB for 10,000 images
 
@@ -96,7 +96,8 @@ def readings(model, images, layers, *, grid=None, axis=None, strict=True):
     layers, images, answers = layer_list(layers), sample_of(images), {}
     check_model(model, layers)
     axis, modules = check_axis(axis, layers), dict(model.named_modules())
-    grids = grid if isinstance(grid, dict) else dict.fromkeys(layers, grid)
+    grids = {name: check_grid(one) for name, one in
+             (grid if isinstance(grid, dict) else dict.fromkeys(layers, grid)).items()}
     if unknown := [name for name in grids if name not in layers]:
         raise ValueError(f"got the grid of {unknown}; expected layers among {', '.join(layers)}")
 

@@ -11,6 +11,7 @@ convolution it is the images' own sides over a whole number.
 
 import math
 from dataclasses import dataclass
+from numbers import Integral
 
 import torch
 
@@ -35,6 +36,15 @@ class Reading:
         return x if x.ndim < 3 else _as_map(x, self.axis, self.grid)
 
 
+def check_grid(grid):
+    """A grid as it is given, as a tuple, or None; ``ValueError`` for what is no (height, width) or (length,)."""
+    sides = tuple(grid) if isinstance(grid, (tuple, list)) else ()
+    if grid is not None and (len(sides) not in (1, 2) or any(
+            isinstance(side, bool) or not isinstance(side, Integral) or side < 1 for side in sides)):
+        raise ValueError(f"expected a grid (height, width) or (length,) of tokens, got {grid!r}")
+    return sides or None
+
+
 def read(layer, x, axis, maps, grid=None, told=False):
     """The :class:`Reading` of a layer that answers ``x`` [1, ...].
 
@@ -57,7 +67,7 @@ def read(layer, x, axis, maps, grid=None, told=False):
                        f"{layer} answers {_shape(x)}; expected one to three axes of places beside that of the features")
     tokens = x.shape[3 - axis] if x.ndim == 3 else None
     if tokens is not None:
-        grid = _grid(tokens, maps, axis == 2) if grid is None else tuple(grid)
+        grid = _grid(tokens, maps, axis == 2) if grid is None else grid
         if grid is None or math.prod(grid) > tokens:
             return Reading(axis, None, x, f"{layer} answers {_shape(x)}, and {tokens} tokens don't end in a grid of "
                            + (f"{grid}" if grid else f"maps of {_listed(maps)}")
@@ -66,6 +76,7 @@ def read(layer, x, axis, maps, grid=None, told=False):
         return Reading(axis, None, x,
                        f"{layer} answers {_shape(x)}, and {x.shape[1]} x {x.shape[2]} are no places of maps of "
                                       f"{_listed(maps)}; if they are, say it with axis={{{layer!r}: -1}}")
+    grid = None if tokens is None else grid  # places are no tokens
     return Reading(axis, grid, _as_map(x, axis, grid))
 
 

@@ -1,6 +1,7 @@
 """Layers read as maps: tokens as the grid that they come from, sequences along their length, features that come
 last."""
 
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -112,6 +113,29 @@ def test_tokens_that_are_no_grid_are_refused_by_name_and_left_out_of_the_default
         readings(model, images, ["embed"], grid={"nowhere": (4, 4)})
     with pytest.raises(ValueError, match=r"40 tokens don't end in a grid of \(8, 8\)"):
         readings(model, images, ["embed"], grid=(8, 8))
+
+
+@pytest.mark.parametrize("grid", [(4, 8), (2, 16)])
+def test_the_grid_of_tokens_is_not_that_of_the_maps_beside_them(grid):
+    images, labels = image_set()
+    model = Tokens((8, 4))  # 4 x 8 places
+    options = {"layers": ["input", "conv", "embed"], "k": 3, "scales": (1, "global"), "progress": False}
+    table = classrepsim(model, images, labels, grid=grid, **options)
+    side = {"input": 32, "conv": 4, "embed": grid[0]}
+    assert table[table.scale == "1"].set_index("layer").side.to_dict() == side
+    pd.testing.assert_frame_equal(table[table.layer != "embed"],
+                                  classrepsim(model, images, labels, **options).query("layer != 'embed'"))
+
+
+@pytest.mark.parametrize("grid", [5, "44", (), (0, 4), (4.0, 8), (True, 32), (4, 4, 2), {"embed": "a"}])
+def test_what_is_no_grid_is_refused(grid):
+    with pytest.raises(ValueError, match=r"expected a grid \(height, width\) or \(length,\) of tokens, got"):
+        readings(Tokens((8, 4)), image_set()[0], ["embed"], grid=grid)
+
+
+def test_an_axis_for_all_layers_is_refused():
+    with pytest.raises(TypeError, match="expected axis={layer: 1 or -1}, got 1"):
+        readings(Tokens((8, 4)), image_set()[0], ["embed"], axis=1)
 
 
 def test_merged_tokens_are_the_grid_that_is_left():
