@@ -69,11 +69,10 @@ def per_layer(model: nn.Module, input_shape: Sequence[int], convention: str = "p
     its parameters in the first. Layers that were never called come last with no FLOPs. Warnings name those whose FLOPs
     a rule would have counted, and the modules that multiply beside the layers for which there are rules.
 
-    Raises ``ValueError`` for an unknown convention or a malformed ``input_shape``, and as
-    :func:`rrahelpers.base.modules.check_model`.
+    Raises ``ValueError`` for an unknown convention, a malformed ``input_shape`` and an image that the network refuses,
+    and as :func:`rrahelpers.base.modules.check_model`.
     """
-    if convention not in RULES:
-        raise ValueError(f"unknown convention {convention!r}; expected one of {', '.join(map(repr, RULES))}")
+    check_convention(convention)
     check_model(model)
     shape = _image_shape(input_shape)
     names = {module: name for name, module in named_layers(model).items()}
@@ -92,7 +91,13 @@ def per_layer(model: nn.Module, input_shape: Sequence[int], convention: str = "p
 
     layers = [module for module in names if _is_layer(module)]
     with _hooked(model, layers, hook), _Unruled(names) as unruled, torch.no_grad():
-        model(_zeros(model, shape))
+        try:
+            model(_zeros(model, shape))
+        except NotImplementedError:
+            raise
+        except (RuntimeError, AssertionError, ValueError, TypeError, IndexError) as error:  # the network's own
+            raise ValueError(f"{kind(model)} refuses an image of {list(shape)} (channels, height, width); choose "
+                             f"another input_shape. It says: {error or type(error).__name__}") from error
     for module in (module for module in layers if module not in called):
         record(module, None, 0)
     if unseen := [names[module] for module in layers if module not in called and _rule(module, convention)]:
@@ -146,6 +151,12 @@ RULES = {
     ),
     "macs": (*PRODUCTS, (RECURRENT, _recurrent_products)),
 }
+
+
+def check_convention(convention):
+    """Raise ``ValueError`` for an unknown convention."""
+    if convention not in RULES:
+        raise ValueError(f"unknown convention {convention!r}; expected one of {', '.join(map(repr, RULES))}")
 
 
 def _rule(module, convention):

@@ -283,6 +283,11 @@ def test_counts_are_the_same_on_every_device_and_in_double():
     assert count(models.build("resnet20", attention="cbam").double(), (3, 16, 16)) == expected
 
 
+def test_an_image_that_the_network_refuses():
+    with pytest.raises(ValueError, match=r"Conv2d refuses an image of \[1, 8, 8\].*It says: Given groups=1"):
+        count(nn.Conv2d(3, 4, 3), (1, 8, 8))
+
+
 @pytest.mark.parametrize("convention", ["thop", "MACS", None])
 def test_unknown_convention(convention):
     with pytest.raises(ValueError, match="expected one of 'published', 'macs'"):

@@ -81,6 +81,7 @@ def propose(model, input_size, saturations=None, *, convention="published"):
     negative where it costs more), ``border`` (b_min afterwards). Where a change can't be made, ``reason`` says why, and
     the numbers are missing. Counts are made on the device "meta", without arithmetic.
     """
+    complexity.check_convention(convention)  # what is raised for a single proposal is told in its row
     table, shape = receptive_fields(model, input_size), image_shape(model, input_size)
     model = _on_meta(model)
     border, convolutions = border_layer(table, shape), table[table["conv"].notna()]

@@ -4,6 +4,7 @@ import copy
 import inspect
 import itertools
 import re
+from numbers import Integral
 from operator import attrgetter
 
 import torch
@@ -43,6 +44,9 @@ def truncate(model, at, num_classes=None):
     if not isinstance(layers.get(at), nn.Conv2d):
         known = ", ".join(name for name, layer in layers.items() if isinstance(layer, nn.Conv2d))
         raise ValueError(f"expected the name of a Conv2d, got {at!r}; there are: {known}")
+    if num_classes is not None and (isinstance(num_classes, bool) or not isinstance(num_classes, Integral)
+                                    or num_classes < 1):
+        raise ValueError(f"expected num_classes to be a positive whole number, got {num_classes!r}")
     root = duplicate(model).eval()
     training, evaluation = _trace(duplicate(model).train()), _trace(root)
     head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(),

@@ -502,3 +502,14 @@ def test_plot_of_receptive_fields_and_of_variants(resnet18, ax):
         architecture_plots.variants({"a": table}, ax, "saturation")
     with pytest.raises(ValueError, match="no layer of the table has a saturation or a probe"):
         architecture_plots.saturation_and_probes(advise(resnet18, 32), ax)
+
+
+def test_an_unknown_convention_is_no_proposal_that_cannot_be_made(resnet18):
+    with pytest.raises(ValueError, match="unknown convention 'flops'; expected one of 'published', 'macs'"):
+        propose(resnet18, 32, convention="flops")
+
+
+@pytest.mark.parametrize("classes", [0, -1, 2.0, "ten", True])
+def test_a_head_needs_a_number_of_classes(resnet18, classes):
+    with pytest.raises(ValueError, match="expected num_classes to be a positive whole number, got"):
+        truncate(resnet18, "layer2.0.conv1", classes)
