@@ -27,8 +27,11 @@ def plain(x):
 def as_tensor(x):
     """``x``, a tensor or a numpy array (a memory map stays one), as a tensor without gradient; it is only to be read.
 
-    Raises ``TypeError`` for anything else, and for complex numbers and booleans.
+    Raises ``TypeError`` for anything else, for complex numbers and booleans, and for numbers that are masked, sparse or
+    on the device "meta".
     """
+    if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
+        raise TypeError("expected real numbers, got an array with masked ones; fill them, or leave their samples out")
     if isinstance(x, np.ndarray):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of a read-only array: nobody writes to it
@@ -38,6 +41,8 @@ def as_tensor(x):
                 raise TypeError(f"expected real numbers, got an array of {x.dtype}") from error
     if not isinstance(x, torch.Tensor):
         raise TypeError(f"expected a tensor or a numpy array, got {type(x).__name__}")
+    if x.is_meta or x.layout != torch.strided:
+        raise TypeError(f"expected numbers at hand, got a tensor {'on meta' if x.is_meta else f'of {x.layout}'}")
     if x.is_complex() or x.dtype == torch.bool:
         raise TypeError(f"expected real numbers, got {x.dtype}")
     return x.detach()

@@ -146,7 +146,8 @@ class Covariance:
                 target += left @ right
 
     def _deviations(self):
-        return torch.cat(self._kept).double() - self.mean
+        mean = self.mean  # says so where there is no observation
+        return torch.cat(self._kept).double() - mean
 
     def _check(self):
         if self.observations == 0:

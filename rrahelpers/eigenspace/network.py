@@ -1,5 +1,7 @@
 """Networks that compute in the eigenspaces of their layers' outputs (dissertation, chapter 7)."""
 
+from numbers import Integral
+
 import pandas as pd
 import torch
 from tqdm.auto import tqdm
@@ -121,10 +123,12 @@ def projected_accuracies(model, images, labels, covariances, deltas, *, draws=1,
 
     Returns a row for each threshold and subspace: ``delta``, ``subspace`` ("eigenspace" or "random"), ``draw``,
     ``dimensions`` (of all layers together), ``accuracy``, ``difference`` (unprojected less projected: what is lost) and
-    ``relative``, to the accuracy of the unprojected network. Raises as :func:`project`, and ``TypeError`` for a network
-    that answers with anything but a tensor.
+    ``relative``, to the accuracy of the unprojected network. Raises as :func:`project`, ``TypeError`` for a network
+    that answers with anything but a tensor, ``ValueError`` for one that isn't [N, classes].
     """
     images, deltas = as_batches(images), [check_delta(delta) for delta in deltas]
+    if not deltas or isinstance(draws, bool) or not isinstance(draws, Integral) or draws < 0:
+        raise ValueError(f"expected at least one delta, and draws that are 0 or more, got {len(deltas)} and {draws!r}")
     labels = labels_of(images, labels)
     reference, rows = _accuracy(model, images, labels, batch_size), []
     subspaces = [("eigenspace", 0, None), *(("random", draw, draw) for draw in range(draws))]
@@ -153,4 +157,7 @@ def _logits(model, images):
         raise TypeError(f"{kind(model)} answers with {type(logits).__name__}; expected logits, a tensor [N, classes]: "
                         "put it "
                          "into a module whose forward gives these alone")
+    if logits.ndim != 2 or len(logits) != len(images) or logits.is_complex():
+        raise ValueError(f"{kind(model)} answers with shape {tuple(logits.shape)} of {logits.dtype} for {len(images)} "
+                         "images; expected logits, real numbers [N, classes]")
     return logits

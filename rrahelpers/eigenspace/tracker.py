@@ -38,7 +38,7 @@ class SaturationTracker:
     every, batches: take every n-th batch, and at most so many in an epoch's split; default all. A batch is one call of
         ``model``.
     side: take at most so many places along each side of a feature map, evenly spread; default all.
-    csv: path of a file that holds the table after each epoch.
+    csv: path of a file that holds the table after each epoch; a warning where it can't be written.
     writer: any object with TensorBoard's ``add_scalar(tag, value, step)``.
     plot: whether to draw saturation in a notebook after each epoch (needs matplotlib and IPython).
     axis: {layer: axis of its features, 1 or -1}, where it isn't known.
@@ -56,6 +56,8 @@ class SaturationTracker:
         for name, value in {"every": every, "batches": batches, "side": side}.items():
             if value is not None and (isinstance(value, bool) or not isinstance(value, Integral) or value < 1):
                 raise ValueError(f"expected {name} to be a positive whole number, got {value!r}")
+        if writer is not None and not callable(getattr(writer, "add_scalar", None)):
+            raise TypeError(f"expected a writer with add_scalar(tag, value, step), got {type(writer).__name__}")
         if plot:
             import IPython.display  # noqa: F401
             import matplotlib.pyplot  # noqa: F401  # missing: now rather than after an epoch
@@ -139,8 +141,11 @@ class SaturationTracker:
 
     def _publish(self, rows):
         if self.csv is not None:
-            with atomic(self.csv) as temporary:
-                self.table.to_csv(temporary, index=False)
+            try:
+                with atomic(self.csv) as temporary:
+                    self.table.to_csv(temporary, index=False)
+            except OSError as error:  # a full disk is no reason to end the user's training
+                warnings.warn(f"cannot write {self.csv} ({error}); the table has the rows all the same", stacklevel=3)
         if self.writer is not None:
             for row in rows:
                 value = row.get("saturation", float("nan"))

@@ -3,6 +3,7 @@ without."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -45,6 +46,8 @@ class Batches:
 
     def split(self, batch_size):
         """Yield the images in batches: of ``batch_size`` where they are held whole, else as they come."""
+        if isinstance(batch_size, bool) or not isinstance(batch_size, Integral) or batch_size < 1:
+            raise ValueError(f"expected batch_size to be a positive whole number, got {batch_size!r}")
         if self._whole is None:
             yield from (images for images, _ in self._pass())
         elif len(self.whole) == 0:

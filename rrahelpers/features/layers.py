@@ -215,6 +215,9 @@ def _visit(model, images, layers, take, batch_size=100):
         for batch in images.split(batch_size) if calls or inputs else ():
             calls.update(dict.fromkeys(calls, 0))
             if inputs:
+                if shapes.setdefault("input", batch.shape[1:]) != batch.shape[1:]:
+                    raise ValueError(f"expected images of one shape, got {tuple(shapes['input'])} and "
+                                     f"{tuple(batch.shape[1:])}")
                 take("input", batch, place)
             with contextlib.suppress(_Enough):
                 if calls:
@@ -256,6 +259,8 @@ def _forward(model, batch):
 def as_taken(model, batch):
     """A copy of some images on the device, and in the precision, of a model's parameters."""
     parameter = next((p for p in model.parameters() if p.is_floating_point()), batch)
+    if parameter.is_meta:
+        raise ValueError(f'{kind(model)} is on the device "meta", without numbers; expected one with its weights')
     return batch.to(parameter.device, parameter.dtype, copy=True)  # a network may work in place on what it is given
 
 

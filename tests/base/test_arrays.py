@@ -92,3 +92,18 @@ def test_images_of_whole_numbers_are_refused(kind):
         extract(nn.Sequential(nn.Conv2d(3, 4, 3)), torch.zeros(2, 3, 8, 8, dtype=kind), ["0"])
     with pytest.raises(TypeError, match=f"got {kind}"):
         extract(nn.Sequential(nn.Conv2d(3, 4, 3)), torch.zeros(2, 3, 8, 8, dtype=kind).numpy(), ["0"])
+
+
+@pytest.mark.parametrize("x, what", [
+    (torch.zeros(4, 3, device="meta"), "numbers at hand, got a tensor on meta"),
+    (torch.eye(4).to_sparse(), "numbers at hand, got a tensor of torch.sparse_coo"),
+    (np.ma.masked_greater(np.eye(4), 0), "got an array with masked ones"),
+])
+def test_numbers_that_are_not_there_are_refused(x, what):
+    for measure in (lambda x: knn_graph(x, 1), as_tensor, Covariance(x.shape[1]).update):
+        with pytest.raises(TypeError, match=f"expected .*{what}"):
+            measure(x)
+
+
+def test_an_array_that_could_be_masked_but_is_not_is_one():
+    assert as_tensor(np.ma.array(np.eye(4))).tolist() == torch.eye(4).tolist()

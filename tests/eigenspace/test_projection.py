@@ -332,7 +332,8 @@ def run():
     folder, build = runs.store_root() / config.name, {"width": 0.25, "num_classes": 10, "in_channels": 1}
     runs.save_weights(folder, models.build("resnet20", **build).state_dict())
     files.write_json(folder / "record.json", {"format": runs.FORMAT, "status": "complete", "config": config.as_dict(),
-                                              "build": build, "mean": [0.3], "std": [0.4], "history": []})
+                                              "build": build, "mean": [0.3], "std": [0.4],
+                                              "history": [{"test_accuracy": 0.5}]})
     return runs.Run(folder)
 
 
@@ -413,3 +414,20 @@ def test_reconstructions_are_shown_row_by_row():
     assert all((a == b).all() for a, b in zip(shown, expected)) and len(shown) == 4
     assert [ax.get_ylabel() for ax in figure.axes] == ["picture", "", "twice as bright", ""]
     plt.close(figure)
+
+
+@pytest.mark.parametrize("model, shape", [
+    (nn.Conv2d(3, 2, 3), r"\(5, 2, 4, 4\) of torch.float32 for 5 images"),
+    (nn.Sequential(nn.Conv2d(3, 2, 3), nn.Flatten(0, 2)), r"\(40, 4\)"),
+])
+def test_what_answers_with_no_logits_has_no_accuracy(model, shape):
+    images = torch.randn(5, 3, 6, 6)
+    with pytest.raises(ValueError, match=rf"answers with shape {shape}.*expected logits, real numbers \[N, classes\]"):
+        projected_accuracies(model, images, [0] * 5, covariances(model, images), [0.9], progress=False)
+
+
+@pytest.mark.parametrize("deltas, draws", [([], 1), ([0.9], -1), ([0.9], 1.5), ([0.9], True)])
+def test_no_thresholds_and_impossible_draws_are_refused(deltas, draws):
+    model, images = nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), torch.randn(5, 1, 2, 2)
+    with pytest.raises(ValueError, match=f"got {len(deltas)} and {draws}"):
+        projected_accuracies(model, images, torch.zeros(5, dtype=int), covariances(model, images), deltas, draws=draws)

@@ -291,3 +291,26 @@ def test_covariances_from_images_or_batches():
     assert all(torch.equal(state[name], tensor) for name, tensor in model.state_dict().items())
     with pytest.raises(ValueError, match="at least one image"):
         covariances(model, [])
+
+
+def test_a_table_that_cannot_be_written_does_not_end_the_training(tmp_path):
+    model = nn.Linear(3, 2)
+    with SaturationTracker(model, csv=tmp_path) as tracker:  # a folder
+        for _ in range(2):
+            model(torch.randn(8, 3))
+            with pytest.warns(UserWarning, match="cannot write .*; the table has the rows all the same"):
+                tracker.end_epoch()
+    assert tracker.table.epoch.tolist() == [1, 2] and list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_writer_is_refused_before_the_first_epoch():
+    with pytest.raises(TypeError, match=r"a writer with add_scalar\(tag, value, step\), got str"):
+        SaturationTracker(nn.Linear(3, 2), writer="runs")
+
+
+def test_batches_of_no_image_are_told_in_words():
+    model = nn.Linear(3, 2)
+    with SaturationTracker(model) as tracker:
+        model(torch.randn(0, 3))
+        with pytest.warns(UserWarning, match="expected at least one observation, got none.*no saturation there"):
+            tracker.end_epoch()

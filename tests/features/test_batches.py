@@ -1,5 +1,6 @@
 """Every measure takes images in every form, streamed, and answers as it does for one tensor."""
 
+import copy
 import weakref
 
 import numpy as np
@@ -171,3 +172,21 @@ def test_batches_stay_what_they_are():
                                                                                  IMAGES[:2]) and found.whole is None
     assert [len(batch) for batch in found.split(100)] == [5, 5, 5, 5, 2]
     assert torch.equal(Batches(np.asarray(IMAGES)).whole, IMAGES)
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.5, None, "all", True])
+def test_impossible_sizes_of_batches(network, size):
+    with pytest.raises(ValueError, match="expected batch_size to be a positive whole number, got"):
+        extract(network, IMAGES, ["0"], batch_size=size)
+
+
+def test_images_of_two_sizes_are_refused_where_they_are_a_layer_too(network):
+    with pytest.raises(ValueError, match=r"expected images of one shape, got \(.*\) and \(.*\)"):
+        extract(network, [IMAGES, torch.cat([IMAGES, IMAGES], 3)], ["input"])
+
+
+def test_a_network_without_numbers_is_refused_by_name(network):
+    for measure in (lambda model: extract(model, IMAGES, ["0"]), lambda model: covariances(model, IMAGES),
+                    lambda model: classrepsim(model, IMAGES, LABELS, k=2, progress=False)):
+        with pytest.raises(ValueError, match='Sequential is on the device "meta", without numbers'):
+            measure(copy.deepcopy(network).to("meta"))

@@ -362,7 +362,7 @@ def run(data_folder):
     torch.manual_seed(0)
     save_weights(folder, models.build("perceptron", **build).state_dict())
     write_json(folder / "record.json", {"format": 1, "status": "complete", "config": config.as_dict(), "build": build,
-                                        "mean": [0.3], "std": [0.4], "history": []})
+                                        "mean": [0.3], "std": [0.4], "history": [{"test_accuracy": 0.5}]})
     return Run(folder)
 
 
