@@ -25,7 +25,8 @@ def layer_names(model):
     declared = getattr(model, "layer_names", None)
     if declared is not None:
         return list(declared)
-    return ["input", *(name for name, module in named_layers(model).items() if isinstance(module, WEIGHTED))]
+    return ["input", *(name for name, module in named_layers(model).items()
+                       if isinstance(module, WEIGHTED) and name != "input")]
 
 
 def analysed_layers(model, images, layers=None, *, grid=None, axis=None):
@@ -41,6 +42,9 @@ def analysed_layers(model, images, layers=None, *, grid=None, axis=None):
             raise ValueError("expected at least one layer, got none; leave layers out for those of layer_names(model)")
         return chosen
     names = layer_names(model)
+    if isinstance(dict(model.named_modules()).get("input"), WEIGHTED):
+        warnings.warn('left out, for "input" stands for the images: the module of that name; give it another',
+                      stacklevel=3)
     if getattr(model, "layer_names", None) is not None:
         return names
     sample, calls, rows = sample_of(images), Counter({"input": 1}), {}

@@ -230,3 +230,13 @@ def test_arrays_and_other_precisions_are_images_too(network, images):
     found = extract(network.bfloat16(), images, ["4"])["4"]
     assert found.dtype == torch.bfloat16
     torch.testing.assert_close(found.float(), expected, atol=0.05, rtol=0.05)
+
+
+def test_the_images_are_a_layer_also_beside_a_module_called_input():
+    torch.manual_seed(0)
+    model, images = nn.Sequential(), torch.randn(4, 3, 6, 6)
+    for name, layer in (("input", nn.Conv2d(3, 4, 3)), ("flat", nn.Flatten()), ("head", nn.Linear(64, 2))):
+        model.add_module(name, layer)
+    assert layer_names(model) == ["input", "head"]
+    with pytest.warns(UserWarning, match='"input" stands for the images: the module of that name; give it another'):
+        assert analysed_layers(model, images) == ["input", "head"]
