@@ -153,7 +153,7 @@ RULES = {
 }
 
 
-def check_convention(convention):
+def check_convention(convention: str) -> None:
     """Raise ``ValueError`` for an unknown convention."""
     if convention not in RULES:
         raise ValueError(f"unknown convention {convention!r}; expected one of {', '.join(map(repr, RULES))}")
