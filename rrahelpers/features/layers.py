@@ -189,6 +189,8 @@ def _visit(model, images, layers, take, batch_size=100):
     """:func:`visit`, with what the layers answer."""
     modules = dict(model.named_modules())
     inputs, layers = "input" in layers, [name for name in layers if name != "input"]
+    if "" in layers and isinstance(model, WEIGHTED):
+        raise ValueError(f"the model is a single {kind(model)} without a name; put it into nn.Sequential")
     if unknown := [name for name in layers if name == "" or name not in modules]:
         raise ValueError(f"unknown layers {unknown}; expected 'input' or some of: {', '.join(n for n in modules if n)}")
     calls, shapes, place = dict.fromkeys(layers, 0), {}, 0

@@ -240,3 +240,8 @@ def test_the_images_are_a_layer_also_beside_a_module_called_input():
     assert layer_names(model) == ["input", "head"]
     with pytest.warns(UserWarning, match='"input" stands for the images: the module of that name; give it another'):
         assert analysed_layers(model, images) == ["input", "head"]
+
+
+def test_a_model_that_is_one_layer_is_told_how_to_get_a_name():
+    with pytest.raises(ValueError, match="the model is a single Conv2d without a name; put it into nn.Sequential"):
+        classrepsim(nn.Conv2d(3, 4, 3), torch.randn(6, 3, 8, 8), torch.arange(6) % 2, k=2, progress=False)
