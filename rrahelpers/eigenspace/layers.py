@@ -10,7 +10,7 @@ from rrahelpers.eigenspace.covariance import Covariance
 from rrahelpers.features import evaluation_mode
 from rrahelpers.features.axes import RECURRENT, Axes, check_axis, known_axis
 from rrahelpers.features.batches import as_batches
-from rrahelpers.features.layers import as_taken
+from rrahelpers.features.passes import as_taken
 
 
 def weighted_layers(model):

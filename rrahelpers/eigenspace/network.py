@@ -12,7 +12,7 @@ from rrahelpers.eigenspace.projection import PCAProjection
 from rrahelpers.eigenspace.spectrum import DELTA, check_delta
 from rrahelpers.features import evaluation_mode
 from rrahelpers.features.batches import as_batches, labels_of
-from rrahelpers.features.layers import as_taken
+from rrahelpers.features.passes import as_taken
 
 
 class Projections:

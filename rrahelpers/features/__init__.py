@@ -6,12 +6,12 @@ from rrahelpers.features.layers import (
     WEIGHTED,
     analysed_layers,
     each_layer,
-    evaluation_mode,
     extract,
     layer_names,
     readings,
     visit,
 )
+from rrahelpers.features.passes import evaluation_mode
 from rrahelpers.features.pooled import POOLING, each_pooled_layer, pool
 
 __all__ = [

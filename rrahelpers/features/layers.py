@@ -10,6 +10,7 @@ from rrahelpers.base.modules import WEIGHTED, check_model, kind, layer_list, nam
 from rrahelpers.features.axes import Axes, check_axis, known_axis
 from rrahelpers.features.batches import as_batches, sample_of
 from rrahelpers.features.maps import check_grid, read
+from rrahelpers.features.passes import forward, run
 
 MEMORY = 3 * 2**29  # bytes of features held at a time: with the neighbour search's own, under 4 GB for 10,000 images
 
@@ -58,7 +59,7 @@ def analysed_layers(model, images, layers=None, *, grid=None, axis=None):
             hook = (model.get_submodule(name)
                     .register_forward_hook(lambda _module, _input, output, name=name: count(name, output)))
             hooks.callback(hook.remove)
-        _forward(model, sample)
+        forward(model, sample)
     if not any(calls[name] == 1 for name in names[1:]):
         raise ValueError(f"{kind(model)} has no convolution or linear layer that runs, as a module, once for an image; "
                          "name "
@@ -74,10 +75,6 @@ def analysed_layers(model, images, layers=None, *, grid=None, axis=None):
     if unread:
         warnings.warn(f"left out, for they can't be read as maps: {'; '.join(unread.values())}", stacklevel=3)
     return [name for name in names if name not in unread]
-
-
-class _Enough(Exception):
-    """Every layer that was asked for has answered: the rest of the forward pass is of no use."""
 
 
 def readings(model, images, layers, *, grid=None, axis=None, strict=True):
@@ -113,7 +110,7 @@ def readings(model, images, layers, *, grid=None, axis=None, strict=True):
         hooks.callback(taken.remove)
         if images.ndim > 3:
             axes.set(images, 1)
-        _visit(model, as_batches(images), [name for name in layers if name != "input"], keep)
+        run(model, as_batches(images), [name for name in layers if name != "input"], keep)
     answers.setdefault("input", (images, images[:1]))
     found = {name: axis[name] % x.ndim if name in axis else axes.of(x, modules.get(name))
              for name, (x, _) in answers.items()}
@@ -172,7 +169,7 @@ def visit(model, images, layers, take, *, batch_size=100, maps=None):
     images, layers = as_batches(images), layer_list(layers)
     check_model(model, layers)
     if maps is not None:
-        _visit(model, images, layers, lambda name, x, place: take(name, maps[name].map(x), place), batch_size)
+        run(model, images, layers, lambda name, x, place: take(name, maps[name].map(x), place), batch_size)
         return
     kinds = {name: module for name, module in model.named_modules() if name in layers}
     told = all(known_axis(kinds[name], 4) is not None for name in layers if name in kinds)
@@ -182,56 +179,7 @@ def visit(model, images, layers, take, *, batch_size=100, maps=None):
         axis = known[name].axis if known else 1 if name == "input" else known_axis(kinds[name], x.ndim)
         take(name, x if axis is None or x.ndim < 4 else x.movedim(axis, 1), place)
 
-    _visit(model, images, layers, answer, batch_size)
-
-
-def _visit(model, images, layers, take, batch_size=100):
-    """:func:`visit`, with what the layers answer."""
-    modules = dict(model.named_modules())
-    inputs, layers = "input" in layers, [name for name in layers if name != "input"]
-    if "" in layers and isinstance(model, WEIGHTED):
-        raise ValueError(f"the model is a single {kind(model)} without a name; put it into nn.Sequential")
-    if unknown := [name for name in layers if name == "" or name not in modules]:
-        raise ValueError(f"unknown layers {unknown}; expected 'input' or some of: {', '.join(n for n in modules if n)}")
-    calls, shapes, place = dict.fromkeys(layers, 0), {}, 0
-
-    def answer(name, output):
-        calls[name] += 1
-        if calls[name] > 1:  # whatever it answers now: the pass' end tells
-            return
-        if not isinstance(output, torch.Tensor):
-            raise TypeError(f"layer {name!r} answers with {type(output).__name__}; expected a tensor")
-        output = whole(output)
-        if output.ndim == 0 or len(output) != len(batch):
-            raise ValueError(f"layer {name!r} answers with shape {tuple(output.shape)} for {len(batch)} images; "
-                             "expected one "
-                             "row for each image along the first axis")
-        if shapes.setdefault(name, output.shape[1:]) != output.shape[1:]:
-            raise ValueError(f"layer {name!r} answers with shape {tuple(shapes[name])} for an image and "
-                             f"{tuple(output.shape[1:])} "
-                             "for another; expected one shape for all images")
-        take(name, output, place)
-        if place and all(calls.values()):
-            raise _Enough
-
-    with contextlib.ExitStack() as hooks:
-        for name in calls:
-            handle = modules[name].register_forward_hook(lambda _, __, output, name=name: answer(name, output))
-            hooks.callback(handle.remove)
-        for batch in images.split(batch_size) if calls or inputs else ():
-            calls.update(dict.fromkeys(calls, 0))
-            if inputs:
-                if shapes.setdefault("input", batch.shape[1:]) != batch.shape[1:]:
-                    raise ValueError(f"expected images of one shape, got {tuple(shapes['input'])} and "
-                                     f"{tuple(batch.shape[1:])}")
-                take("input", batch, place)
-            with contextlib.suppress(_Enough):
-                if calls:
-                    _forward(model, batch)
-            if wrong := {name: n for name, n in calls.items() if n != 1}:
-                raise ValueError(f"expected each layer to run once for an image, got {wrong} times; name an enclosing "
-                                 "or another layer")
-            place += len(batch)
+    run(model, images, layers, answer, batch_size)
 
 
 def each_layer(model, images, layers, *, memory=MEMORY, batch_size=100, maps=None):
@@ -255,28 +203,3 @@ def each_layer(model, images, layers, *, memory=MEMORY, batch_size=100, maps=Non
         features = extract(model, images, group, batch_size=batch_size, maps=maps)
         for name in group:
             yield name, features.pop(name)
-
-
-def _forward(model, batch):
-    with evaluation_mode(model), torch.inference_mode(False), torch.no_grad():
-        model(as_taken(model, batch))
-
-
-def as_taken(model, batch):
-    """A copy of some images on the device, and in the precision, of a model's parameters."""
-    parameter = next((p for p in model.parameters() if p.is_floating_point()), batch)
-    if parameter.is_meta:
-        raise ValueError(f'{kind(model)} is on the device "meta", without numbers; expected one with its weights')
-    return batch.to(parameter.device, parameter.dtype, copy=True)  # a network may work in place on what it is given
-
-
-@contextlib.contextmanager
-def evaluation_mode(model):
-    """Put a model into evaluation mode and every module's own flag back afterwards."""
-    flags = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield model
-    finally:
-        for module, training in flags:
-            module.training = training

@@ -270,14 +270,14 @@ def test_a_run_that_diverges_is_stored_as_such_and_not_trained_again(monkeypatch
 
 
 def cut_off_after(epochs, monkeypatch, error=KeyboardInterrupt):
-    real = training._Trainer.epoch
+    real = training.Trainer.epoch
 
     def epoch(self, number):
         if number >= epochs:
             raise error
         return real(self, number)
 
-    monkeypatch.setattr(training._Trainer, "epoch", epoch)
+    monkeypatch.setattr(training.Trainer, "epoch", epoch)
 
 
 @pytest.mark.parametrize("epochs", [1, 2])
@@ -289,8 +289,8 @@ def test_a_resumed_run_is_the_run_without_a_break_bit_for_bit(monkeypatch, tmp_p
     assert runs.find(CONFIG) is None
     with monkeypatch.context() as patch:  # what was done is not done again
         done = []
-        real = training._Trainer.epoch
-        patch.setattr(training._Trainer, "epoch", lambda self, number: (done.append(number), real(self, number))[1])
+        real = training.Trainer.epoch
+        patch.setattr(training.Trainer, "epoch", lambda self, number: (done.append(number), real(self, number))[1])
         run = train(CONFIG)
     assert done == list(range(epochs, 3))
     assert_same_network(run, elsewhere(monkeypatch, tmp_path))
@@ -513,9 +513,9 @@ def test_no_epoch_begins_after_the_deadline():
 
 
 def test_no_epoch_begins_that_would_end_after_the_deadline(monkeypatch, tmp_path):
-    real = training._Trainer.epoch
+    real = training.Trainer.epoch
     with monkeypatch.context() as patch:
-        patch.setattr(training._Trainer, "epoch", lambda self, number: {**real(self, number), "seconds": 1000.0})
+        patch.setattr(training.Trainer, "epoch", lambda self, number: {**real(self, number), "seconds": 1000.0})
         with pytest.raises(Interrupted, match="time is up after 1 of 3 epochs"):
             train(CONFIG, deadline=time.monotonic() + 500)
     assert runs.find(CONFIG) is None
@@ -596,14 +596,14 @@ def status(child, wait=0):
 
 def ask(folder, own, other):
     """Train CONFIG, slowly, together with another process; leave a file for each epoch that this one trains."""
-    epoch = training._Trainer.epoch
+    epoch = training.Trainer.epoch
 
     def noted(self, number):
         (folder / f"{own}-{number}").touch()
         time.sleep(0.1)
         return epoch(self, number)
 
-    training._Trainer.epoch = noted
+    training.Trainer.epoch = noted
     (folder / own).touch()
     while not (folder / other).exists():  # begin together
         time.sleep(0.002)
