@@ -167,8 +167,7 @@ def attention_module(name, channels, window=WINDOW, kernels=None, reduction=None
         return STAC(channels, window, kernels)
     if window != WINDOW or kernels is not None:
         raise ValueError(f"window and kernels are for attention 'stac' alone, got window {window!r} and kernels "
-                         f"{kernels!r} "
-                         f"for {name!r}")
+                         f"{kernels!r} for {name!r}")
     if name == "spatial":
         return SpatialAttention()
     module = {"se": SqueezeExcitation, "bam": BAM, "cbam": CBAM}[name]

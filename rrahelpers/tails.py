@@ -67,8 +67,7 @@ def layer_values(values: LayerValues, what: str = "values") -> pd.Series:
                              f"it lacks {sorted(missing)}")
         if several := [name for name in CHOICES if name in values.columns and values[name].nunique() > 1]:
             raise ValueError(f"{what}: expected one number for each layer (and seed), got a table of several "
-                             f"{', '.join(several)}; "
-                             f"choose, for instance with table.query('{several[0]} == "
+                             f"{', '.join(several)}; choose, for instance with table.query('{several[0]} == "
                              f"{values[several[0]].tolist()[-1]!r}')")
         values = values.groupby("layer", sort=False)[column].mean()
     series = pd.Series(values, dtype=float)

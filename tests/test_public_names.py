@@ -27,9 +27,8 @@ NAMES = {
     "advisor": "advise propose truncate",
     "study.figures": "save_figure",
     "widgets": "class_similarity_explorer neighbour_change_explorer prediction_explorer probe_explorer "
-               "projection_explorer "
-               "proposal_explorer receptive_field_explorer saturation_explorer separation_explorer stac_explorer "
-               "tail_explorer",
+               "projection_explorer proposal_explorer receptive_field_explorer saturation_explorer "
+               "separation_explorer stac_explorer tail_explorer",
     "__main__": "main",
 }
 

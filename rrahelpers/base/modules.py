@@ -106,8 +106,7 @@ def _not_yet(module):
     """The same for what can be followed from its first call on."""
     if hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None:
         return ("is compiled, and passes over what is attached to its layers; give the model that was compiled (the "
-                "compiled "
-                "one's _orig_mod, with the same weights; after model.compile(), copy.deepcopy(model))")
+                "compiled one's _orig_mod, with the same weights; after model.compile(), copy.deepcopy(model))")
     if any(nn.parameter.is_lazy(p) for p in module.parameters(recurse=False)):
         return "is lazy, and has no parameters yet; run the model once on a batch of images before"
     return None

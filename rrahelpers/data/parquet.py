@@ -67,8 +67,7 @@ def _encoded(row, number, column, file):
     # what others wrote names no file elsewhere on this machine
     if not path.is_relative_to(folder) or not path.is_file():
         raise DataError(f"{file}: row {number} holds no image but the path of a file that isn't embedded, "
-                        f"{row['path']}; "
-                        f"expected that file below {folder}, or its bytes in the row")
+                        f"{row['path']}; expected that file below {folder}, or its bytes in the row")
     return path.read_bytes()
 
 

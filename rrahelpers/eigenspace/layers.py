@@ -93,9 +93,8 @@ def _hook(name, function, axis, axes, module, _inputs, output):
     if not isinstance(x, torch.Tensor):
         raise TypeError(f"layer {name!r} answers with {type(x).__name__}; expected a tensor, or a tuple that begins so")
     if axis is None and (axis := known_axis(module, x.ndim)) is None and (axis := axes.of(x, module)) is None:
-        raise ValueError(f"layer {name!r} answers with shape {tuple(x.shape)}, and nothing tells which axis is that of "
-                         "its "
-                         f"features; say it with axis={{{name!r}: 1}}, or -1 for the last")
+        raise ValueError(f"layer {name!r} answers with shape {tuple(x.shape)}, and nothing tells which axis is that "
+                         f"of its features; say it with axis={{{name!r}: 1}}, or -1 for the last")
     try:
         answer = function(name, x, axis % x.ndim - x.ndim)
     except ValueError as error:

@@ -15,8 +15,7 @@ IMAGES = ("pixel_values", "images", "image", "x")
 LABELS = ("labels", "label", "y")
 NONE = "expected at least one image, got none"
 ONCE = ("expected images that can be gone through several times, got an iterator (a generator?) that is used up after "
-        "one pass; "
-        "give a list of batches or a DataLoader")
+        "one pass; give a list of batches or a DataLoader")
 
 
 class Batches:
@@ -114,8 +113,7 @@ class Batches:
         sample = self._sample = first.clone() if self._sample is None else self._sample
         if first.shape != sample.shape or not torch.allclose(first, sample, rtol=0, atol=0, equal_nan=True):
             raise ValueError("expected the same images at each pass, got others first; give a DataLoader with "
-                             "shuffle=False and "
-                             "without random augmentation")
+                             "shuffle=False and without random augmentation")
 
 
 def _is_whole(data):
@@ -171,8 +169,7 @@ def check_images(images):
         raise TypeError(f"images, float [N, C, H, W]: {error}") from error
     if images.dtype == torch.uint8:
         raise TypeError("expected images as the model takes them, float [N, C, H, W], got bytes (uint8): normalise "
-                        "them, "
-                        "for instance with rrahelpers.training.runs.normalise or a stored run's preprocess")
+                        "them, for instance with rrahelpers.training.runs.normalise or a stored run's preprocess")
     if not images.is_floating_point():
         raise TypeError(f"expected images as the model takes them, float [N, C, H, W], got {images.dtype}")
     return images

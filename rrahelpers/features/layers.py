@@ -61,9 +61,8 @@ def analysed_layers(model, images, layers=None, *, grid=None, axis=None):
             hooks.callback(hook.remove)
         forward(model, sample)
     if not any(calls[name] == 1 for name in names[1:]):
-        raise ValueError(f"{kind(model)} has no convolution or linear layer that runs, as a module, once for an image; "
-                         "name "
-                         "layers of other kinds with layers=[…]")
+        raise ValueError(f"{kind(model)} has no convolution or linear layer that runs, as a module, once for an "
+                         "image; name layers of other kinds with layers=[…]")
     left_out = {name: f"{calls[name]} times" if calls[name] != 1 else f"{rows[name]} rows for {len(sample)} images"
                 for name in names if calls[name] != 1 or rows.get(name, len(sample)) != len(sample)}
     if left_out:

@@ -151,8 +151,7 @@ def _window(scale, size):
     window = int(scale), 1 if one else int(scale)
     if size[0] % window[0] or size[1] % window[1]:
         raise ValueError(f"a pooling window of {window[0]} x {window[1]} does not divide a map of {size[0]} x "
-                         f"{size[1]}; "
-                         "expected a divisor of each side, or 'global'")
+                         f"{size[1]}; expected a divisor of each side, or 'global'")
     return window
 
 

@@ -45,8 +45,7 @@ def parameters(notebook, name):
     found = {key: value for key, value in everyones.items() if key in declared[notebook]} | own
     if found.setdefault("profile", name) != name:
         raise ValueError(f"profile {name} gives {notebook} the parameter profile: {found['profile']}; its figures "
-                         "would lie in "
-                         f"that profile's folder, expected {name}, or nothing")
+                         f"would lie in that profile's folder, expected {name}, or nothing")
     return found
 
 

@@ -51,9 +51,8 @@ def writing(folder):
     try:
         yield
     except OSError as error:
-        raise RunError(f"cannot write into {folder} ({error}); the epochs before are kept. Make room, and the same "
-                       "command "
-                       "goes on after them") from error
+        raise RunError(f"cannot write into {folder} ({error}); the epochs before are kept. Make room, and "
+                       "the same command goes on after them") from error
 
 
 def _path(folder):

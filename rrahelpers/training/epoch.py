@@ -52,8 +52,8 @@ class Trainer:
                 logits = forward(self._prepare(x))
                 if not isinstance(logits, torch.Tensor):
                     raise TypeError(f"{self.config.model} answers with {type(logits).__name__} in training mode; "
-                                    "expected one tensor "
-                                    "of logits. With auxiliary classifiers: give the option aux_logits: false")
+                                    "expected one tensor of logits. With auxiliary classifiers: give the option "
+                                    "aux_logits: false")
                 loss = F.cross_entropy(logits.float(), labels[chosen])
             self.optimiser.zero_grad(set_to_none=True)
             loss.backward()

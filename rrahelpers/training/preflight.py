@@ -49,9 +49,8 @@ def check_forward(model, config, image):
     except torch.OutOfMemoryError:
         raise
     except (RuntimeError, ValueError) as error:
-        raise DataError(f"{config.model} can't take the images of {config.data}, {_size(image)} (channels, height, "
-                        "width): "
-                        f"{error}. Another size is chosen by image_size") from error
+        raise DataError(f"{config.model} can't take the images of {config.data}, {_size(image)} (channels, "
+                        f"height, width): {error}. Another size is chosen by image_size") from error
 
 
 @torch.no_grad()

@@ -93,10 +93,8 @@ class Run:
         config = self.config
         if (here := data.checksum(config.data)) != config.data_checksum:
             raise data.DataError(f"{self.name} was trained on {config.data} with the checksum {config.data_checksum}, "
-                                 "found here "
-                                 f"is {here}. Stored results can be read all the same; to compute new ones bring those "
-                                 "data, "
-                                 f"or train on these")
+                                 f"found here is {here}. Stored results can be read all the same; to compute new ones "
+                                 "bring those data, or train on these")
         return data.load(config.data, split, limit=limit, image_size=config.image_size)
 
     def preprocess(self, images):
@@ -171,8 +169,7 @@ def _choose_data(name, checksums):
     if here not in checksums:
         copies = ", ".join(sorted(checksums))
         raise RunError(f"the store has runs on {len(checksums)} copies of {name} ({copies}), none of which is the one "
-                       "found "
-                       f"here ({here}); give data_checksum to choose, or bring one of them")
+                       f"found here ({here}); give data_checksum to choose, or bring one of them")
     return here
 
 

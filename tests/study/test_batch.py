@@ -104,8 +104,7 @@ def test_a_failure_in_between_does_not_pass_for_the_source_before(project):
 def test_what_is_edited_while_it_runs_runs_again(project, last, status):
     file = project.folder / "notebooks/00_first.ipynb"
     edit = (f"p = Path({str(file)!r}); p.write_text(p.read_text('utf-8').replace('synthetic', 'other'), "
-            "encoding='utf-8'); "
-            f"{last}")
+            f"encoding='utf-8'); {last}")
     project.write("00_first", DRAW.format(name="00_first"), edit)
     (first,) = batch.run_notebooks("quick", ["00"])
     assert first.status == status and first.error.startswith("" if status == "done" else "FAILED 00_first, cell ")
