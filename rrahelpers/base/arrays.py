@@ -12,9 +12,10 @@ EXACT = (torch.float64, torch.int32, torch.int64, torch.uint32, torch.uint64)  #
 
 
 def plain(x):
-    """A numpy array as torch can take it: in this machine's byte order, no axis backwards, numbers that lie in objects
-    taken
-    out. A copy only where one is needed; what is no array stays as it is. Raises ``ValueError`` for ragged objects."""
+    """A numpy array as torch can take it: in this machine's byte order, no axis backwards, objects' numbers taken out.
+
+    A copy only where one is needed; what is no array stays as it is. Raises ``ValueError`` for ragged objects.
+    """
     if not isinstance(x, np.ndarray):
         return x
     if x.dtype == object:

@@ -74,10 +74,9 @@ def check_model(model, layers=None, *, in_a_loop=False):
     called.
 
     Those are TorchScript's (traced, scripted), exported, quantised and compiled ones: nothing of them would be seen,
-    silently.
-    Lazy modules without parameters are refused, too: a measure would leave them changed. ``layers``: names; modules of
-    these kinds elsewhere in the model don't matter then. ``in_a_loop``: whether the model is only followed in a loop of
-    its user's, where compiled and lazy ones will do.
+    silently. Lazy modules without parameters are refused, too: a measure would leave them changed. ``layers``: names;
+    modules of these kinds elsewhere in the model don't matter then. ``in_a_loop``: whether the model is only followed
+    in a loop of its user's, where compiled and lazy ones will do.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"expected a torch.nn.Module, got {type(model).__name__}")

@@ -3,10 +3,9 @@ C, D, H, W].
 
 Where the features lie is told by :mod:`rrahelpers.features.axes`. One axis of places, [N, T, D] or [N, C, T], is one of
 time in a network without two-dimensional maps; otherwise they are tokens, and the last of them are the places of a map
-that the
-network made of the images: as many as a convolution answered, in front of them up to ``PREFIX`` class, distillation and
-register tokens; or, without a prefix, as many as are left where such a map is merged by a whole factor. Without any
-convolution it is the images' own sides over a whole number.
+that the network made of the images: as many as a convolution answered, in front of them up to ``PREFIX`` class,
+distillation and register tokens; or, without a prefix, as many as are left where such a map is merged by a whole
+factor. Without any convolution it is the images' own sides over a whole number.
 """
 
 import math

@@ -29,7 +29,7 @@ class ImageFeed:
         self.before, self.after = steps[:early], steps[early:]  # the augmentation
         self.config, self.places = config, fixed_places(len(images))
         if not config.redraw_canvas and len(images) * _bytes(images, self.before) <= ROOM:
-            images, self.before = fit(images, self.before, self.places) if self.before else images, []
+            images, self.before = _fitted(images, self.before, self.places), []
         self.images = images.to(device)
 
     def __len__(self):
@@ -37,8 +37,8 @@ class ImageFeed:
 
     def batches(self):
         """All images in order, uint8 [n, C, H, W] at their last size, as a network is tested on them."""
-        for start in range(0, len(self), BATCH):
-            yield self._at(torch.arange(start, min(start + BATCH, len(self))), self.before + self.after)
+        for images, places in zip(self.images.split(BATCH), self.places.split(BATCH)):
+            yield _fitted(images, self.before + self.after, places)
 
     def statistics(self):
         """Mean and standard deviation of each channel at the last size, as :meth:`ImageSet.statistics`."""
@@ -46,17 +46,17 @@ class ImageFeed:
 
     def augmented(self, chosen, generator):
         """The images with the indices ``chosen``, augmented: float32 [n, C, H, W] in [0, 1]."""
-        drawn = None
+        places = None
         if self.config.redraw_canvas:
-            drawn = torch.rand(len(chosen), 2, generator=generator, device=generator.device)
-        x = augment(self._at(chosen, self.before, drawn), self.config.augmentation, generator)
-        return fit(x, self.after) if self.after else x
+            places = torch.rand(len(chosen), 2, generator=generator, device=generator.device)
+        elif self.before:
+            places = self.places[chosen.cpu()]
+        x = augment(_fitted(self.images[chosen], self.before, places), self.config.augmentation, generator)
+        return _fitted(x, self.after)
 
-    def _at(self, chosen, steps, places=None):
-        images = self.images[chosen.to(self.images.device)]
-        if not steps:
-            return images
-        return fit(images, steps, self.places[chosen.cpu()] if places is None else places)
+
+def _fitted(images, steps, places=None):
+    return fit(images, steps, places) if steps else images
 
 
 def _bytes(images, steps):

@@ -134,7 +134,8 @@ def _train(config, folder, device, deadline):
     if config.initialisation == "kaiming":
         optimisation.kaiming(model)
     model.to(device, memory_format=memory_format(model))
-    preflight.check_forward(model, config, normalise(first["test"].to(device), mean, std))
+    sample = normalise(first["test"].to(device), mean, std)
+    preflight.check_forward(model, config, sample)
     optimiser = optimisation.optimiser(config, model.parameters())
     with checkpoints.writing(folder):
         for leftover in folder.glob("*.tmp"):  # of processes that were killed while they wrote
@@ -151,9 +152,8 @@ def _train(config, folder, device, deadline):
             if deadline is not None and time.monotonic() + expected > deadline:
                 raise Interrupted(f"{folder.name}: time is up after {epoch} of {config.epochs} epochs; they are kept "
                                   f"in {folder}")
-            last = epoch + 1 == config.epochs and preflight.trackable(model,
-                                                                      normalise(first["test"].to(device), mean, std))
-            with SaturationTracker(model) if last else contextlib.nullcontext() as tracker:
+            followed = epoch + 1 == config.epochs and preflight.trackable(model, sample)
+            with SaturationTracker(model) if followed else contextlib.nullcontext() as tracker:
                 row = trainer.epoch(epoch)
             history.append(row)
             bar.update()

@@ -6,19 +6,14 @@ from functools import partial
 from itertools import islice
 
 from rrahelpers import training
+from rrahelpers.study.recipes import recipe as by_source
 from rrahelpers.training import runs
-from rrahelpers.training.augmentation import AUGMENTATIONS
-from rrahelpers.training.config import RunConfig
-
-# The mirror image of a character is not that character; those written in grey have no colours to change.
-DATA_AUGMENTATION = {**dict.fromkeys(("digits", "mnist", "kmnist"), ("crop", "rotation")),
-                     "svhn": tuple(name for name in AUGMENTATIONS if name != "flip")}
 
 
 def recipe(data, model="resnet20", **fields):
     """The STAC paper's recipe (sections 3.1 and 5) for a network on a data set, with ``fields`` of RunConfig
     changed."""
-    return RunConfig(model, data, **{"augmentation": DATA_AUGMENTATION.get(data, AUGMENTATIONS), **fields})
+    return by_source("STAC paper, section 5", data, model, **fields)
 
 
 def recipes(data_sets, image_sizes, learning_rates, epochs, train_limit):
