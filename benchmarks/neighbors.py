@@ -24,7 +24,7 @@ import torch
 import torch.nn.functional as F
 
 from rrahelpers import data, models
-from rrahelpers.base.devices import bfloat16_units
+from rrahelpers.base.devices import bfloat16_pays
 from rrahelpers.base.provenance import environment
 from rrahelpers.features import extract
 from rrahelpers.neighbors import SCALES, candidates, knn_graph, pyramid_graphs
@@ -81,7 +81,7 @@ def peak_memory():
 def child(method, path, n, scales, answer):
     """One timed run, after a small one that compiles what compiles and starts the threads."""
     if method == FLOAT32:
-        candidates.bfloat16_units = lambda device: False
+        candidates.bfloat16_pays = lambda device: False
     try:
         graphs(method, torch.randn(300, 4, 32, 32, generator=torch.Generator().manual_seed(0)), scales)
         x = torch.from_numpy(np.load(path)[:n])
@@ -193,10 +193,10 @@ def growth(folder, sizes, dimensions, fixed_n):
 def machine():
     """What the numbers were measured on, and in ``text`` a sentence's worth of it."""
     about = {**environment(), "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-             "bfloat16_units": bfloat16_units(torch.device("cpu")), "load_before": os.getloadavg()[0]}
+             "bfloat16_pays": bfloat16_pays(torch.device("cpu")), "load_before": os.getloadavg()[0]}
     text = (f"{about['processor']}, {about['cores']} cores, {about['memory_bytes'] / 2**30:.0f} GiB, torch "
             f"{about['torch']}; "
-            f"bfloat16 units: {'yes' if about['bfloat16_units'] else 'no'}; load average at the start "
+            f"bfloat16 used: {'yes' if about['bfloat16_pays'] else 'no'}; load average at the start "
             f"{about['load_before']:.1f}")
     return about | {"text": text}
 

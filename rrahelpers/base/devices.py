@@ -1,9 +1,13 @@
 """What the hardware at hand has and does fast."""
 
 import os
+import time
+from functools import cache
 
 import torch
 from torch import nn
+
+GAIN = 1.2  # how many times as fast as float32 bfloat16 must be to be used: less isn't told from noise
 
 
 def default_device():
@@ -18,10 +22,21 @@ def cores_each(jobs):
     return max(1, (os.cpu_count() or 1) // jobs)
 
 
-def bfloat16_units(device):
-    """Whether bfloat16 products are faster than float32's: on CUDA, and on CPUs with AVX-512 bfloat16 or AMX units.
+def bfloat16_pays(device):
+    """Whether bfloat16 products are the faster ones: on CUDA where it has the units, on a CPU where it has them and
+    they were measured to be, once a process, in some tenths of a second.
 
-    Where oneDNN is told by ``ONEDNN_MAX_CPU_ISA`` to leave such units alone, they aren't.
+    Having the units isn't enough: on two cores of Zen 4 they do twice what float32 does, on some Xeons with AVX-512
+    bfloat16 and without AMX half of it.
+    """
+    device = torch.device(device)
+    return bfloat16_units(device) and (device.type != "cpu" or _gain(torch.get_num_threads()) >= GAIN)
+
+
+def bfloat16_units(device):
+    """Whether a device has units for bfloat16: CUDA's, or AVX-512 bfloat16 or AMX on a CPU.
+
+    Where oneDNN is told by ``ONEDNN_MAX_CPU_ISA`` to leave such units alone, it hasn't.
     """
     device = torch.device(device)
     if device.type == "cuda":
@@ -30,6 +45,22 @@ def bfloat16_units(device):
     allowed = not most.startswith(("SSE", "AVX")) or any(name in most for name in ("BF16", "FP16", "AMX", "AVX10"))
     return device.type == "cpu" and allowed and torch.backends.mkldnn.is_available() and (
         getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)() or torch.cpu._is_amx_tile_supported())
+
+
+@cache
+@torch.no_grad()
+def _gain(threads, side=1024, rounds=5):
+    """How many times as fast a product of square matrices is in bfloat16 as in float32, by the best of some rounds in
+    turn; with so many ``threads``, of which another number is measured anew."""
+    exact = torch.ones(side, side)
+    operands = {dtype: exact.to(dtype) for dtype in (torch.float32, torch.bfloat16)}
+    best = dict.fromkeys(operands, float("inf"))
+    for _ in range(rounds + 1):  # the first, which sets up, counts too: it is never the best
+        for dtype, x in operands.items():
+            start = time.perf_counter()
+            x @ x
+            best[dtype] = min(best[dtype], time.perf_counter() - start)
+    return best[torch.float32] / best[torch.bfloat16]
 
 
 def memory_format(model):

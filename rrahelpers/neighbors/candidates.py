@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from rrahelpers.base.devices import bfloat16_units
+from rrahelpers.base.devices import bfloat16_pays
 from rrahelpers.neighbors.bands import Block, Plan, full_precision, subtract_twice_product
 from rrahelpers.neighbors.rows import Source
 
@@ -78,7 +78,7 @@ def rounding_pays(source, plan, k, sample=1024, judged=128):
 def encoded_pair(rows_a, rows_b, plan, mean):
     """One independent job for another process, numpy in and out: ``pair_candidates`` of raw rows (None: a with
     itself)."""
-    plan = replace(plan, mean=torch.from_numpy(mean), bfloat16=plan.bfloat16 and bfloat16_units(torch.device("cpu")))
+    plan = replace(plan, mean=torch.from_numpy(mean), bfloat16=plan.bfloat16 and bfloat16_pays(torch.device("cpu")))
     with full_precision():
         a, b = (rows if rows is None else Block(Source(torch.from_numpy(rows)), plan) for rows in (rows_a, rows_b))
         return [[(low.numpy(), columns.numpy()) for low, columns in sides]
@@ -92,7 +92,7 @@ class Search:
         self.source, self.memory, self.executor, self.each = source, memory, executor, each
         n, values = len(source), source.x[0].numel()
         self.plan = Plan(windows, scan.mean, scan.unit, False, min(n - 1, max(2 * k, k + 22)))
-        fast = (executor is not None or bfloat16_units(source.x.device)) and rounding_pays(source, self.plan, k)
+        fast = (executor is not None or bfloat16_pays(source.x.device)) and rounding_pays(source, self.plan, k)
         self.plan = replace(self.plan, bfloat16=fast)
         encoded = values * (2 if fast else 4) + 40 * len(windows)  # bytes for a row
         self.resident = n * encoded <= memory // 2

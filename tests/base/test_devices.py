@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from rrahelpers.base.devices import bfloat16_units
+from rrahelpers.base import devices
+from rrahelpers.base.devices import bfloat16_pays, bfloat16_units
 
 
 @pytest.mark.parametrize("most, used", [
@@ -16,3 +17,22 @@ def test_bfloat16_units_are_used_where_onednn_may(monkeypatch, most, used):
     if most:
         monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", most)
     assert bfloat16_units("cpu") == (used and torch.backends.mkldnn.is_available())
+
+
+@pytest.mark.parametrize("rate, pays", [(2.0, True), (1.2, True), (1.1, False), (0.5, False)])
+def test_bfloat16_is_used_where_it_was_measured_to_be_faster(monkeypatch, rate, pays):
+    monkeypatch.setattr(devices, "bfloat16_units", lambda device: True)
+    monkeypatch.setattr(devices, "_gain", lambda threads: rate)
+    assert bfloat16_pays("cpu") == pays
+
+
+def test_without_units_nothing_is_measured(monkeypatch):
+    monkeypatch.setattr(devices, "bfloat16_units", lambda device: False)
+    monkeypatch.setattr(devices, "_gain", lambda threads: pytest.fail("measured"))
+    assert not bfloat16_pays("cpu")
+
+
+def test_the_gain_is_the_time_of_float32_over_that_of_bfloat16(monkeypatch):
+    ticks = iter([0.0, 9, 0, 9] + [0.0, 3, 0, 2] * 2)  # a slow first round, then 3 s against 2
+    monkeypatch.setattr(devices.time, "perf_counter", lambda: next(ticks))
+    assert devices._gain.__wrapped__(1, side=2, rounds=2) == 1.5
