@@ -17,7 +17,7 @@ import torch
 
 from rrahelpers.base.devices import cores_each
 from rrahelpers.base.files import atomic
-from rrahelpers.study import batch, grids
+from rrahelpers.study import batch, grids, recipes
 from rrahelpers.training import Interrupted, train_all
 from rrahelpers.training.config import RunConfig
 from rrahelpers.training.runs import Run, RunError, run_folders, store_root
@@ -34,6 +34,8 @@ def main(arguments=None):
     train.add_argument("--data", help="a data set's name (default: cifar10)")
     train.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
                        help="a field of RunConfig, or an option of the model; VALUE is JSON or a plain word")
+    train.add_argument("--recipe", help=f"one network's, by its source: {'; '.join(recipes.RECIPES)} (default: "
+                       f"{grids.STAC})")
     train.add_argument("--grid", help=f"a grid instead of a model: {', '.join(grids.GRIDS)}")
     train.add_argument("--profile", help="the grid's size: a file's name in notebooks/profiles (default: study)")
     train.add_argument("--budget", type=duration, metavar="TIME",
@@ -80,8 +82,9 @@ def duration(text):
 def run_train(options):
     if bool(options.model) == bool(options.grid):
         raise ValueError("train takes a model's name or --grid, one of the two")
-    if options.grid and (options.set or options.data):
-        raise ValueError("--grid takes its data and settings from the profile; --data and --set go with a model's name")
+    if options.grid and (options.set or options.data or options.recipe):
+        raise ValueError("--grid takes its data and settings from the profile; --data, --recipe and --set go with a "
+                         "model's name")
     if options.model and options.profile:
         raise ValueError("--profile goes with --grid; one network has its settings from --set")
     if options.device:
@@ -141,9 +144,9 @@ def single(options):
         except ValueError:
             given[name] = value
     known = {f.name for f in fields(RunConfig)} - {"model", "data", "options"}
-    return grids.recipe(options.data or "cifar10", options.model,
-                        options={k: v for k, v in given.items() if k not in known},
-                        **{k: v for k, v in given.items() if k in known})
+    return recipes.recipe(options.recipe or grids.STAC, options.data or "cifar10", options.model,
+                          options={k: v for k, v in given.items() if k not in known},
+                          **{k: v for k, v in given.items() if k in known})
 
 
 def pack(runs, path):

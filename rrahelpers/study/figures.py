@@ -11,7 +11,7 @@ from rrahelpers import plots
 from rrahelpers.base.files import atomic, project_root, write_json
 from rrahelpers.base.provenance import commit, environment, libraries
 from rrahelpers.data import checksum
-from rrahelpers.study import notebooks
+from rrahelpers.study import notebooks, recipes
 
 LETTERS = 18  # of a caption, on an inch
 TITLES = {"digits": "digits", "cifar10": "CIFAR-10", "mnist": "MNIST", "tiny-imagenet-50": "Tiny-ImageNet-50"}
@@ -94,12 +94,14 @@ def network_title(model, options):
 
 
 def caption(runs, source=None):
-    """Profile, data, networks (up to three) and seeds in one line, so that no figure can be taken for what it is
-    not."""
+    """Profile, data, networks (up to three), seeds and recipes in one line, so that no figure can be taken for what it
+    is not."""
+    known = recipes.OF_NOTEBOOK.get(_context["notebook"], ())
+    known += tuple(name for name in recipes.RECIPES if name not in known)
     parts = [f"profile {_context['parameters']['profile']}"]
     for data in dict.fromkeys(run.config.data for run in runs):
         chosen = [run for run in runs if run.config.data == data]
-        epochs = {run.config.epochs for run in chosen}
+        by = dict.fromkeys(recipes.caption(run.config, known) for run in chosen)
         networks = {run.name: json.dumps(run.config.as_dict() | {"seed": None}, sort_keys=True) for run in chosen}
         seeds = sorted(set(Counter(networks.values()).values()))  # how many of a network, for each that is shown
         models = dict.fromkeys(network_title(run.config.model, {}) for run in chosen)
@@ -107,8 +109,7 @@ def caption(runs, source=None):
         note = _context["parameters"].get("data_notes", {}).get(chosen[0].config.data_checksum)
         title = TITLES.get(data, data) + (f" ({note})" if note else "")
         parts.append(f"{title}: {told}{' to '.join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))} "
-                     f"seed{'s' * (seeds[-1] > 1)}, "
-                     f"{'/'.join(map(str, sorted(epochs)))} epoch{'s' * (max(epochs) > 1)}")
+                     f"seed{'s' * (seeds[-1] > 1)}, {'; '.join(by)}")
     if source:
         parts.append(source)
     return " · ".join(parts)

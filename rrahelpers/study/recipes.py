@@ -4,8 +4,9 @@ A notebook's network is trained by the recipe of the figure that it stands for. 
 epochs, width or image size change; what is left of a recipe is told by :func:`caption`.
 """
 
-from dataclasses import fields
+from dataclasses import asdict, fields
 
+from rrahelpers.data.image_set import has_canvas
 from rrahelpers.training.augmentation import AUGMENTATIONS
 from rrahelpers.training.config import RunConfig
 
@@ -24,6 +25,7 @@ _CROPS = {"augmentation": ("crop", "flip"), "normalisation": KRIZHEVSKY, "warmup
 # Of the dissertation: no weight decay, and every network initialised by its family's own Kaiming scheme (8.3.1).
 RECIPES = {
     "STAC paper, section 5": {},  # RunConfig's own defaults
+    "STAC paper, section 3.1": {"learning_rate": 0.01},  # of figure 4's networks; the rest as in section 5
     "dissertation 7.1": _CROPS | _ADAM
     | {"learning_rate": 1e-3, "batch_size": 64, "epochs": 30, "normalisation": IMAGENET},
     "dissertation, table 6": _CROPS | _SGD | {"step_epochs": 30, "batch_size": 64, "epochs": 90},
@@ -35,21 +37,33 @@ RECIPES = {
     "dissertation, table 12": _CROPS | _ADAM | {"batch_size": 128, "epochs": 60},  # and 13
 }
 
+# Those that the figures of a notebook are trained by; shortened, some of all are one and the same.
+OF_NOTEBOOK = {
+    "04_pca_projection": ("dissertation 7.1",),
+    "05_saturation": ("dissertation, table 7", "dissertation, table 8"),
+    "06_probes": ("dissertation, table 6", "dissertation, table 11"),
+    "07_tail_patterns": ("dissertation, table 8", "dissertation, table 9"),
+    "08_receptive_field": ("dissertation, table 11", "dissertation, table 12"),
+    "09_architecture_advice": ("dissertation, table 12", "dissertation, table 11"),
+}
+FREE = ("options", "image_size", "redraw_canvas", "limit", "epochs", "seed", "data_checksum")  # no recipe's business
+
 
 def recipe(name, data, model, **changed):
     """The configuration of a network on a data set by one of :data:`RECIPES`, with some fields of RunConfig
     ``changed``.
 
     With fewer epochs a schedule of steps is shortened in proportion. The dissertation augments at the data's own size
-    and resizes afterwards (8.3.1). Raises ``ValueError`` for an unknown recipe.
+    and resizes afterwards (8.3.1), and draws an image's place on a canvas anew in every pass (9.2.1). Raises
+    ``ValueError`` for an unknown recipe.
     """
     if name not in RECIPES:
         raise ValueError(f"unknown recipe {name!r}; expected one of: {'; '.join(RECIPES)}")
     own = dict(RECIPES[name])
     if name.startswith("STAC"):
         own["augmentation"] = STAC_AUGMENTATION.get(data, AUGMENTATIONS)
-    elif changed.get("image_size") is not None:
-        own["augment_first"] = True
+    elif (size := changed.get("image_size")) is not None:
+        own |= {"augment_first": True} | ({"redraw_canvas": True} if has_canvas(size) else {})
     if data in GREY:
         own.pop("normalisation", None)
     if "step_epochs" in own and "epochs" in changed:
@@ -60,18 +74,31 @@ def recipe(name, data, model, **changed):
 def follows(config, name):
     """Whether a configuration is a recipe's, for its epochs and image size. Shortened recipes can be one and the
     same."""
-    free = {f.name: getattr(config, f.name) for f in fields(config)
-            if f.name in ("options", "image_size", "redraw_canvas", "limit", "epochs", "seed", "data_checksum")}
-    return config == recipe(name, config.data, config.model, **free)
+    return config == _like(config, name)
 
 
-def caption(config, name):
-    """A recipe with a configuration's epochs, in words: "dissertation, table 11 (30 of 60 epochs)".
+def caption(config, names=tuple(RECIPES)):
+    """Which of some recipes a configuration follows, and where it departs from it, in words: "dissertation, table 11
+    (30 of 60 epochs)", "STAC paper, section 5 (15 of 100 epochs), but augmentation none".
 
-    Raises ``ValueError`` for a configuration that doesn't follow it.
+    ``names``: those that are thought of, the first of those it is nearest to.
     """
-    if not follows(config, name):
-        raise ValueError(f"{config} doesn't follow the recipe {name!r}")
-    whole = recipe(name, config.data, config.model).epochs
-    return (f"{name} ({config.epochs} epochs)" if whole == config.epochs
-            else f"{name} ({config.epochs} of {whole} epochs)")
+    def departures(name):
+        own, theirs = asdict(config), asdict(_like(config, name))
+        return {field: value for field, value in own.items() if value != theirs[field]}
+
+    nearest = min(names, key=lambda name: len(departures(name)))
+    whole = recipe(nearest, config.data, config.model).epochs
+    length = f"{config.epochs} epochs" if whole == config.epochs else f"{config.epochs} of {whole} epochs"
+    told = [f"{field.replace('_', ' ')} {_spelled(value)}" for field, value in departures(nearest).items()]
+    return f"{nearest} ({length})" + (f", but {', '.join(told)}" if told else "")
+
+
+def _like(config, name):
+    """The recipe's configuration for a configuration's model, data, size, epochs and seed."""
+    free = {f.name: getattr(config, f.name) for f in fields(config) if f.name in FREE}
+    return recipe(name, config.data, config.model, **free)
+
+
+def _spelled(value):
+    return " and ".join(value) or "none" if isinstance(value, tuple) else str(value)

@@ -13,7 +13,7 @@ import pytest
 
 from rrahelpers import data, plots
 from rrahelpers.study import figures, notebooks
-from rrahelpers.training.config import RunConfig
+from rrahelpers.study.recipes import recipe
 
 
 @pytest.fixture
@@ -67,12 +67,14 @@ def test_the_same_figure_gives_the_same_svg(checkout):
 
 def test_captions_count_the_seeds_of_each_network_and_name_bands(checkout):
     figures.begin("05_test", {"profile": "study", "k": 7})
-    configs = [RunConfig("resnet20", "digits", options, epochs=3, seed=seed, data_checksum="0123456789ab")
+    configs = [recipe("STAC paper, section 5", "digits", "resnet20", options=options, epochs=3, seed=seed,
+                      data_checksum="0123456789ab")
                for options, seeds in (({}, 3), ({"width": 2}, 1)) for seed in range(seeds)]
     runs = [SimpleNamespace(config=config, name=config.name) for config in configs]
-    assert figures.caption(runs) == "profile study · digits: ResNet20, 1 to 3 seeds, 3 epochs"
-    assert figures.caption(runs[:3]) == "profile study · digits: ResNet20, 3 seeds, 3 epochs"
-    assert figures.caption(runs[3:]) == "profile study · digits: ResNet20, 1 seed, 3 epochs"
+    by = "STAC paper, section 5 (3 of 100 epochs)"
+    assert figures.caption(runs) == "profile study · digits: ResNet20, 1 to 3 seeds, " + by
+    assert figures.caption(runs[:3]) == "profile study · digits: ResNet20, 3 seeds, " + by
+    assert figures.caption(runs[3:]) == "profile study · digits: ResNet20, 1 seed, " + by
     captions = []
     for seeds in (1, 2):
         fig, ax = plt.subplots()

@@ -16,8 +16,8 @@ from rrahelpers.study import grids, published, strategies
 from rrahelpers.training import runs
 from rrahelpers.training.runs import FORMAT, RunError, store_root
 
-STUDY = {"data_sets": ["cifar10", "tiny-imagenet-50"], "image_sizes": [None, None], "learning_rates": [0.1, 0.1],
-         "epochs": 15, "main_seeds": [3, 3], "seeds": [1, 1], "rows": None, "train_limit": None}
+STUDY = {"plan": grids.Plan(epochs=15), "data_sets": ["cifar10", "tiny-imagenet-50"], "image_sizes": [None, None],
+         "learning_rates": [0.1, 0.1], "main_seeds": [3, 3], "seeds": [1, 1], "rows": None}
 ABLATIONS = {**STUDY, "stage_windows": None, "samples": None, "k": 10}
 BASE, STAC, SE, BAM = grids.MAIN
 
@@ -59,7 +59,7 @@ def test_no_configuration_twice():
 
 
 def test_base_networks_are_those_of_the_classrepsim_grid():
-    base = grids.classrepsim(["cifar10", "tiny-imagenet-50"], [None, None], 15, [3, 3], 0.1, None)
+    base = grids.classrepsim(STUDY["plan"], ["cifar10", "tiny-imagenet-50"], [None, None], [3, 3], 0.1)
     assert {key(c) for c in base} <= {key(c) for c in grids.stac_ablations(**ABLATIONS)}
     assert {key(c) for c in base if c.data == "cifar10"} <= {key(c) for c in grids.stac(**STUDY)}
 
@@ -74,7 +74,7 @@ def test_the_study_profile_shares_its_base_networks_between_the_grids():
 
 
 def test_each_data_set_has_its_own_number_of_networks():
-    configs = grids.classrepsim(["cifar10", "tiny-imagenet-50"], [None, None], 15, [3, 2], 0.1, None)
+    configs = grids.classrepsim(STUDY["plan"], ["cifar10", "tiny-imagenet-50"], [None, None], [3, 2], 0.1)
     expected = [(name, seed) for seed in (0, 1) for name in STUDY["data_sets"]] + [("cifar10", 2)]
     assert [(c.data, c.seed) for c in configs] == expected
     main_alone = grids.stac_ablations(**ABLATIONS | {"main_seeds": [1, 2], "seeds": [1, 0]})
@@ -96,7 +96,7 @@ def test_a_parameter_without_a_value_for_each_data_set_is_refused_by_name(given)
                                      "got "):
                 grid(**parameters | {name: given})
     with pytest.raises(ValueError, match="seeds: expected"):
-        grids.classrepsim(STUDY["data_sets"], [None, None], 15, given, 0.1, None)
+        grids.classrepsim(STUDY["plan"], STUDY["data_sets"], [None, None], given, 0.1)
 
 
 def test_parameters_for_all_notebooks_reach_the_grids():
@@ -141,7 +141,7 @@ def test_number_of_cifar10_cells():
     printed = {key(c) for c in grids.stac(**STUDY) if c.data == "cifar10" and c.seed == 0}
     assert len(printed) == 9
     ablations = {key(c) for c in grids.stac_ablations(**ABLATIONS) if c.data == "cifar10" and c.seed == 0}
-    stage_grid = grids.stage_grid(grids.recipes(["cifar10"], [None], [0.1], 15, None)[0], 1)
+    stage_grid = grids.stage_grid(STUDY["plan"].of(grids.STAC, "cifar10"), 1)
     windows = stage_grid.groupby("stage").window.apply(list).tolist()
     assert windows == [[1, 2, 4, 8, 16, 32], [1, 2, 4, 8, 16], [1, 2, 4, 8]]
     every = printed | ablations
@@ -165,13 +165,13 @@ def test_windows_fit_the_maps():
 
 
 def test_rows_choose_networks_by_any_of_their_labels():
-    recipe = grids.recipes(["digits"], [32], [0.1], 12, None)[0]
+    recipe = grids.Plan(epochs=12).of(grids.STAC, "digits", 32)
     table = grids.cells(4, recipe, 1, 2, ["STAC - Standard", "P 1"])
     assert dict(zip(table.label, table.configs.map(len))) == {"P 1": 1, "P 2": 0, "P 4": 0, "P 8": 2, "P GAP": 0}
     with pytest.raises(ValueError, match="no row of the STAC paper's tables is called P 3"):
         grids.cells(4, recipe, 1, 1, ["P 3"])
     with pytest.raises(ValueError, match="no column for 'mnist'; expected one of cifar10"):
-        grids.cells(4, grids.recipes(["mnist"], [32], [0.1], 12, None)[0], 1, 1)
+        grids.cells(4, grids.Plan(epochs=12).of(grids.STAC, "mnist", 32), 1, 1)
 
 
 @pytest.mark.parametrize("number", published.TABLES)
@@ -275,8 +275,9 @@ def test_runs_on_several_copies_of_the_data_do_not_mix(monkeypatch):
         runs.finished(configs)
 
 
-def test_eigenspace_grids_share_their_networks_and_train_each_once():
-    common = {"data_set": "cifar10", "image_size": None, "learning_rate": 0.1, "epochs": 15, "train_limit": None,
+@pytest.mark.parametrize("recipe, shared", [(grids.STAC, True), (None, False)])
+def test_eigenspace_grids_share_their_networks_where_they_share_a_recipe_and_train_each_once(recipe, shared):
+    common = {"plan": grids.Plan(recipe, epochs=15), "data_set": "cifar10", "image_size": None,
               "depths": ["vgg11", "vgg16"], "widths": [0.25, 1], "seeds": 2}
     several = [["resnet18", {}], ["vgg16", {"width": 0.25}]]
     projection = grids.projection(**common, tested=several, tested_seeds=3)
@@ -290,6 +291,13 @@ def test_eigenspace_grids_share_their_networks_and_train_each_once():
     assert [(c.model, c.seed) for c in projection[8:]] == [*(("resnet18", seed) for seed in range(3)), ("vgg16", 2)]
     assert [(c.model, c.data, c.image_size) for c in saturation[8:10]] == [
         ("resnet18", "mnist", 32), ("resnet18", "cifar10", None)]
-    assert {key(c) for c in saturation} - {key(c) for c in projection} == {key(saturation[8])}
+    own = {key(c) for c in saturation} - {key(c) for c in projection}
+    assert own == ({key(saturation[8])} if shared else {key(c) for c in saturation})
+    assert {(c.optimiser, c.learning_rate) for c in projection} == {("sgd", 0.1) if shared else ("adam", 1e-3)}  # 7.1
+    batches = [c.batch_size for c in saturation[7:11]]
+    assert batches == ([128] * 4 if shared else [128, 64, 64, 128])  # table 7, table 8 for figure 48
+
+
+def test_one_network_of_the_study_serves_three_notebooks():
     studied = {name: {key(c) for c in grids.grid(name, "study")} for name in ("projection", "saturation", "separation")}
     assert any("vgg16" in name for name in set.intersection(*studied.values()))  # one VGG16 serves all three

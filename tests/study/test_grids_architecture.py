@@ -1,6 +1,7 @@
 """The networks of chapters 9 to 11: how they are called, built, cut, and trained."""
 
 import copy
+import inspect
 import pickle
 
 import pytest
@@ -16,7 +17,7 @@ from rrahelpers.study.grids.architecture import TRUNCATED, tail_begin
 from rrahelpers.training import runs
 from rrahelpers.training.config import RunConfig
 
-STUDY = {"data_set": "cifar10", "image_size": None, "learning_rate": 0.1, "epochs": 15, "seeds": 2, "train_limit": None,
+STUDY = {"plan": grids.Plan(epochs=15), "data_set": "cifar10", "image_size": None, "seeds": 2,
          "widths": {"vgg": 0.25, "resnet": 0.25, "mpnet": 0.125, "densenet": 0.5}, "networks": None}
 FIELDS = {**STUDY, "other_data_set": "tiny-imagenet-50", "other_image_size": 32}
 ADVICE = {**STUDY, "input_size": 32, "wide_data_set": "tiny-imagenet-50", "wide_image_size": None,
@@ -47,7 +48,8 @@ def test_the_published_numbers_are_of_networks_that_there_are():
 
 def test_the_grid_has_every_network_seed_by_seed_and_figure_83_elsewhere():
     configs = grids.receptive_field(**FIELDS)
-    assert len(configs) == 2 * (len(grids.NETWORKS) + 2)
+    both = len(set(grids.CHAPTER_9) & set(grids.CHAPTER_10))  # by either chapter's recipe
+    assert len(configs) == 2 * (len(grids.NETWORKS) + both + 2) and both == 3
     assert [config.seed for config in configs] == [0] * (len(configs) // 2) + [1] * (len(configs) // 2)
     assert configs[0].model == "vgg16" and configs[0].options == {"width": 0.25}
     elsewhere = [c for c in configs if c.data == "tiny-imagenet-50"]
@@ -57,19 +59,34 @@ def test_the_grid_has_every_network_seed_by_seed_and_figure_83_elsewhere():
 def test_whole_networks_are_shared_by_the_two_notebooks():
     configs = grids.advice(**ADVICE)
     fields = {runs._key(config) for config in grids.receptive_field(**FIELDS)}
-    assert {runs._key(c) for c in configs if c.data == "cifar10" and "truncate_at" not in c.options} <= fields
-    assert len({runs._key(c) for c in configs} - fields) == 2 * (8 + 2 + 2)
+    whole = {runs._key(c) for c in configs if c.data == "cifar10" and "truncate_at" not in c.options}
+    assert len(whole & fields) == 2 * (4 + 2)  # ResNets and MPNets by table 12, ResNets without stem by table 11
+    assert len({runs._key(c) for c in configs} - fields) == 2 * (8 + 4 + 2 + 2)  # cut, VGG by table 12, of other widths
+
+
+def test_each_chapter_has_its_own_recipe():
+    cells = grids.chapter_cells(*(FIELDS[name] for name in inspect.signature(grids.chapter_cells).parameters))
+    found = {(where, config.optimiser, config.batch_size) for where, table in cells.items()
+             for row in table.configs for config in row}
+    assert found == {(9, "sgd", 64), (10, "adam", 128), ("elsewhere", "sgd", 64)}
+    assert set(cells[9].label) | set(cells[10].label) == set(grids.NETWORKS)
+
+
+def test_a_network_may_have_a_width_of_its_own():
+    cells = grids.architecture_cells(STUDY["plan"].of(grids.STAC, "cifar10"), ["ResNet18", "ResNet18, CIFAR stem"], 1,
+                                     {"resnet": 0.5, "ResNet18, CIFAR stem": 0.25})
+    assert [options["width"] for options in cells.options] == [0.5, 0.25]
 
 
 def test_only_what_is_wanted_is_trained():
-    cells = grids.truncation_cells(*grids.recipes(["cifar10"], [None], [0.1], 1, None), 32, 1, {}, ["VGG19"])
+    cells = grids.truncation_cells(grids.Plan(epochs=1).of(grids.STAC, "cifar10"), 32, 1, {}, ["VGG19"])
     assert cells[cells.configs.map(len) > 0].label.tolist() == ["VGG19", "VGG19"]
     assert [c.options for configs in cells.configs for c in configs] == [{}, {"truncate_at": "features.23"}]
 
 
 @pytest.mark.parametrize("change, message", [
     ({"networks": ["VGG17"]}, "unknown networks .'VGG17'.; expected some of: VGG16; "),
-    ({"widths": {"vgg16": 1}}, "widths for unknown families .'vgg16'.; expected some of densenet, mpnet, resnet, vgg"),
+    ({"widths": {"vgg16": 1}}, "widths for unknown families or networks .'vgg16'.; expected some of densenet, mpnet"),
 ])
 def test_unknown_networks_and_families_are_named(change, message):
     with pytest.raises(ValueError, match=message):
@@ -90,7 +107,7 @@ def test_what_is_cut_off_is_the_tail(label):
 
 def test_a_network_without_a_tail_is_not_cut():
     assert tail_begin(grids.untrained("VGG11"), 224) is None
-    recipe_of, = grids.recipes(["cifar10"], [None], [0.1], 1, None)
+    recipe_of = grids.Plan(epochs=1).of(grids.STAC, "cifar10")
     left = grids.truncation_cells(recipe_of, 200, 1, {})
     assert "VGG11" not in set(left.label) and "VGG19" in set(left.label)
     with pytest.raises(ValueError, match="no network has a tail at 2000x2000 pixels"):

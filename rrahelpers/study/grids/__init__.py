@@ -1,15 +1,19 @@
 """Which networks the notebooks need, in the order in which they are worth training.
 
-A grid is a function from a notebook's parameters to a list of :class:`rrahelpers.training.config.RunConfig`. Notebook
-and command line call the same function with the same profile (``notebooks/profiles/``), so that what ``train --grid``
-trains is what the notebook finds.
+A grid is a function from a :class:`Plan` and a notebook's parameters to a list of
+:class:`rrahelpers.training.config.RunConfig`. Notebook and command line call the same function with the same profile
+(``notebooks/profiles/``), so that what ``train --grid`` trains is what the notebook finds.
 """
 
 import inspect
+from dataclasses import fields
 
 from rrahelpers.study import notebooks, profiles
 from rrahelpers.study.grids.architecture import (
     ATTENTION,
+    CHAPTER_9,
+    CHAPTER_10,
+    CHAPTERS,
     ELSEWHERE,
     NARROW,
     NETWORKS,
@@ -17,14 +21,16 @@ from rrahelpers.study.grids.architecture import (
     VGG,
     advice,
     architecture_cells,
+    chapter_cells,
     receptive_field,
+    stemless_cells,
     truncation_cells,
     untrained,
     width_cells,
 )
-from rrahelpers.study.grids.eigenspaces import family, projection, saturation
-from rrahelpers.study.grids.probes import probes, sizes_of, tails
-from rrahelpers.study.grids.recipes import for_each, recipe, recipes, seeded, trained, with_runs
+from rrahelpers.study.grids.eigenspaces import family, hardest, projection, saturation
+from rrahelpers.study.grids.probes import PROBED, probes, sizes_of, tail_sizes, tails
+from rrahelpers.study.grids.recipes import STAC, Plan, for_each, recipe, seeded, trained, with_runs
 from rrahelpers.study.grids.response import augmentation, separation
 from rrahelpers.study.grids.stac import (
     MAIN,
@@ -38,20 +44,61 @@ from rrahelpers.study.grids.stac import (
 )
 
 __all__ = [
-    "ATTENTION", "ELSEWHERE", "GRIDS", "MAIN", "NARROW", "NETWORKS", "STEMLESS", "VGG", "advice", "architecture_cells",
-    "augmentation", "cells", "classrepsim", "family", "for_each", "grid", "own_greedy", "own_maximum_cs", "probes",
+    "ATTENTION",
+    "CHAPTERS",
+    "CHAPTER_9",
+    "CHAPTER_10",
+    "ELSEWHERE",
+    "GRIDS",
+    "MAIN",
+    "NARROW",
+    "NETWORKS",
+    "PROBED",
+    "STAC",
+    "STEMLESS",
+    "VGG",
+    "Plan",
+    "advice",
+    "architecture_cells",
+    "augmentation",
+    "cells",
+    "chapter_cells",
+    "classrepsim",
+    "family",
+    "for_each",
+    "grid",
+    "hardest",
+    "own_greedy",
+    "own_maximum_cs",
+    "probes",
     "projection",
-    "receptive_field", "recipe", "recipes", "saturation", "seeded", "separation", "sizes_of", "stac", "stac_ablations",
-    "stac_options", "stage_grid", "tails", "trained", "truncation_cells", "untrained", "width_cells", "with_runs",
+    "receptive_field",
+    "recipe",
+    "saturation",
+    "seeded",
+    "separation",
+    "sizes_of",
+    "stac",
+    "stac_ablations",
+    "stac_options",
+    "stage_grid",
+    "stemless_cells",
+    "tail_sizes",
+    "tails",
+    "trained",
+    "truncation_cells",
+    "untrained",
+    "width_cells",
+    "with_runs",
 ]
 
 
-def classrepsim(data_sets, image_sizes, epochs, seeds, learning_rate, train_limit):
+def classrepsim(plan, data_sets, image_sizes, seeds, learning_rate):
     """ResNet20 on each data set (STAC paper, section 3.1), so many ``seeds`` of each, seed by seed."""
-    counted = for_each(data_sets, image_sizes=image_sizes, seeds=seeds)
-    return [recipe(data, epochs=epochs, seed=seed, learning_rate=learning_rate, image_size=image_size,
-                   limit=train_limit)
-            for seed in range(max(seeds, default=0)) for data, image_size, count in counted if seed < count]
+    every = plan.by_stac(data_sets, image_sizes, [learning_rate] * len(data_sets))
+    counted = for_each(data_sets, recipes=every, seeds=seeds)
+    return [recipe_of("resnet20", seed=seed) for seed in range(max(seeds, default=0))
+            for _, recipe_of, count in counted if seed < count]
 
 
 GRIDS = {"classrepsim": (classrepsim, "01_classrepsim"), "stac": (stac, "02_stac_design"),
@@ -69,4 +116,5 @@ def grid(name, profile):
         raise ValueError(f"unknown grid {name!r}; expected one of {', '.join(GRIDS)}")
     function, notebook = GRIDS[name]
     parameters = notebooks.parameters(notebook) | profiles.parameters(notebook, profile)
+    parameters["plan"] = Plan(**{f.name: parameters[f.name] for f in fields(Plan) if f.name in parameters})
     return function(**{key: parameters[key] for key in inspect.signature(function).parameters})

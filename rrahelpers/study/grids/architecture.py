@@ -9,7 +9,7 @@ from torch import nn
 from rrahelpers import models
 from rrahelpers.models.multipath import MPBlock
 from rrahelpers.receptive_field import border_layer, receptive_fields
-from rrahelpers.study.grids.recipes import distinct, recipes, seed_by_seed, seeded
+from rrahelpers.study.grids.recipes import distinct, seed_by_seed, seeded
 
 ATTENTION = {"SE": "se", "spatial": "spatial", "CBAM": "cbam"}  # figure 57
 VGG = ("VGG11", "VGG13", "VGG16", "VGG19")
@@ -33,45 +33,61 @@ NETWORKS = {
     "ResNet34, CIFAR stem": ("resnet34", {"stem": "cifar", "paper": "he"}),
 }
 STEMLESS = ("ResNet18, CIFAR stem", "ResNet34, CIFAR stem")  # section 11.4
+CHAPTER_10 = (*(label for label in NETWORKS if label.startswith("ResNet18") and label not in STEMLESS), "ResNet34",
+              "MPNet18", "MPNet36")  # figures 57 to 60
+CHAPTER_9 = tuple(label for label in NETWORKS if label in RESNET18 or label == "ResNet34" or label not in CHAPTER_10)
 ELSEWHERE = ("VGG11", "VGG16")  # the networks of figure 83, on another data set
+CHAPTERS = {9: "dissertation, table 11", 10: "dissertation, table 12", 11: "dissertation, table 12"}  # by chapter
 TRUNCATED = (*VGG, "ResNet18", "ResNet34", "MPNet18", "MPNet36")  # figure 64
 
 
-def receptive_field(data_set, image_size, other_data_set, other_image_size, learning_rate, epochs, seeds, widths,
-                    networks, train_limit):
-    """Every network of chapters 9 and 10 and of appendix F, seed by seed; see :func:`architecture_cells`."""
-    recipe_of, other = recipes([data_set, other_data_set], [image_size, other_image_size], [learning_rate] * 2, epochs,
-                               train_limit)
-    return distinct(seed_by_seed(pd.concat([architecture_cells(recipe_of, NETWORKS, seeds, widths, networks),
-                                            architecture_cells(other, ELSEWHERE, seeds, widths, networks)])))
+def receptive_field(plan, data_set, image_size, other_data_set, other_image_size, seeds, widths, networks):
+    """Every network of chapters 9 and 10 and of appendix F, seed by seed; see :func:`chapter_cells`."""
+    tables = chapter_cells(plan, data_set, image_size, other_data_set, other_image_size, seeds, widths, networks)
+    return distinct(seed_by_seed(pd.concat(tables.values())))
 
 
-def advice(data_set, image_size, input_size, learning_rate, epochs, seeds, widths, networks, wide_data_set,
-           wide_image_size, wide_factors, tail_data_set, tail_image_size, tail_factors, train_limit):
+def chapter_cells(plan, data_set, image_size, other_data_set, other_image_size, seeds, widths, networks):
+    """:func:`architecture_cells` by the chapter whose recipe they follow: 9 (and its appendix F), 10, and "elsewhere",
+    chapter 9's on another data set."""
+    groups = {9: (plan.of(CHAPTERS[9], data_set, image_size), CHAPTER_9),
+              10: (plan.of(CHAPTERS[10], data_set, image_size), CHAPTER_10),
+              "elsewhere": (plan.of(CHAPTERS[9], other_data_set, other_image_size), ELSEWHERE)}
+    return {where: architecture_cells(*group, seeds, widths, networks) for where, group in groups.items()}
+
+
+def advice(plan, data_set, image_size, input_size, seeds, widths, networks, wide_data_set, wide_image_size,
+           wide_factors, tail_data_set, tail_image_size, tail_factors):
     """Networks whole and truncated (figures 64 and 65), without their stem, and of several widths (61 to 63)."""
-    main, wide, tail = recipes([data_set, wide_data_set, tail_data_set], [image_size, wide_image_size, tail_image_size],
-                               [learning_rate] * 3, epochs, train_limit)
+    main = plan.of(CHAPTERS[11], data_set, image_size)
     return distinct(seed_by_seed(pd.concat([
-        truncation_cells(main, input_size, seeds, widths, networks), width_cells(tail, "VGG16", tail_factors, seeds),
-        width_cells(wide, "ResNet18", wide_factors, seeds),
-        architecture_cells(main, STEMLESS, seeds, widths, networks)])))
+        truncation_cells(main, input_size, seeds, widths, networks),
+        width_cells(plan.of(CHAPTERS[11], tail_data_set, tail_image_size), "VGG16", tail_factors, seeds),
+        width_cells(plan.of(CHAPTERS[11], wide_data_set, wide_image_size), "ResNet18", wide_factors, seeds),
+        stemless_cells(plan, data_set, image_size, seeds, widths, networks)])))
+
+
+def stemless_cells(plan, data_set, image_size, seeds, widths, networks):
+    """The networks without a stem that section 11.4 takes from chapter 9."""
+    return architecture_cells(plan.of(CHAPTERS[9], data_set, image_size), STEMLESS, seeds, widths, networks)
 
 
 def architecture_cells(recipe_of, labels, seeds, widths, wanted=None):
     """Networks of :data:`NETWORKS` by their labels, with their configurations: label, model, options, configs.
 
-    ``widths``: {family ("vgg", "resnet", "mpnet", "densenet"): factor of all channels}, for networks that have none of
-    their own. ``wanted``: labels of those that are trained, None for all; the others have no configurations.
+    ``widths``: {label or family ("vgg", "resnet", "mpnet", "densenet"): factor of all channels}, for networks that have
+    none of their own. ``wanted``: labels of those that are trained, None for all; the others have no configurations.
     """
     if unknown := {*labels, *(wanted or ())} - set(NETWORKS):
         raise ValueError(f"unknown networks {sorted(unknown)}; expected some of: {'; '.join(NETWORKS)}")
     families = sorted({_family(label) for label in NETWORKS})
-    if unknown := set(widths) - set(families):
-        raise ValueError(f"widths for unknown families {sorted(unknown)}; expected some of {', '.join(families)}")
+    if unknown := set(widths) - {*families, *NETWORKS}:
+        raise ValueError(f"widths for unknown families or networks {sorted(unknown)}; expected some of "
+                         f"{', '.join(families)}; {'; '.join(NETWORKS)}")
     rows = []
     for label in labels:
         model, options = NETWORKS[label]
-        width = widths.get(_family(label), 1)
+        width = widths.get(label, widths.get(_family(label), 1))
         options = ({"width": width} if width != 1 else {}) | options
         count = seeds if wanted is None or label in wanted else 0
         rows.append((label, model, options, seeded(recipe_of, model, options, count)))

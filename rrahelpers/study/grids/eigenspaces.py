@@ -3,31 +3,35 @@
 A network is written as [model, options]. What is common to both notebooks has one configuration and is trained once.
 """
 
-from rrahelpers.study.grids.recipes import distinct, recipes
+from rrahelpers.study.grids.recipes import distinct
 
 
-def projection(data_set, image_size, learning_rate, epochs, depths, widths, seeds, tested, tested_seeds, train_limit):
+def projection(plan, data_set, image_size, depths, widths, seeds, tested, tested_seeds):
     """VGG networks of every depth and width (figure 43), then those that are tested (tables 5, 14 to 16).
 
     ``depths``: models' names; ``widths``: factors; ``tested``: networks.
     """
-    recipe_of, = recipes([data_set], [image_size], [learning_rate], epochs, train_limit)
+    recipe_of = plan.of("dissertation 7.1", data_set, image_size)
     return distinct([*_seed_by_seed(recipe_of, family(depths, widths), seeds),
                      *_seed_by_seed(recipe_of, tested, tested_seeds)])
 
 
-def saturation(data_set, image_size, learning_rate, epochs, depths, widths, seeds, stable, stable_seeds, difficulty,
-               difficult, train_limit):
+def saturation(plan, data_set, image_size, depths, widths, seeds, stable, stable_seeds, difficulty, difficult):
     """VGG networks of every depth and width (figure 47), one network on several data sets (48), several seeds (44).
 
     ``depths``: models' names; ``widths``: factors; ``stable``: networks with more seeds; ``difficulty``: a list of
     [data set, image size] on which the network ``difficult`` is trained.
     """
-    names, sizes = zip([data_set, image_size], *difficulty)
-    recipe_of, *others = recipes(names, sizes, [learning_rate] * len(names), epochs, train_limit)
+    recipe_of = plan.of("dissertation, table 7", data_set, image_size)
     return distinct([*_seed_by_seed(recipe_of, family(depths, widths), seeds),
-                     *(config for other in others for config in _seed_by_seed(other, [difficult], 1)),
+                     *hardest(plan, difficulty, difficult),
                      *_seed_by_seed(recipe_of, stable, stable_seeds)])
+
+
+def hardest(plan, difficulty, difficult):
+    """One network on data sets of rising difficulty (figure 48); ``difficulty``, ``difficult``: as above."""
+    model, options = difficult
+    return [plan.of("dissertation, table 8", data, size)(model, options=options) for data, size in difficulty]
 
 
 def family(depths, widths):

@@ -4,31 +4,43 @@ Here a group of networks is a list [model, data set, options, image sizes], one 
 steps, as for :func:`rrahelpers.data.load`.
 """
 
-from rrahelpers.study.grids.recipes import distinct, recipe
+from dataclasses import replace
+
+from rrahelpers.study.grids.recipes import STAC, distinct
+
+# Whose recipe a group is trained by; of figures 33 and 34 none is printed.
+PROBED = {"sequential": "dissertation, table 11", "skipping": STAC, "small": "dissertation, table 6",
+          "large": "dissertation, table 6"}
+DETAIL = "dissertation, table 9"  # table 10
+OTHERS = "dissertation, table 8"  # figures 48 to 51, 69, appendices D and E
 
 
-def probes(sequential, skipping, small, large, learning_rate, epochs, seeds, train_limit):
+def probes(plan, sequential, skipping, small, large, seeds):
     """Figures 33, 34, 45 and 46, seed by seed: four groups."""
-    fields = {"learning_rate": learning_rate, "epochs": epochs, "limit": train_limit}
-    return [config for seed in range(seeds) for group in (sequential, skipping, small, large)
-            for config in sizes_of(group, seed=seed, **fields)]
+    groups = {"sequential": sequential, "skipping": skipping, "small": small, "large": large}
+    return [config for seed in range(seeds) for name, group in groups.items()
+            for config in sizes_of(plan, PROBED[name], group, seed=seed)]
 
 
-def tails(low, objects, resolutions, detail, pass_through, skipped, zigzag, learning_rate, epochs, seeds, train_limit,
-          detail_epochs=None):
+def tails(plan, low, objects, resolutions, detail, pass_through, skipped, zigzag, seeds, detail_epochs=None):
     """Figures 49, 51, 50, table 10 and figure 69, then what else there is of them, appendices D and E; seed by seed.
 
     ``low``, ``objects``, ``resolutions`` and ``detail`` are lists of groups, the others groups. ``detail_epochs``:
     those of ``detail``'s networks, None: as the others'.
     """
     first = [*low, *objects[:1], *resolutions[:1], *detail, pass_through, skipped, zigzag]
-    fields = {"learning_rate": learning_rate, "limit": train_limit}
     return distinct(config for seed in range(seeds) for group in (*first, *resolutions[1:], *objects[1:])
-                    for config in sizes_of(group, seed=seed,
-                                           epochs=detail_epochs or epochs if group in detail else epochs, **fields))
+                    for config in tail_sizes(plan, group, detail, detail_epochs, seed=seed))
 
 
-def sizes_of(group, **fields):
+def tail_sizes(plan, group, detail, detail_epochs=None, **fields):
+    """The configurations of one of the groups of :func:`tails`, one for each of its image sizes."""
+    if group not in detail:
+        return sizes_of(plan, OTHERS, group, **fields)
+    return sizes_of(replace(plan, epochs=detail_epochs or plan.epochs), DETAIL, group, **fields)
+
+
+def sizes_of(plan, source, group, **fields):
     """The configurations of a group, one for each of its image sizes, with ``fields`` of RunConfig."""
     model, data_set, options, sizes = group
-    return [recipe(data_set, model, options=options, image_size=size, **fields) for size in sizes]
+    return [plan.of(source, data_set, size)(model, options=options, **fields) for size in sizes]

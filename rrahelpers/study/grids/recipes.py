@@ -2,24 +2,57 @@
 
 import json
 import warnings
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 
 from rrahelpers import training
-from rrahelpers.study.recipes import recipe as by_source
+from rrahelpers.study.recipes import RECIPES, recipe as by_source
 from rrahelpers.training import runs
+
+STAC = "STAC paper, section 5"
 
 
 def recipe(data, model="resnet20", **fields):
     """The STAC paper's recipe (sections 3.1 and 5) for a network on a data set, with ``fields`` of RunConfig
     changed."""
-    return by_source("STAC paper, section 5", data, model, **fields)
+    return by_source(STAC, data, model, **fields)
 
 
-def recipes(data_sets, image_sizes, learning_rates, epochs, train_limit):
-    """One function for each data set that makes a configuration: ``recipe_of(model, options=…, seed=…)``."""
-    return [partial(recipe, name, image_size=size, learning_rate=rate, epochs=epochs, limit=train_limit)
-            for name, size, rate in for_each(data_sets, image_sizes=image_sizes, learning_rates=learning_rates)]
+@dataclass(frozen=True)
+class Plan:
+    """How a notebook's networks are trained: what all of its grid has in common.
+
+    recipe: by which all are trained, one of :data:`rrahelpers.study.recipes.RECIPES`; None: each by its source's own.
+    epochs: of each, or {recipe: epochs} of those whose networks are trained for less; None: the recipe's own.
+    train_limit: training images; None for all.
+    data_checksums: {data set: checksum} of the copies on which stored runs count; of others the copy found here.
+    """
+
+    recipe: str | None = None
+    epochs: int | dict | None = None
+    train_limit: int | None = None
+    data_checksums: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        if isinstance(self.epochs, dict) and (unknown := set(self.epochs) - set(RECIPES)):
+            raise ValueError(f"epochs of unknown recipes {sorted(unknown)}; expected some of: {'; '.join(RECIPES)}")
+
+    def of(self, source, data, image_size=None, **fields):
+        """A function that makes a configuration, ``recipe_of(model, options=…, seed=…)``.
+
+        ``source``: the name of the source's own recipe; ``fields`` of RunConfig that differ from the recipe's.
+        """
+        chosen = self.recipe or source
+        epochs = self.epochs.get(chosen) if isinstance(self.epochs, dict) else self.epochs
+        common = {"epochs": epochs, "data_checksum": self.data_checksums.get(data)}
+        common = {name: value for name, value in common.items() if value is not None}
+        return partial(by_source, chosen, data, image_size=image_size, limit=self.train_limit, **common, **fields)
+
+    def by_stac(self, data_sets, image_sizes, learning_rates):
+        """One such function for each data set, by the STAC paper's recipe."""
+        return [self.of(STAC, name, size, learning_rate=rate)
+                for name, size, rate in for_each(data_sets, image_sizes=image_sizes, learning_rates=learning_rates)]
 
 
 def for_each(data_sets, **parameters):

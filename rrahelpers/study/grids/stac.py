@@ -8,7 +8,7 @@ import pandas as pd
 from rrahelpers.attention import WINDOW
 from rrahelpers.data.image_set import size_steps
 from rrahelpers.study import published, results, strategies
-from rrahelpers.study.grids.recipes import distinct, for_each, recipes, seed_by_seed, seeded, trained, with_runs
+from rrahelpers.study.grids.recipes import distinct, for_each, seed_by_seed, seeded, trained, with_runs
 
 # The column of the STAC paper's tables that a data set is held against.
 COLUMNS = {"cifar10": "CIFAR10", "digits": "CIFAR10", "tiny-imagenet-50": "Img64-50"}
@@ -16,26 +16,25 @@ COLUMNS = {"cifar10": "CIFAR10", "digits": "CIFAR10", "tiny-imagenet-50": "Img64
 MAIN = ({}, {"attention": "stac"}, {"attention": "se"}, {"attention": "bam"})
 
 
-def stac(data_sets, image_sizes, learning_rates, epochs, seeds, main_seeds, rows, train_limit):
+def stac(plan, data_sets, image_sizes, learning_rates, seeds, main_seeds, rows):
     """Table 1 of the STAC paper: for each data set the main networks, seed by seed, then the other rows.
 
     ``seeds``, ``main_seeds``: as for :func:`cells`, one for each data set, like ``image_sizes`` and ``learning_rates``.
     """
-    every = recipes(data_sets, image_sizes, learning_rates, epochs, train_limit)
+    every = plan.by_stac(data_sets, image_sizes, learning_rates)
     counted = for_each(data_sets, recipes=every, seeds=seeds, main_seeds=main_seeds)
     return distinct(config for _, recipe_of, few, many in counted
                     for config in _in_order(cells(1, recipe_of, few, many, rows)))
 
 
-def stac_ablations(data_sets, image_sizes, learning_rates, epochs, seeds, main_seeds, rows, stage_windows, train_limit,
-                   samples, k):
+def stac_ablations(plan, data_sets, image_sizes, learning_rates, seeds, main_seeds, rows, stage_windows, samples, k):
     """Tables 2 to 5 of the STAC paper, one data set after the other; ``seeds`` and ``main_seeds`` as for :func:`stac`.
 
     First base and STAC, seed by seed; then the rows of tables 4, 3, 2 and 5; our own Max CS; the stage-by-window grid
     (section 6.4); our own greedy choice. The two choices rest on stored runs: they join the list when these are there.
     """
     configs = []
-    every = recipes(data_sets, image_sizes, learning_rates, epochs, train_limit)
+    every = plan.by_stac(data_sets, image_sizes, learning_rates)
     for _, recipe_of, few, many in for_each(data_sets, recipes=every, seeds=seeds, main_seeds=main_seeds):
         configs += _in_order(pd.concat([cells(number, recipe_of, few, many, rows) for number in (4, 3, 2, 5)],
                                        ignore_index=True))
@@ -51,7 +50,7 @@ def cells(number, recipe_of, seeds, main_seeds, rows=None):
     Parameters
     ----------
     number: of the table, 1 to 5.
-    recipe_of: one of :func:`recipes`.
+    recipe_of: of :meth:`rrahelpers.study.grids.Plan.by_stac`.
     seeds: networks for each row; ``main_seeds`` for those of :data:`MAIN`.
     rows: labels (of any of the tables) of the networks that are measured, None for all. A network has several labels
         ("STAC - Standard", "P 8"), one is enough. The others have no configurations.
