@@ -7,6 +7,8 @@ from functools import cache
 from importlib.util import resolve_name
 from pathlib import Path
 
+from rrahelpers.study import notebooks
+
 NAME = __package__.partition(".")[0]
 FOLDER = Path(__file__).parent.parent
 
@@ -35,7 +37,7 @@ def _imports(source, package):
     """The dotted names of this project's that ``source``, a module of ``package``, imports."""
     names = set()
     with contextlib.suppress(SyntaxError):
-        for node in ast.walk(ast.parse(source)):
+        for node in ast.walk(notebooks.parse(source)):
             if isinstance(node, ast.Import):
                 names |= {part.name for part in node.names}
                 # what "import a.b" binds

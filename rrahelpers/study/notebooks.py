@@ -3,8 +3,18 @@
 import ast
 import csv
 import json
+import threading
 
 from rrahelpers.base.files import project_root
+
+PARSING = threading.Lock()
+
+
+def parse(source):
+    """The syntax tree of Python source, built by one thread at a time: in Python 3.11 two at once miscount how deep
+    they are and fail (https://github.com/python/cpython/issues/106905)."""
+    with PARSING:
+        return ast.parse(source)
 
 
 def folder():
@@ -35,7 +45,7 @@ def parameters(name):
     if len(cells) != 1:
         raise ValueError(f"{name}: expected exactly one cell tagged 'parameters', got {len(cells)}")
     return {target.id: ast.literal_eval(node.value)
-            for node in ast.parse("".join(cells[0]["source"])).body if isinstance(node, ast.Assign)
+            for node in parse("".join(cells[0]["source"])).body if isinstance(node, ast.Assign)
             for target in node.targets}
 
 

@@ -223,5 +223,6 @@ def read_record(folder):
 
 
 def _has_accuracy(history):
-    return bool(history) and all(isinstance(row, dict) and isinstance(row.get("test_accuracy"), (int, float))
-                                 for row in history)
+    """Whether an accuracy stands in the last row; other programs than ours don't measure it after every epoch."""
+    return (bool(history) and all(isinstance(row, dict) for row in history)
+            and isinstance(history[-1].get("test_accuracy"), (int, float)))

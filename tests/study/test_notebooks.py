@@ -2,6 +2,8 @@
 
 import csv
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -80,3 +82,18 @@ def test_the_map_of_the_sources_names_existing_notebooks_and_figures():
 def test_the_readme_shows_that_map():
     assert notebooks.figure_table() in (project_root() / "README.md").read_text(encoding="utf-8"), (
         "README's table isn't that of notebooks/figures.csv: paste rrahelpers.study.notebooks.figure_table()")
+
+
+def test_source_is_parsed_by_one_thread_at_a_time(monkeypatch):
+    inside, most = [], []
+
+    def slow(source):
+        inside.append(source)
+        most.append(len(inside))
+        time.sleep(0.01)
+        inside.remove(source)
+
+    monkeypatch.setattr(notebooks.ast, "parse", slow)
+    with ThreadPoolExecutor(4) as executor:
+        list(executor.map(notebooks.parse, "abcd"))
+    assert most == [1, 1, 1, 1]
