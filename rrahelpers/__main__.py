@@ -14,10 +14,11 @@ from dataclasses import fields
 from pathlib import Path
 
 import torch
+from tqdm.auto import tqdm
 
 from rrahelpers.base.devices import cores_each
 from rrahelpers.base.files import atomic
-from rrahelpers.study import batch, grids, recipes
+from rrahelpers.study import batch, grids, measures, recipes
 from rrahelpers.training import Interrupted, train_all
 from rrahelpers.training.config import RunConfig
 from rrahelpers.training.runs import Run, RunError, run_folders, store_root
@@ -45,6 +46,12 @@ def main(arguments=None):
     train.add_argument("--pack", type=Path, metavar="FILE.tar",
                        help="afterwards, pack records, weights and results of these runs")
     train.set_defaults(run=run_train)
+
+    measure = commands.add_parser("measure", help="compute and store what the notebooks need of a grid's runs")
+    measure.add_argument("--grid", required=True, help=", ".join(grids.GRIDS))
+    measure.add_argument("--profile", default="study", help="the grid's size (default: study)")
+    measure.add_argument("--jobs", type=int, default=1, help="networks side by side; the cores are shared out")
+    measure.set_defaults(run=run_measure)
 
     figures = commands.add_parser("figures", help="run the notebooks headless and write their figures")
     figures.add_argument("--profile", default="quick", help="a file's name in notebooks/profiles (default: quick)")
@@ -113,6 +120,18 @@ def run_train(options):
           + (f", {len(open_)} open: the same command goes on with them" if open_ else "")
           + (f", {len(failed)} failed" if failed else ""))
     return 1 if failed else 0
+
+
+def run_measure(options):
+    todo = measures.jobs(options.grid, options.profile)
+    failed = 0
+    with workers(options.jobs) as executor:
+        outcomes = (executor.map if executor else map)(measures.attempt, todo)
+        for job, reason in zip(todo, tqdm(outcomes, total=len(todo), desc=f"measuring {options.grid}", unit="table")):
+            failed += reason is not None
+            tqdm.write(f"{job.run.folder}: {job.name}" + (f": {reason}" if reason else ""))
+    print(f"{len(todo) - failed} of {len(todo)} tables are stored" + (f", {failed} failed" if failed else ""))
+    return int(failed > 0)
 
 
 def check_device(name):

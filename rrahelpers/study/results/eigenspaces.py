@@ -1,9 +1,10 @@
 """Saturation and projected accuracy of stored runs."""
 
 import pandas as pd
+import torch
 
 from rrahelpers.base.devices import default_device
-from rrahelpers.eigenspace.layers import covariances
+from rrahelpers.eigenspace.layers import covariances, weighted_layers
 from rrahelpers.eigenspace.network import projected_accuracies
 from rrahelpers.eigenspace.spectrum import DELTA, describe
 
@@ -33,12 +34,15 @@ def projected_accuracy_table(run, samples, deltas, *, test_samples=None, layers=
     samples, test_samples: the first training images give the eigenspaces (in evaluation mode, not augmented), the
         first test images the accuracy; None: all.
     deltas: shares of the variance.
-    layers: names of those that are projected; default all weighted layers.
+    layers: names of those that are projected; default :func:`projected_layers`.
     draws: random bases for each share.
 
     Returns the columns of :func:`rrahelpers.eigenspace.projected_accuracies` and ``seed``; ``compute`` as above.
     """
     deltas = [float(delta) for delta in deltas]
+    if layers is None:
+        with torch.device("meta"):  # the names need no weights
+            layers = projected_layers(run.untrained())
 
     def measure():
         model = run.model(default_device())
@@ -48,6 +52,13 @@ def projected_accuracy_table(run, samples, deltas, *, test_samples=None, layers=
     parameters = {"samples": samples, "test_samples": test_samples, "deltas": deltas, "layers": layers, "draws": draws}
     table = run.result("projected-accuracy", parameters, measure if compute else None)
     return None if table is None else table.assign(seed=run.config.seed)
+
+
+def projected_layers(network):
+    """The weighted layers that are projected: of the dissertation's ResNets the convolutions of the main path, else
+    all."""
+    weighted = weighted_layers(network)
+    return [name for name in getattr(network, "layer_names", []) if name in weighted and name != "fc"] or weighted
 
 
 def _images(run, split, samples):
