@@ -10,6 +10,8 @@ iterations, or a warning says that it isn't.
 import math
 import warnings
 from dataclasses import dataclass
+from functools import partial
+from numbers import Real
 
 import numpy as np
 import pandas as pd
@@ -20,7 +22,7 @@ from rrahelpers.base.arrays import as_features, check_labels
 from rrahelpers.features import analysed_layers
 from rrahelpers.features.batches import as_batches, labels_of
 from rrahelpers.features.pooled import each_pooled_layer
-from rrahelpers.probes import logistic
+from rrahelpers.probes import logistic, strength
 
 TOLERANCE, ITERATIONS = 1e-6, 1000
 MEMORY = 2 * 2**30  # bytes
@@ -32,7 +34,8 @@ class ProbeResult:
 
     ``accuracy``, ``train_accuracy``: fractions, on test and training samples. ``coefficients`` [K, D] in the features'
     type, ``intercepts`` float64 [K], ``classes`` int64 [K]. ``gap``: an estimate of the objective's distance from its
-    optimum, as a share of the objective; ``converged``: whether it is at most ``tol``.
+    optimum, as a share of the objective; ``converged``: whether it is at most ``tol``. ``C``: the penalty's inverse
+    strength, where there were several the one that was chosen.
     """
 
     accuracy: float
@@ -43,6 +46,7 @@ class ProbeResult:
     iterations: int
     gap: float
     converged: bool
+    C: float = 1.0
 
 
 def fit_probe(x, y, x_test, y_test, *, C=1.0, tol=TOLERANCE, max_iter=ITERATIONS):
@@ -55,7 +59,8 @@ def fit_probe(x, y, x_test, y_test, *, C=1.0, tol=TOLERANCE, max_iter=ITERATIONS
     y, y_test: labels [N], any integers. A test label that no training sample has counts as an error.
     C: inverse strength of the penalty, as scikit-learn's: the objective is C times the summed cross-entropy plus half
         of the squared coefficients; intercepts are free. Two classes share one score as there: half of it each, one
-        negated.
+        negated. Several, in a list: the best of them on held-out training samples, see
+        :func:`rrahelpers.probes.strength.choose`.
     tol: where ``gap`` has to be. At 1e-6, accuracies of trained layers are within 0.1 points of the optimum's.
     max_iter: iterations at most; each takes about one pass through the features.
 
@@ -67,8 +72,11 @@ def fit_probe(x, y, x_test, y_test, *, C=1.0, tol=TOLERANCE, max_iter=ITERATIONS
     features that are no real numbers.
     """
     x, x_test = _features(x, "training"), _features(x_test, "test")
+    if isinstance(C, (list, tuple)):
+        _check_options(C, tol, max_iter)
+        C = strength.choose(partial(fit_probe, tol=tol, max_iter=max_iter), x, check_labels(y, len(x)), C)
     found = _fit(x.T[None], y, x_test.T[None], y_test, C, tol, max_iter)
-    return ProbeResult(**{name: values[0] for name, values in found.items()})
+    return ProbeResult(**{name: values[0] for name, values in found.items()}, C=C)
 
 
 def probe_positions(maps, y, test_maps, y_test, *, C=1.0, tol=TOLERANCE, max_iter=ITERATIONS, memory=MEMORY):
@@ -84,6 +92,8 @@ def probe_positions(maps, y, test_maps, y_test, *, C=1.0, tol=TOLERANCE, max_ite
     (training accuracy), ``iterations``, ``gap``, ``converged``. The figures show ``value`` as a share of the network's
     own test accuracy. Raises and warns as :func:`fit_probe`, and ``ValueError`` for features that are no maps.
     """
+    if isinstance(C, (list, tuple)):
+        raise ValueError(f"expected one C for the probes of all places, got {C!r}")
     shape = tuple(maps.shape[1:])
     if len(shape) != 3:
         raise ValueError(f"expected feature maps [N, C, H, W], got shape {tuple(maps.shape)}")
@@ -132,21 +142,23 @@ def each_probe(model, images, labels, test_images, test_labels, layers, *, sizes
     grid, axis: how layers are read as maps, see :func:`rrahelpers.features.layers.readings`.
 
     A table has a row for each size: ``layer``, ``index`` (in ``layers``), ``size``, ``features`` (their number),
-    ``value`` (test accuracy, a fraction), ``train`` (training accuracy), ``iterations``, ``gap``, ``converged``. Raises
-    and warns as :func:`fit_probe`, ``extract`` and ``pool``; the labels are looked at first.
+    ``value`` (test accuracy, a fraction), ``train`` (training accuracy), ``iterations``, ``gap``, ``converged``, and
+    ``C`` where there were several. Raises and warns as :func:`fit_probe`, ``extract`` and ``pool``; the labels are
+    looked at first.
     """
     _check_options(C, tol, max_iter)
     images, labels, test_images, test_labels = _check_sets(images, labels, test_images, test_labels)
     pooled = each_pooled_layer(model, [images, test_images], layers, sizes, pooling, memory=memory,
                                batch_size=batch_size,
                                grid=grid, axis=axis)
+    several = isinstance(C, (list, tuple))
     for index, (layer, features) in enumerate(pooled):
         rows = []
         for alike, (x, x_test) in features.items():
             found = fit_probe(x, labels, x_test, test_labels, C=C, tol=tol, max_iter=max_iter)
             rows += [{"layer": layer, "index": index, "size": size, "features": x[0].numel(), "value": found.accuracy,
                       "train": found.train_accuracy, "iterations": found.iterations, "gap": found.gap,
-                      "converged": found.converged} for size in alike]
+                      "converged": found.converged} | ({"C": found.C} if several else {}) for size in alike]
         yield pd.DataFrame(rows)
 
 
@@ -158,7 +170,12 @@ def _features(x, what):
 
 
 def _check_options(C, tol, max_iter):
-    for name, value in (("C", C), ("tol", tol), ("max_iter", max_iter)):
+    strengths = C if isinstance(C, (list, tuple)) else [C]
+    if not strengths:
+        raise ValueError("expected C above 0, or several such to choose from, got an empty list")
+    for name, value in (*(("C", one) for one in strengths), ("tol", tol), ("max_iter", max_iter)):
+        if not isinstance(value, Real) or isinstance(value, bool):
+            raise ValueError(f"expected {name} to be a number, got {value!r}")
         if not 0 < value < math.inf:
             raise ValueError(f"expected {name} above 0 and finite, got {value!r}")
 

@@ -26,7 +26,8 @@ def probe_table(run, samples, *, layers=None, sizes=(4,), pooling="average", C=1
             layers = layer_names(run.untrained())
 
     def stored(layer, compute=None):
-        parameters = {"layer": layer, "samples": samples, "sizes": list(sizes), "pooling": pooling, "C": C}
+        parameters = {"layer": layer, "samples": samples, "sizes": list(sizes), "pooling": pooling,
+                      "C": list(C) if isinstance(C, tuple) else C}
         return run.result("probes", parameters, compute)
 
     tables = {layer: stored(layer) for layer in layers}

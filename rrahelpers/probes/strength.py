@@ -1,0 +1,51 @@
+"""Whether a probe overfits, and the strength of the penalty with which it doesn't."""
+
+import numpy as np
+
+HELD_OUT = 10  # every tenth training sample tells between penalties
+CLEARLY = 2  # standard errors of a difference
+
+
+def choose(fit, x, y, strengths):
+    """The strength among some with which a probe, fitted without every tenth training sample, scores best on those.
+
+    Parameters
+    ----------
+    fit: ``fit(x, y, x_test, y_test, C=…)``, as :func:`rrahelpers.probes.fit_probe`.
+    x, y: features [N, …] and labels [N] of the training samples; test samples have no say.
+    strengths: values of C. Of those that score alike the smallest is taken, the strongest penalty.
+
+    Raises ``ValueError`` for fewer training samples than leave some for either part.
+    """
+    if len(y) < 2 * HELD_OUT:
+        raise ValueError(f"choosing C needs at least {2 * HELD_OUT} training samples, of which every {HELD_OUT}th is "
+                         f"held out; got {len(y)}. Give one C")
+    held = np.arange(len(y)) % HELD_OUT == HELD_OUT - 1
+    scores = {C: fit(x[~held], y[~held], x[held], y[held], C=C).accuracy for C in sorted(strengths)}
+    return max(scores, key=scores.get)
+
+
+def overfitted(table, tested):
+    """Whether a probe scores clearly worse than one of the same layer that knows less: a flag for each row.
+
+    A probe on fewer places or features, or with a smaller C, can't know more. Where it scores higher on test samples by
+    more than two standard errors of the difference, the other is overfitted, and says less of the layer than of itself.
+
+    Parameters
+    ----------
+    table: of :func:`rrahelpers.probes.each_probe`, or several of them, one below the other: ``layer``, ``features``,
+        ``value``, and ``C`` where several were tried.
+    tested: test samples behind each ``value``.
+
+    Returns a boolean Series by the table's index.
+    """
+    strength = table["C"] if "C" in table else np.ones(len(table))
+    table = table.assign(C=strength, variance=table["value"] * (1 - table["value"]) / tested)
+
+    def flag(row):
+        others = table[(table["layer"] == row["layer"]) & (table["features"] <= row["features"])
+                       & (table["C"] <= row["C"])]
+        gain = others["value"] - row["value"]
+        return bool((gain > CLEARLY * (others["variance"] + row["variance"]) ** 0.5).any())
+
+    return table.apply(flag, axis=1, result_type="reduce").astype(bool)
