@@ -10,6 +10,7 @@ from rrahelpers.plots.style import (
     STYLE,
     class_similarity_curves,
     framed_image,
+    gallery,
     image_of,
     mean_curve,
     neighbour_gallery,
@@ -20,5 +21,6 @@ from rrahelpers.plots.style import (
 
 __all__ = [
     "BAND", "OTHER", "SAME", "SCALE_COLOURS", "SCALE_NAMES", "SCALE_ORDER", "STYLE", "class_similarity_curves",
-    "framed_image", "image_of", "mean_curve", "neighbour_gallery", "neighbour_graph", "top1_panels", "use_style",
+    "framed_image", "gallery", "image_of", "mean_curve", "neighbour_gallery", "neighbour_graph", "top1_panels",
+    "use_style",
 ]

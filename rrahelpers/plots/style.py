@@ -57,6 +57,24 @@ def image_of(tensor):
     return tensor[0].numpy() if tensor.shape[0] == 1 else tensor.permute(1, 2, 0).numpy()
 
 
+def gallery(images, titles=None, *, axes=None):
+    """Some images [N, C, H, W] in a row, with a title above each. Returns the figure.
+
+    ``titles``: a text for each image, of which 12 letters are shown. ``axes``: N of them, where the row is one of
+    several.
+    """
+    if axes is None:
+        _, axes = plt.subplots(1, len(images), figsize=(0.9 * len(images), 1.1), squeeze=False)
+        axes = axes[0]
+    for ax, image, title in zip(axes, images, titles or [""] * len(images)):
+        ax.imshow(image_of(image), cmap="gray", vmin=0, vmax=255)
+        ax.set_title(title[:12], fontsize=7)
+        ax.set(xticks=[], yticks=[])
+        ax.grid(False)
+        ax.spines[:].set_visible(False)
+    return axes[0].figure
+
+
 def neighbour_gallery(images, labels, classes, query, neighbours, *, columns=11):
     """A query image and its nearest neighbours in order, framed by whether they share its class. Returns the figure."""
     rows = -(-(len(neighbours) + 1) // columns)

@@ -46,7 +46,7 @@ def save_figure(fig, name, *, data, runs=(), source=None, data_sets=()):
     data: DataFrame of the plotted numbers, written as ``<name>.csv``.
     runs: the trained runs (:class:`rrahelpers.training.runs.Run`) that the numbers come from; they name data and seeds.
     source: what the data are, where they come from no run (for instance "synthetic data, 20 draws").
-    data_sets: names of those that were used beside the runs' own; their checksums are noted.
+    data_sets: names of those that were used beside the runs' own, or {name: checksum}; their checksums are noted.
 
     Returns the PNG's path. Raises ``RuntimeError`` before :func:`begin`, ``ValueError`` without runs and source, and
     ``OSError`` where it cannot write.
@@ -76,7 +76,7 @@ def save_figure(fig, name, *, data, runs=(), source=None, data_sets=()):
     write_json(folder / f"{name}.json", {
         "notebook": _context["notebook"], "parameters": _context["parameters"], "caption": text,
         "runs": sorted(run.name for run in runs), "seeds": sorted({run.config.seed for run in runs}),
-        "data": {name: checksum(name) for name in data_sets}
+        "data": (dict(data_sets) if isinstance(data_sets, dict) else {name: checksum(name) for name in data_sets})
         | {run.config.data: run.config.data_checksum for run in runs},
         "libraries": libraries(), "environment": environment(), **commit(),
         "written": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

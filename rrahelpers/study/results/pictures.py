@@ -1,0 +1,78 @@
+"""The few pictures of a data set that notebooks show, stored with the results: they are drawn without the data too."""
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+
+from rrahelpers import data
+from rrahelpers.base.files import atomic, digest, write_json
+from rrahelpers.training.runs import store_root
+from rrahelpers.training.tables import RunError
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """The first images of a split, and what is said of all of it.
+
+    ``images`` uint8 [n, C, H, W], ``labels`` int64 [n], ``classes`` their names; ``total``: images of the split;
+    ``checksum``: of the whole data set, see :func:`rrahelpers.data.checksum`; ``source``: where the data came from.
+    """
+
+    images: torch.Tensor
+    labels: torch.Tensor
+    classes: tuple
+    total: int
+    checksum: str
+    source: str
+
+    def __str__(self):
+        channels, height, width = self.images.shape[1:]
+        return (f"{self.total} images of {height}x{width} pixels, {channels} channel{'s' * (channels > 1)}, "
+                f"{len(self.classes)} classes, from {self.source}")
+
+
+def pictures(name, image_size=None, *, split="test", count=10):
+    """The first ``count`` images of a split of a data set, as :func:`rrahelpers.data.load` gives them.
+
+    From the data where they are here, and then kept in the run store (``pictures/``, a PNG and a JSON file); else from
+    there. Raises ``DataError`` where neither has them, ``RunError`` where the stored ones are damaged.
+    """
+    key = digest([name, split, image_size, count])
+    path = store_root() / "pictures" / f"{name}-{split}-{key}.png"
+    try:
+        whole = data.load(name, split)
+    except data.DataError:
+        if not path.exists():
+            raise
+        return _read(path)
+    shown = data.load(name, split, limit=count, image_size=image_size)
+    found = Pictures(shown.images, shown.labels, shown.classes, len(whole), data.checksum(name), shown.source)
+    if name != "digits" and not (path.exists() and _read(path).checksum == found.checksum):
+        _write(path, found)
+    return found
+
+
+def _write(path, found):
+    """The images one below the other, and beside them what else there is to know."""
+    strip = found.images.permute(0, 2, 3, 1).flatten(0, 1).numpy()
+    with atomic(path) as temporary:
+        Image.fromarray(strip[..., 0] if strip.shape[2] == 1 else strip).save(temporary, format="PNG", optimize=True)
+    write_json(path.with_suffix(".json"), {
+        "labels": found.labels.tolist(), "classes": list(found.classes), "total": found.total,
+        "checksum": found.checksum, "source": found.source})
+
+
+def _read(path):
+    try:
+        about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        labels = torch.tensor(about.pop("labels"))
+        with Image.open(path) as picture:
+            strip = np.atleast_3d(np.array(picture))
+        images = torch.from_numpy(strip.reshape(len(labels), -1, *strip.shape[1:])).permute(0, 3, 1, 2)
+        return Pictures(images, labels, tuple(about.pop("classes")), **about)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path} or its JSON file is damaged ({error!r}); restore both with git checkout, or delete "
+                       "them where the data are here") from error

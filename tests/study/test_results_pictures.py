@@ -1,0 +1,64 @@
+"""The pictures that notebooks show: from the data, or from what was stored when they were there."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from rrahelpers import data
+from rrahelpers.study.results import pictures
+from rrahelpers.training.runs import store_root
+from rrahelpers.training.tables import RunError
+from tests.data.test_data import write_hub
+
+
+def write(folder, pixels):
+    for split, part in (("train", pixels[:10]), ("test", pixels[10:])):
+        write_hub(folder / "toy" / f"{split}-0.parquet", list(part), [i % 3 for i in range(len(part))])
+
+
+@pytest.fixture(params=[(), (3,)], ids=["grey", "colour"])
+def folder(request, tmp_path, monkeypatch):
+    """A data set "toy" in a folder that RRA_DATA names."""
+    write(tmp_path, np.random.default_rng(0).integers(0, 256, (30, 6, 6, *request.param), dtype=np.uint8))
+    monkeypatch.setenv("RRA_DATA", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize("size", [None, 12])
+def test_without_the_data_the_stored_pictures_are_shown(folder, monkeypatch, size):
+    whole = data.load("toy", "test", image_size=size)
+    found = pictures("toy", size, count=4)
+    assert torch.equal(found.images, whole.images[:4]) and torch.equal(found.labels, whole.labels[:4])
+    assert (found.total, found.classes, found.checksum) == (len(whole), whole.classes, data.checksum("toy"))
+    monkeypatch.delenv("RRA_DATA")
+    with pytest.raises(data.DataError):
+        data.load("toy", "test")
+    again = pictures("toy", size, count=4)
+    assert torch.equal(again.images, found.images) and again.labels.tolist() == found.labels.tolist()
+    assert (again.total, again.classes, again.checksum, str(again)) == (found.total, found.classes, found.checksum,
+                                                                       str(found))
+    with pytest.raises(data.DataError, match="no data set 'toy'"):  # others weren't stored
+        pictures("toy", size, count=5)
+
+
+def test_other_data_replace_the_stored_pictures(folder):
+    first = pictures("toy", count=4)
+    write(folder, np.full((30, 6, 6, 3), 7, np.uint8))
+    second = pictures("toy", count=4)
+    assert second.checksum != first.checksum and (second.images == 7).all()
+    assert len(list((store_root() / "pictures").glob("*.png"))) == 1
+
+
+def test_bundled_digits_are_not_stored():
+    assert pictures("digits", 16).images.shape == (10, 1, 16, 16)
+    assert not (store_root() / "pictures").exists()
+
+
+def test_damaged_pictures_say_what_to_do(folder, monkeypatch):
+    pictures("toy", count=4)
+    (path,) = (store_root() / "pictures").glob("*.png")
+    Image.fromarray(np.zeros((5, 6), np.uint8)).save(path)
+    monkeypatch.delenv("RRA_DATA")
+    with pytest.raises(RunError, match="is damaged .*; restore both with git checkout"):
+        pictures("toy", count=4)
