@@ -8,6 +8,7 @@ with r neighbours, and of order 1, soft or not, with one.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from numbers import Integral
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from rrahelpers.base.arrays import as_features, as_targets, as_values, check_lab
 from rrahelpers.neighbors import KNNGraph
 
 if TYPE_CHECKING:
-    from rrahelpers.base.shapes import Features, Labels, Targets
+    from rrahelpers.base.shapes import Features, Integers, Labels, Targets
 
 
 def separation_index(graph: KNNGraph, labels: Labels, order: int = 1, *, soft: bool = False) -> float:
@@ -82,7 +83,7 @@ def confidence(graph: KNNGraph, targets: Targets) -> float:
     return scorer(targets, len(graph))(graph.indices[:, 0])
 
 
-def scorer(targets, n):
+def scorer(targets: Targets, n: int) -> Callable[[Integers], float]:
     """A function from the nearest neighbours (int64 [n]) of ``n`` samples to SI, or to SmI where targets are real.
 
     What depends on the targets alone is computed once: for SmI n² distances.
