@@ -9,13 +9,12 @@ with r neighbours, and of order 1, soft or not, with one.
 from __future__ import annotations
 
 from collections.abc import Callable
-from numbers import Integral
 from typing import TYPE_CHECKING
 
 import pandas as pd
 import torch
 
-from rrahelpers.base.arrays import as_features, as_targets, as_values, check_labels, distance_blocks
+from rrahelpers.base.arrays import as_features, as_targets, as_values, check_labels, distance_blocks, is_whole
 from rrahelpers.neighbors import KNNGraph
 
 if TYPE_CHECKING:
@@ -113,7 +112,7 @@ def _agreement(graph, labels):
 
 
 def _separated(graph, labels, order, soft):
-    if isinstance(order, bool) or not isinstance(order, Integral) or not 1 <= order <= graph.k:
+    if not is_whole(order) or order > graph.k:
         raise ValueError(f"expected an order from 1 to {graph.k} (the graph's neighbours), got {order!r}")
     agreement = _agreement(graph, labels)[:, :order]
     return agreement.mean(1) if soft else agreement.prod(1)
