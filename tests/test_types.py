@@ -7,6 +7,7 @@ import tomllib
 
 import pytest
 
+import rrahelpers
 from rrahelpers.base.files import project_root
 
 TOOLS = tomllib.loads((project_root() / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
@@ -42,6 +43,13 @@ def test_public_functions_are_typed(file):
     for name, function in public(ast.parse((project_root() / file).read_text(encoding="utf-8")).body):
         missing = untyped(function) + ([] if function.returns else ["what it returns"])
         assert not missing, f"{file}: {name} has no types for {', '.join(missing)}"
+
+
+def test_every_measure_is_on_the_list():
+    """All rooms but those of drawings, this collection and the explorers; a new one comes onto the list."""
+    rooms = {f"rrahelpers/{room}" for room in set(rrahelpers.MODULES) - {"plots", "study", "widgets"}}
+    missing = {room for room in rooms if not {room, f"{room}.py"} & set(LISTED)}
+    assert not missing, f"not on mypy's list in pyproject.toml: {', '.join(sorted(missing))}"
 
 
 def test_a_function_without_types_is_found():

@@ -9,8 +9,9 @@ from numbers import Real
 from rrahelpers.base.files import digest
 from rrahelpers.data.image_set import has_canvas, size_steps
 from rrahelpers.training.augmentation import AUGMENTATIONS, KNOWN
-from rrahelpers.training.optimisation import OPTIMISERS, SCHEDULES
 
+OPTIMISERS = ("sgd", "adam", "adamw")
+SCHEDULES = ("cosine", "steps", "constant")
 INITIALISATIONS = ("model", "kaiming")
 
 

@@ -1,19 +1,12 @@
 """Optimisers and the course of the learning rate, as a run's configuration names them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-if TYPE_CHECKING:
-    from rrahelpers.training.config import RunConfig  # which imports this module
-
-OPTIMISERS = ("sgd", "adam", "adamw")
-SCHEDULES = ("cosine", "steps", "constant")
+from rrahelpers.training.config import RunConfig
 
 
 def optimiser(config: RunConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
