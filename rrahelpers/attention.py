@@ -6,12 +6,19 @@ printed in the STAC paper (Hryniowski & Wong, "Systematic Architectural Design o
 Attention Condenser DNNs", tables 1 to 5), which differs from the modules' own papers where said.
 """
 
-from collections.abc import Iterable
-from numbers import Integral
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, overload
 
 import torch
 import torch.fx
 from torch import nn
+
+from rrahelpers.base.arrays import is_whole
+
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import Window, Windows
 
 ATTENTION = ("stac", "se", "bam", "spatial", "cbam")
 REDUCED = ("se", "bam", "cbam")  # those with hidden channels
@@ -43,32 +50,31 @@ class STAC(nn.Module):
     larger than the map raises ``ValueError``.
     """
 
-    def __init__(self, channels, window=WINDOW, kernels=None):
+    def __init__(self, channels: int, window: Window = WINDOW, kernels: Sequence[int] | None = None) -> None:
         super().__init__()
-        if window != "global" and not _positive(window):
+        if window != "global" and not is_whole(window):
             raise ValueError(f"STAC: window must be a positive integer or 'global', got {window!r}")
         kernels = kernels or ((1, 1) if window == "global" else (3, 3))
         pair = isinstance(kernels, (list, tuple)) and len(kernels) == 2
-        if not pair or not all(_positive(k) and k % 2 for k in kernels):
+        if not pair or not all(is_whole(k) and k % 2 for k in kernels):
             raise ValueError(f"STAC: kernels must be two odd sides, which keep the map's size, got {kernels!r}")
         window = window if window == "global" else int(window)
         first, second = kernels
         self.window = window
-        whole = window == "global"
-        self.condense = nn.AdaptiveAvgPool2d(1) if whole else nn.AvgPool2d(window, ceil_mode=True)
+        self.condense = nn.AdaptiveAvgPool2d(1) if window == "global" else nn.AvgPool2d(window, ceil_mode=True)
         self.attend = nn.Sequential(
             nn.Conv2d(channels, channels, first, padding=first // 2), nn.ReLU(),
             nn.Conv2d(channels, channels, second, padding=second // 2), nn.Sigmoid(),
         )
-        self.expand = nn.Identity() if whole else nn.Upsample(scale_factor=window, mode="nearest")
+        self.expand = nn.Identity() if window == "global" else nn.Upsample(scale_factor=window, mode="nearest")
 
-    def attention_map(self, x):
+    def attention_map(self, x: torch.Tensor) -> torch.Tensor:
         """The gate in (0, 1): [N, C, H, W], or [N, C, 1, 1] for the global window."""
         height, width = x.shape[-2:]
         _check_window(self.window, height, width)
         return self.expand(self.attend(self.condense(x)))[..., :height, :width]
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x * self.attention_map(x)
 
 
@@ -78,7 +84,7 @@ class SqueezeExcitation(nn.Module):
     ``reduction`` divides the hidden channels: 16 in its own paper, 1 in the STAC paper's tables.
     """
 
-    def __init__(self, channels, reduction=1):
+    def __init__(self, channels: int, reduction: int = 1) -> None:
         super().__init__()
         hidden = _hidden("SqueezeExcitation", channels, reduction)
         self.gate = nn.Sequential(
@@ -86,7 +92,7 @@ class SqueezeExcitation(nn.Module):
             nn.Conv2d(hidden, channels, 1), nn.Sigmoid(),
         )
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x * self.gate(x)
 
 
@@ -97,7 +103,7 @@ class BAM(nn.Module):
     compression factor of 4, but its printed counts need ``reduction`` 1, and no batch norm in the spatial branch.
     """
 
-    def __init__(self, channels, reduction=1, dilation=4):
+    def __init__(self, channels: int, reduction: int = 1, dilation: int = 4) -> None:
         super().__init__()
         hidden = _hidden("BAM", channels, reduction)
         self.channel = nn.Sequential(
@@ -111,20 +117,20 @@ class BAM(nn.Module):
             nn.Conv2d(hidden, 1, 1),
         )
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x * (1 + torch.sigmoid(self.channel(x) * self.spatial(x)))
 
 
 class SpatialAttention(nn.Module):
     """One gate for each place, from the mean and maximum over channels (Woo et al. 2018, CBAM, section 3)."""
 
-    def __init__(self, kernel=7):
+    def __init__(self, kernel: int = 7) -> None:
         super().__init__()
         if kernel % 2 == 0:
             raise ValueError(f"SpatialAttention: kernel must have an odd side to keep the map's size, got {kernel}")
         self.conv = nn.Conv2d(2, 1, kernel, padding=kernel // 2)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         summary = torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], 1)
         return x * torch.sigmoid(self.conv(summary))
 
@@ -136,7 +142,7 @@ class CBAM(nn.Module):
     channels are ``channels // reduction``, at least 1.
     """
 
-    def __init__(self, channels, reduction=16, kernel=7):
+    def __init__(self, channels: int, reduction: int = 16, kernel: int = 7) -> None:
         super().__init__()
         if reduction < 1:
             raise ValueError(f"CBAM: reduction must be at least 1, got {reduction}")
@@ -145,12 +151,23 @@ class CBAM(nn.Module):
         self.average, self.maximum = nn.AdaptiveAvgPool2d(1), nn.AdaptiveMaxPool2d(1)
         self.spatial = SpatialAttention(kernel)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         channel = torch.sigmoid(self.shared(self.average(x)) + self.shared(self.maximum(x)))
         return self.spatial(x * channel)
 
 
-def attention_module(name, channels, window=WINDOW, kernels=None, reduction=None):
+@overload
+def attention_module(name: str, channels: int, window: Window = ..., kernels: Sequence[int] | None = ...,
+                     reduction: int | None = ...) -> nn.Module: ...
+
+
+@overload
+def attention_module(name: None, channels: int, window: Window = ..., kernels: Sequence[int] | None = ...,
+                     reduction: int | None = ...) -> None: ...
+
+
+def attention_module(name: str | None, channels: int, window: Window = WINDOW, kernels: Sequence[int] | None = None,
+                     reduction: int | None = None) -> nn.Module | None:
     """The attention module called ``name`` for a map of ``channels`` channels, or None for None.
 
     ``window``, ``kernels``: STAC's. ``reduction``: of those with hidden channels, None for their own default. Raises
@@ -174,7 +191,7 @@ def attention_module(name, channels, window=WINDOW, kernels=None, reduction=None
     return module(channels) if reduction is None else module(channels, reduction)
 
 
-def refuse_without_attention(**options):
+def refuse_without_attention(**options: object) -> None:
     """Raise ``ValueError`` for options of attention modules where there are none: they would be ignored.
 
     ``options``: placement, window, kernels, stages, or reduction, with None for its default.
@@ -186,7 +203,8 @@ def refuse_without_attention(**options):
                          "too")
 
 
-def stage_windows(count, placement="standard", window=WINDOW, stages=None):
+def stage_windows(count: int, placement: str = "standard", window: Windows = WINDOW,
+                  stages: Iterable[int] | None = None) -> dict[int, Window]:
     """Which stages of a network get attention, and the window of each: {stage: window}.
 
     ``stages`` are some of 1 to ``count``, None for all; ``window`` is one value, or a list of ``count`` values.
@@ -202,10 +220,6 @@ def stage_windows(count, placement="standard", window=WINDOW, stages=None):
     if len(windows) != count:
         raise ValueError(f"window must be one value or one for each of {count} stages, got {window!r}")
     return {stage: windows[stage - 1] for stage in every if stage in chosen}
-
-
-def _positive(side):
-    return isinstance(side, Integral) and not isinstance(side, bool) and side > 0
 
 
 def _hidden(module, channels, reduction):

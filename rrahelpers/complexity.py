@@ -16,7 +16,6 @@ the modules in which they multiply matrices or convolve (attention, layers of on
 import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack, contextmanager
-from numbers import Integral
 from typing import NamedTuple
 
 import pandas as pd
@@ -26,6 +25,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 from torch.utils.flop_counter import flop_registry
 
+from rrahelpers.base.arrays import is_whole
 from rrahelpers.base.modules import RECURRENT, check_model, is_leaf, kind, named_layers, own_parameters, whole
 from rrahelpers.features import evaluation_mode
 
@@ -210,7 +210,7 @@ def _is_layer(module):
 
 def _image_shape(shape):
     sizes = tuple(shape) if isinstance(shape, (tuple, list)) else ()  # torch.Size is a tuple
-    if len(sizes) != 3 or not all(isinstance(n, Integral) and not isinstance(n, bool) and n > 0 for n in sizes):
+    if len(sizes) != 3 or not all(map(is_whole, sizes)):
         raise ValueError(f"input_shape must be (C, H, W) of one image, three positive integers; got {shape!r}")
     return sizes
 

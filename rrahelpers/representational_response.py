@@ -4,16 +4,23 @@ One kNN model of every layer is the root of the measures (abstract of Hryniowski
 costs: what is read from it here takes a small part of its time.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from rrahelpers.class_similarity import class_similarity
+from rrahelpers.class_similarity import LayerGraph, class_similarity
 from rrahelpers.intrinsic_dimension import two_nn
 from rrahelpers.separation import separation_orders
 from rrahelpers.similarity import linear_cka_matrix
 from rrahelpers.topology import births_and_deaths, nntp, nnts, nnts_matrix
+
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import Features, Labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +44,8 @@ class Response:
     scales: pd.DataFrame
 
 
-def representational_response(graphs, labels, *, features=None):
+def representational_response(graphs: Iterable[LayerGraph], labels: Labels, *,
+                              features: Iterable[tuple[str, Features]] | None = None) -> Response:
     """All kNN measures of a network.
 
     Parameters
@@ -51,7 +59,7 @@ def representational_response(graphs, labels, *, features=None):
     Returns a :class:`Response`. Graphs take 12 N k bytes each: 78 MB for 13 layers, five scales, 10,000 samples and
     k = 10. Raises as the measures, ``ValueError`` for fewer than two layers and for features of a layer without graph.
     """
-    scales = {}
+    scales: dict[str, list[LayerGraph]] = {}
     for graph in graphs:
         scales.setdefault(str(graph.scale), []).append(graph)
     if max(map(len, scales.values()), default=0) < 2:

@@ -4,22 +4,30 @@ No algorithm decides: every proposal trades accuracy, parameters and arithmetic 
 first, width after it (11.3).
 """
 
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import torch
+from torch import nn
 
 from rrahelpers import complexity
 from rrahelpers.base.modules import is_leaf, named_layers, own_parameters
 from rrahelpers.models.surgery import duplicate, truncate, without_downsampling
 from rrahelpers.receptive_field import beyond_border, border_layer, image_shape, receptive_fields
-from rrahelpers.tails import find_tails, layer_values
+from rrahelpers.tails import LayerValues, find_tails, layer_values
+
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import InputSize
 
 BEST_SATURATION = (0.2, 0.3)  # averages at which networks did best (section 11.3)
 STEM = 2  # layers: the first two that down-sample (section 11.4)
 
 
-def advise(model, input_size, saturations=None, probes=None, *, convention="published"):
+def advise(model: nn.Module, input_size: InputSize, saturations: LayerValues | None = None,
+           probes: LayerValues | None = None, *, convention: str = "published") -> pd.DataFrame:
     """What is known of each layer at an image size, one row for each call of a layer.
 
     Parameters
@@ -62,7 +70,8 @@ def advise(model, input_size, saturations=None, probes=None, *, convention="publ
     return result[[*seen, "border", "productive", "saturation", "in_tail", "probe", "probe_gain", "params", "flops"]]
 
 
-def propose(model, input_size, saturations=None, *, convention="published"):
+def propose(model: nn.Module, input_size: InputSize, saturations: LayerValues | None = None, *,
+            convention: str = "published") -> pd.DataFrame:
     """What could be changed, and what that costs or saves, from the receptive fields and, if given, saturations.
 
     - "truncate": the border layer b_min and all after it replaced by pooling and a linear layer (:func:`truncate`).

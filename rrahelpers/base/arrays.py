@@ -1,17 +1,33 @@
 """Features, targets and labels as the measures want them, exact distances a block of rows at a time, tables of
 pairs."""
 
+from __future__ import annotations
+
 import warnings
+from collections.abc import Callable, Iterator, Sequence
+from numbers import Integral
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pandas as pd
 import torch
 
+if TYPE_CHECKING:
+    from jaxtyping import Float, Float64
+
+    from rrahelpers.base.shapes import Array, Features, Integers, Labels, Numbers, Targets
+
+Item = TypeVar("Item")
 BLOCK = 2**22  # distances held at a time: 32 MiB
 EXACT = (torch.float64, torch.int32, torch.int64, torch.uint32, torch.uint64)  # more digits than float32
 
 
-def plain(x):
+def is_whole(value: object, least: int = 1) -> bool:
+    """Whether a value is a whole number from ``least`` on; True and False are none."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
+
+
+def plain(x: object) -> object:
     """A numpy array as torch can take it: in this machine's byte order, no axis backwards, objects' numbers taken out.
 
     A copy only where one is needed; what is no array stays as it is. Raises ``ValueError`` for ragged objects.
@@ -25,7 +41,7 @@ def plain(x):
     return x.copy() if any(stride < 0 for stride in x.strides) else x
 
 
-def as_tensor(x):
+def as_tensor(x: Array) -> Numbers:
     """``x``, a tensor or a numpy array (a memory map stays one), as a tensor without gradient; it is only to be read.
 
     Raises ``TypeError`` for anything else, for complex numbers and booleans, and for numbers that are masked, sparse or
@@ -49,7 +65,7 @@ def as_tensor(x):
     return x.detach()
 
 
-def as_values(y, expected):
+def as_values(y: Targets, expected: str) -> Numbers:
     """``y``, a list, array, tensor or pandas Series, as a tensor; ``TypeError`` that begins with ``expected`` for
     others."""
     try:
@@ -59,12 +75,12 @@ def as_values(y, expected):
         raise TypeError(f"{expected}, got {y!r:.60}") from error
 
 
-def work_dtype(dtype):
+def work_dtype(dtype: torch.dtype) -> torch.dtype:
     """float32, or float64 where float32 would lose digits."""
     return torch.float64 if dtype in EXACT else torch.float32
 
 
-def as_features(x):
+def as_features(x: Features) -> Float[torch.Tensor, "n d"]:
     """``x`` [N, D], or [N, ...] which is flattened, as a float32 or float64 tensor [N, D] on its device.
 
     Raises ``TypeError`` for what is no array of real numbers, ``ValueError`` for no sample or feature, or for NaN and
@@ -81,7 +97,7 @@ def as_features(x):
     return x
 
 
-def as_targets(y, n):
+def as_targets(y: Targets, n: int) -> Float64[torch.Tensor, "n q"]:
     """Real-valued targets [N] or [N, Q] of ``n`` samples as float64 [n, Q]; ``TypeError``, ``ValueError`` as above."""
     y = as_values(y, "targets of a regression must be real numbers")
     if not y.is_floating_point():
@@ -93,7 +109,7 @@ def as_targets(y, n):
     return y.double().reshape(n, -1)
 
 
-def check_labels(labels, n: int) -> torch.Tensor:
+def check_labels(labels: Labels, n: int) -> Integers:
     """``labels`` as an int64 tensor of length ``n``, or a clear error."""
     labels = as_values(labels, "labels must be integers")
     if labels.is_floating_point() or labels.is_complex():
@@ -103,7 +119,8 @@ def check_labels(labels, n: int) -> torch.Tensor:
     return labels.long()
 
 
-def distance_blocks(a, b):
+def distance_blocks(a: Float[torch.Tensor, "m d"],
+                    b: Float[torch.Tensor, "n d"]) -> Iterator[tuple[slice, Float64[torch.Tensor, "rows n"]]]:
     """Yield (rows, distances): a slice of ``a`` [M, D] and its Euclidean distances float64 [rows, N] to ``b`` [N, D].
 
     By direct differences, so near points lose no digits: 2 s on one core for M = N = 10,000 and D = 32. Holds 32 MiB of
@@ -116,7 +133,7 @@ def distance_blocks(a, b):
         yield rows, torch.cdist(a[rows].double(), b, compute_mode="donot_use_mm_for_euclid_dist")
 
 
-def symmetric_table(items, measure):
+def symmetric_table(items: Sequence[Item], measure: Callable[[Item, Item], float]) -> pd.DataFrame:
     """A tidy table with i, j, value of every pair; ``measure`` doesn't depend on the order of the two."""
     upper = {(i, j): measure(items[i], items[j]) for i in range(len(items)) for j in range(i, len(items))}
     return pd.DataFrame([(i, j, upper[min(i, j), max(i, j)]) for i in range(len(items)) for j in range(len(items))],

@@ -10,19 +10,19 @@ from torch import nn
 GAIN = 1.2  # how many times as fast as float32 bfloat16 must be to be used: less isn't told from noise
 
 
-def default_device():
+def default_device() -> str:
     """Where networks run unless told otherwise: "cuda" where there is one, else "cpu"."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def cores_each(jobs):
+def cores_each(jobs: int) -> int:
     """Processor cores for each of so many processes. Raises ``ValueError`` for fewer than one job."""
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {jobs}")
     return max(1, (os.cpu_count() or 1) // jobs)
 
 
-def bfloat16_pays(device):
+def bfloat16_pays(device: str | torch.device) -> bool:
     """Whether bfloat16 products are the faster ones: on CUDA where it has the units, on a CPU where it has them and
     they were measured to be, once a process, in some tenths of a second.
 
@@ -33,7 +33,7 @@ def bfloat16_pays(device):
     return bfloat16_units(device) and (device.type != "cpu" or _gain(torch.get_num_threads()) >= GAIN)
 
 
-def bfloat16_units(device):
+def bfloat16_units(device: str | torch.device) -> bool:
     """Whether a device has units for bfloat16: CUDA's, or AVX-512 bfloat16 or AMX on a CPU.
 
     Where oneDNN is told by ``ONEDNN_MAX_CPU_ISA`` to leave such units alone, it hasn't.
@@ -63,7 +63,7 @@ def _gain(threads, side=1024, rounds=5):
     return best[torch.float32] / best[torch.bfloat16]
 
 
-def memory_format(model):
+def memory_format(model: nn.Module) -> torch.memory_format:
     """The memory format in which ``model`` is run: channels-last, or contiguous where that isn't safe.
 
     Channels-last trains twice as fast on CPUs. But there oneDNN (3.12, that of torch 2.13) writes out of bounds in the

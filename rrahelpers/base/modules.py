@@ -1,5 +1,8 @@
 """The modules of a network as every measure sees them: which are layers, what they are called, what can't be seen."""
 
+from collections.abc import Iterable
+from typing import TypeGuard
+
 import torch
 from torch import fx, jit, nn
 from torch._C import _functorch
@@ -11,42 +14,42 @@ RECURRENT = (nn.RNNBase, nn.RNNCellBase)
 QUANTISED = ("torch.ao.nn.quantized.", "torch.ao.nn.intrinsic.quantized.", "torch.ao.nn.sparse.quantized.")
 
 
-def named_layers(model):
+def named_layers(model: nn.Module) -> dict[str, nn.Module]:
     """{name: module} of all modules, the model itself ("") included, but for those that only make others' weights.
 
     ``torch.nn.utils.parametrize`` (weight norm, spectral norm, …) keeps such modules inside the layer: no image ever
     passes them, and the layer goes by its own name.
     """
     inner = {id(part) for module in model.modules() if parametrize.is_parametrized(module)
-             for part in module.parametrizations.modules()}
+             for part in module.get_submodule("parametrizations").modules()}
     return {name: module for name, module in model.named_modules() if id(module) not in inner}
 
 
-def is_leaf(module):
+def is_leaf(module: nn.Module) -> bool:
     """Whether a module is a layer by itself: without submodules (parametrizations aside), or of the kinds ``WHOLE``."""
     parts = sum(1 for _ in module.children()) - parametrize.is_parametrized(module)
     return parts == 0 or isinstance(module, WHOLE)
 
 
-def kind(module):
+def kind(module: nn.Module) -> str:
     """The name of a module's class, which a parametrization changes ("ParametrizedConv2d")."""
     return parametrize.type_before_parametrizations(module).__name__
 
 
-def own_parameters(module):
+def own_parameters(module: nn.Module) -> list[nn.Parameter]:
     """The parameters of a module beside its submodules, with those that its parametrizations make its weights from."""
-    inner = module.parametrizations.parameters() if parametrize.is_parametrized(module) else ()
+    inner = module.get_submodule("parametrizations").parameters() if parametrize.is_parametrized(module) else ()
     return [*module.parameters(recurse=False), *inner]
 
 
-def unwrapped(x):
+def unwrapped(x: object) -> object:
     """The tensor itself of which ``torch.vmap`` shows its function a part at a time; anything else as it is."""
     while _is_wrapped(x):
         x = _functorch.get_unwrapped(x)
     return x
 
 
-def whole(x):
+def whole(x: torch.Tensor) -> torch.Tensor:
     """What :func:`unwrapped` gives, the axes that ``torch.vmap`` goes along first, the outermost one's before
     others'."""
     if not _is_wrapped(x):
@@ -55,11 +58,11 @@ def whole(x):
     return whole(inner.movedim(_functorch.maybe_get_bdim(x), 0) if _functorch.is_batchedtensor(x) else inner)
 
 
-def _is_wrapped(x):
+def _is_wrapped(x: object) -> TypeGuard[torch.Tensor]:
     return isinstance(x, torch.Tensor) and _functorch.is_functorch_wrapped_tensor(x)
 
 
-def layer_list(layers):
+def layer_list(layers: Iterable[str]) -> list[str]:
     """Names of layers, each once. Raises ``TypeError`` for a text: its letters would be taken for names."""
     if isinstance(layers, str):
         raise TypeError(f"expected several names of layers, such as [{layers!r}], got the text {layers!r}")
@@ -69,7 +72,7 @@ def layer_list(layers):
         raise TypeError(f"expected several names of layers, got {layers!r:.60}") from error
 
 
-def check_model(model, layers=None, *, in_a_loop=False):
+def check_model(model: nn.Module, layers: Iterable[str] | None = None, *, in_a_loop: bool = False) -> None:
     """Raise ``TypeError`` for what is no module, ``ValueError`` for one whose layers run without their hooks being
     called.
 

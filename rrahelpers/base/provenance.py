@@ -14,7 +14,7 @@ LIBRARIES = ("torch", "torchvision", "numpy", "pandas", "scikit-learn", "pynndes
              "rrahelpers")
 
 
-def environment():
+def environment() -> dict[str, str | int | None]:
     """Interpreter, torch and hardware."""
     cuda = torch.cuda.is_available()
     return {
@@ -32,7 +32,7 @@ def _processor():
         return platform.processor() or platform.machine()
 
 
-def libraries():
+def libraries() -> dict[str, str | None]:
     """The versions of the libraries that decide numbers and pictures; None for one that isn't installed."""
     def version(library):
         try:
@@ -43,7 +43,7 @@ def libraries():
     return {library: version(library) for library in LIBRARIES}
 
 
-def commit():
+def commit() -> dict[str, str | bool | None]:
     """The checkout's commit and whether the tree differed from it; nulls outside a checkout."""
     def git(*arguments):
         answer = subprocess.run(["git", "-C", str(project_root()), *arguments], capture_output=True, encoding="utf-8")

@@ -20,9 +20,8 @@ SCHEMAS = (
 )
 
 
-def _operators_load() -> bool:
+def _operators_load(folder: Path) -> bool:
     """Try torchvision's compiled operators without importing the package, which would fail half-way."""
-    folder = Path(importlib.util.find_spec("torchvision").origin).parent
     for library in folder.glob("_C*.*"):
         if library.suffix in {".so", ".pyd", ".dylib"}:
             try:
@@ -33,11 +32,12 @@ def _operators_load() -> bool:
     return False
 
 
-if importlib.util.find_spec("torchvision") is None:
+_found = importlib.util.find_spec("torchvision")
+if _found is None or _found.origin is None:
     raise ModuleNotFoundError("torchvision is missing: expected torchvision >= 0.21 beside torch; pip install "
                               "torchvision")
 
-if not _operators_load():
+if not _operators_load(Path(_found.origin).parent):
     _library = torch.library.Library("torchvision", "DEF")  # must stay alive: the schemas go with it
     for _schema in SCHEMAS:
         _library.define(_schema)

@@ -1,11 +1,20 @@
 """A set of labelled images as tensors."""
 
+from __future__ import annotations
+
 import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from rrahelpers.base.shapes import ImageSize, ImageStep, ImageTensor, Integers, Pixels, Places
 
 
 class DataError(Exception):
@@ -20,21 +29,21 @@ class ImageSet:
     ``source`` says where the data came from.
     """
 
-    images: torch.Tensor
-    labels: torch.Tensor
-    classes: tuple
+    images: Pixels
+    labels: Integers
+    classes: tuple[str, ...]
     checksum: str
     source: str
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.labels)
 
-    def statistics(self):
+    def statistics(self) -> tuple[list[float], list[float]]:
         """Mean and standard deviation of each channel over all pixels, in [0, 1]: two lists of C floats."""
         return statistics(self.images.split(1000))
 
 
-def statistics(batches):
+def statistics(batches: Iterable[Pixels]) -> tuple[list[float], list[float]]:
     """:meth:`ImageSet.statistics` of uint8 images [n, C, H, W] that come in batches."""
     levels = torch.arange(256, dtype=torch.float64) / 255
     counts = [torch.stack([torch.bincount(part[:, c].flatten().int(), minlength=256) for c in range(part.shape[1])])
@@ -45,14 +54,15 @@ def statistics(batches):
     return mean.tolist(), (shares @ levels**2 - mean**2).clamp_min(1e-12).sqrt().tolist()
 
 
-def size_steps(size):
+def size_steps(size: ImageSize) -> list[ImageStep]:
     """An image size, a step or a list of them as :func:`rrahelpers.data.load` takes it, as the list of its steps.
 
     A step is a side in pixels, to which images are resized, or {"canvas": side}. Raises ``ValueError`` for others.
     """
     steps = list(size) if isinstance(size, (list, tuple)) else [size]
-    sides = [step.get("canvas") if isinstance(step, dict) and len(step) == 1 else step for step in steps]
-    if not sides or any(type(side) is not int for side in sides):
+    given = [step.get("canvas") if isinstance(step, dict) and len(step) == 1 else step for step in steps]
+    sides = [side for side in given if type(side) is int]
+    if not steps or len(sides) < len(steps):
         raise ValueError("image_size: expected a side in pixels, {'canvas': side}, or a list of such steps, "
                          f"got {size!r}")
     if min(sides) < 1:
@@ -60,33 +70,30 @@ def size_steps(size):
     return steps
 
 
-def size_text(size):
+def size_text(size: ImageSize) -> str:
     """An image size in words: "64 px", "16 px to 64 px", "32 px on a canvas of 160 px"."""
     parts = [f"on a canvas of {step['canvas']} px" if isinstance(step, dict) else f"to {step} px"
              for step in size_steps(size)]
     return " ".join(parts).removeprefix("to ")
 
 
-def has_canvas(size):
+def has_canvas(size: ImageSize | None) -> bool:
     """Whether an image size, or None, has a canvas among its steps."""
     return size is not None and any(isinstance(step, dict) for step in size_steps(size))
 
 
-def fit(images, size, places=None):
+def fit(images: ImageTensor, size: ImageSize, places: Places | None = None) -> ImageTensor:
     """Images [N, C, H, W], uint8 or float, taken through the steps of an image size, one after the other.
 
     ``places``: float [N, 2] in [0, 1), from top to bottom and from left to right on each canvas; default:
     :func:`fixed_places`.
     """
     for step in size_steps(size):
-        if isinstance(step, dict):
-            images = on_canvas(images, step["canvas"], places)
-        else:
-            images = resize(images, step)
+        images = on_canvas(images, step["canvas"], places) if isinstance(step, dict) else resize(images, step)
     return images
 
 
-def resize(images, size, batch=None):
+def resize(images: ImageTensor, size: int, batch: int | None = None) -> ImageTensor:
     """Resize images [N, C, H, W] to ``size`` x ``size`` (bilinear, antialiased when shrinking); uint8 stays uint8.
 
     ``batch``: images at a time; default: as many as make four million places.
@@ -103,13 +110,13 @@ def resize(images, size, batch=None):
     return resized
 
 
-def fixed_places(count):
+def fixed_places(count: int) -> Places:
     """Where images lie on a canvas, float64 [count, 2] in [0, 1): the n-th image of any set has the same place every
     time."""
     return torch.from_numpy(np.random.default_rng(0).random((count, 2)))
 
 
-def on_canvas(images, side, places=None):
+def on_canvas(images: ImageTensor, side: int, places: Places | None = None) -> ImageTensor:
     """Each of some images [N, C, H, W] at its place on a black square of ``side`` pixels (dissertation, 9.2.1).
 
     No image is truncated. ``places`` [N, 2] in [0, 1): the share of the room above the image and to its left. Raises
@@ -126,7 +133,7 @@ def on_canvas(images, side, places=None):
     return canvas
 
 
-def stack(images, where):
+def stack(images: Sequence[Image], where: str) -> Pixels:
     """PIL images of one size as uint8 [N, C, H, W]; RGB unless all are grey."""
     if deep := {image.mode for image in images if image.mode[0] in "IF"}:
         raise DataError(f"{where}: expected images of 8 bits a channel, got Pillow's mode {', '.join(sorted(deep))}; "
@@ -139,7 +146,7 @@ def stack(images, where):
     return torch.from_numpy(pixels[:, None] if grey else np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
 
 
-def fingerprint(pixels, labels):
+def fingerprint(pixels: Pixels, labels: Integers) -> str:
     """The SHA-256 (16 digits) of pixels and labels: two data sets of one name are told apart by it."""
     sha = hashlib.sha256(repr(tuple(pixels.shape)).encode())
     sha.update(pixels.numpy().tobytes())

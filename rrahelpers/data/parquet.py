@@ -5,21 +5,29 @@ files
 again: it goes by the tables.
 """
 
+from __future__ import annotations
+
 import csv
 import io
 import json
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from tqdm.auto import tqdm
 
 from rrahelpers.data.image_set import DataError, ImageSet, fingerprint, stack
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 READING = 2  # raised when the same files give other images than before: those in the cache are decoded anew
 CLASSES = {"cifar10": "airplane automobile bird cat deer dog frog horse ship truck".split()}
 
 
-def read(name, files):
+def read(name: str, files: Sequence[Path]) -> ImageSet:
     """The :class:`ImageSet` in ``files``; raises :class:`DataError` with the file and row that are damaged."""
     import pyarrow.parquet as pq
 
@@ -85,7 +93,7 @@ def _columns(schema, file):
     return images[0], labels[0]
 
 
-def decode(encoded, where):
+def decode(encoded: Sequence[bytes], where: Path) -> list[Image.Image]:
     """Decode encoded images into PIL images, several at a time, each turned upright as its EXIF orientation says."""
     from PIL import Image, ImageOps
 

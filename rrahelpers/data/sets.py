@@ -5,26 +5,32 @@ labels, files named ``train-*``, ``test-*`` or ``valid-*``) is a data set, whate
 and kept as one tensor file in ``data/cache/``.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from rrahelpers.data import parquet
 from rrahelpers.base.files import atomic, data_root, digest
+from rrahelpers.data import parquet
 from rrahelpers.data.image_set import DataError, ImageSet, fingerprint, fit, stack
+
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import ImageSize
 
 SPLITS = {"train": ("train",), "test": ("test", "valid", "validation")}
 TORCHVISION = {"cifar10": "CIFAR10", "cifar100": "CIFAR100", "mnist": "MNIST", "fashion-mnist": "FashionMNIST",
                "kmnist": "KMNIST", "svhn": "SVHN", "stl10": "STL10"}
 
 
-def load(name, split, *, limit=None, image_size=None):
+def load(name: str, split: str, *, limit: int | None = None, image_size: ImageSize | None = None) -> ImageSet:
     """Load one split of a data set.
 
     Parameters
@@ -52,7 +58,7 @@ def load(name, split, *, limit=None, image_size=None):
     return images
 
 
-def checksum(name):
+def checksum(name: str) -> str:
     """One checksum for both splits of a data set: what a run's configuration carries."""
     return digest([load(name, split).checksum for split in SPLITS])
 

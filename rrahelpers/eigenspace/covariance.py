@@ -7,12 +7,17 @@ accelerator, where float64 may be 64 times slower, and for half precision; all b
 TF32 is allowed for products, the accelerator's blocks have its precision.)
 """
 
-from numbers import Integral
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import torch
 
-from rrahelpers.base.arrays import as_tensor
+from rrahelpers.base.arrays import as_tensor, is_whole
 from rrahelpers.base.modules import whole
+
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import Array, Square, Values
 
 BLOCK = 2**18  # numbers of a block: the products' operands stay in the cache
 PANEL = 128  # features; the covariance is symmetric, and only the panels right of its diagonal are computed
@@ -26,16 +31,18 @@ class Covariance:
     apart and :meth:`merge`; an instance can be pickled. It lives on the device of the first update.
     """
 
-    def __init__(self, dim):
-        if isinstance(dim, bool) or not isinstance(dim, Integral) or dim < 1:
+    def __init__(self, dim: int) -> None:
+        if not is_whole(dim):
             raise ValueError(f"expected a positive whole number of features, got {dim!r}")
         self.dim, self.observations = dim, 0
-        self._kept = []  # blocks [n, dim] as they came, while there are no more observations than features
-        self._shift = self._sum = self._products = None  # then: reference [dim], sums of x - reference and its squares
+        self._kept: list[torch.Tensor] = []  # blocks [n, dim], while there are no more observations than features
+        self._shift: torch.Tensor | None = None  # then: a reference [dim]
+        self._sum: torch.Tensor  # and sums of x - reference, and of its squares
+        self._products: torch.Tensor
 
     @torch.inference_mode(False)  # what is kept shall serve outside of it too
     @torch.no_grad()
-    def update(self, x, axis=None):
+    def update(self, x: Array, axis: int | None = None) -> None:
         """Take in activations: every place along all axes but the features' is an observation.
 
         Parameters
@@ -58,7 +65,7 @@ class Covariance:
 
     @torch.inference_mode(False)
     @torch.no_grad()
-    def merge(self, other):
+    def merge(self, other: Covariance) -> None:
         """Take in what another instance has seen, which stays as it is. Raises ``ValueError`` for another ``dim``."""
         if other.dim != self.dim:
             raise ValueError(f"expected a covariance of {self.dim} features, got {other.dim}")
@@ -66,16 +73,16 @@ class Covariance:
             for block in list(other._kept):
                 self._take(block)
             return
-        self._unfold(other._shift)
+        own = self._unfold(other._shift)
         device = self._products.device
-        sums, move = other._sum.to(device), other._shift.to(device).double() - self._shift.double()
+        sums, move = other._sum.to(device), other._shift.to(device).double() - own.double()
         mixed = torch.outer(sums, move)
         self._products += other._products.to(device) + mixed + mixed.T + other.observations * torch.outer(move, move)
         self._sum += sums + other.observations * move
         self.observations += other.observations
 
     @property
-    def mean(self):
+    def mean(self) -> Values:
         """The mean of each feature: float64 [dim]. Raises as :meth:`matrix`."""
         self._check()
         if self._shift is None:
@@ -83,7 +90,7 @@ class Covariance:
             return first + (torch.cat(self._kept).double() - first).mean(0)
         return self._shift + self._sum / self.observations
 
-    def matrix(self, correction=0):
+    def matrix(self, correction: int = 0) -> Square:
         """The covariance: float64 [dim, dim], divided by observations - ``correction`` (equation 11: 0; numpy.cov: 1).
 
         Raises ``ValueError`` where that is not positive, and for NaN or infinite values among the observations.
@@ -98,7 +105,7 @@ class Covariance:
         matrix.div_(self.observations - correction)
         return _mirror(matrix)
 
-    def compact(self):
+    def compact(self) -> Square:
         """A matrix with the covariance's eigenvalues, zeros left out: itself, or [n, n] for n < dim observations."""
         if self._shift is not None or self.observations >= self.dim:
             return self.matrix()
@@ -117,8 +124,8 @@ class Covariance:
         self._add(block)
         self.observations += len(block)
 
-    def _unfold(self, shift):
-        """Go over from kept observations to sums, if that has not happened yet."""
+    def _unfold(self, shift: torch.Tensor) -> torch.Tensor:
+        """Go over from kept observations to sums, if that has not happened yet; returns their reference."""
         if self._shift is None:
             self._shift = shift.clone()
             self._sum = torch.zeros(self.dim, dtype=torch.float64, device=shift.device)
@@ -126,6 +133,7 @@ class Covariance:
             kept, self._kept = self._kept, []
             for block in kept:
                 self._add(block)
+        return self._shift
 
     def _add(self, block):
         block = block.to(self._products.device)
@@ -168,7 +176,7 @@ def _mirror(matrix):
     return matrix
 
 
-def feature_axis(x):
+def feature_axis(x: torch.Tensor) -> int:
     """Where features are by custom: axis 1 of feature maps (4 and 5 axes), else the last."""
     return 1 if x.ndim in (4, 5) else -1
 

@@ -1,9 +1,14 @@
 """Which layers are looked at, where their features lie, and hooks that see them and go away."""
 
+from __future__ import annotations
+
 import contextlib
+from collections.abc import Callable, Iterable
 from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 from rrahelpers.base.modules import WEIGHTED, check_model, kind, layer_list, named_layers
 from rrahelpers.eigenspace.covariance import Covariance
@@ -12,14 +17,18 @@ from rrahelpers.features.axes import RECURRENT, Axes, check_axis, known_axis
 from rrahelpers.features.batches import as_batches
 from rrahelpers.features.passes import as_taken
 
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import FeatureAxes, Images
 
-def weighted_layers(model):
+
+def weighted_layers(model: nn.Module) -> list[str]:
     """The names of all convolutional, linear and recurrent layers (dissertation 6.1.2), in the order of the model."""
     check_model(model, in_a_loop=True)
     return [name for name, module in _modules(model).items() if isinstance(module, (*WEIGHTED, *RECURRENT))]
 
 
-def covariances(model, images, layers=None, *, batch_size=100, axis=None):
+def covariances(model: nn.Module, images: Images, layers: Iterable[str] | None = None, *, batch_size: int = 100,
+                axis: FeatureAxes | None = None) -> dict[str, Covariance]:
     """The covariance of each layer's output, from one pass in evaluation mode; every place and every token is an
     observation.
 
@@ -36,7 +45,8 @@ def covariances(model, images, layers=None, *, batch_size=100, axis=None):
     Memory: 8 D² bytes for a layer with D features. Raises ``ValueError`` for unknown layers, where none ran, and for
     layers of which nothing tells where their features lie, and as :func:`rrahelpers.base.modules.check_model`.
     """
-    found, layers = {}, None if layers is None else layer_list(layers)
+    found: dict[str, Covariance] = {}
+    layers = None if layers is None else layer_list(layers)
     check_model(model, layers)
 
     def record(name, x, axis):
@@ -51,12 +61,14 @@ def covariances(model, images, layers=None, *, batch_size=100, axis=None):
     return found
 
 
-def recomputing():
+def recomputing() -> bool:
     """Whether a layer that runs now does so for the second time, in a backward pass: ``torch.utils.checkpoint``."""
     return torch._C._current_graph_task_id() != -1
 
 
-def attach(model, layers, function, axis=None):
+def attach(model: nn.Module, layers: Iterable[str] | None,
+           function: Callable[[str, torch.Tensor, int], torch.Tensor | None],
+           axis: FeatureAxes | None = None) -> contextlib.ExitStack:
     """Call ``function(name, x, axis)`` whenever a layer has run; a tensor that it answers takes the output's place.
 
     ``x`` is the layer's output (of several, the first: a recurrent layer's sequence) with its features along ``axis``

@@ -1,12 +1,18 @@
 """Networks that compute in the eigenspaces of their layers' outputs (dissertation, chapter 7)."""
 
-from numbers import Integral
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Self
 
 import pandas as pd
 import torch
+from torch import nn
 from tqdm.auto import tqdm
 
+from rrahelpers.base.arrays import is_whole
 from rrahelpers.base.modules import check_model, kind, layer_list
+from rrahelpers.eigenspace.covariance import Covariance
 from rrahelpers.eigenspace.layers import attach, recomputing
 from rrahelpers.eigenspace.projection import PCAProjection
 from rrahelpers.eigenspace.spectrum import DELTA, check_delta
@@ -14,56 +20,62 @@ from rrahelpers.features import evaluation_mode
 from rrahelpers.features.batches import as_batches, labels_of
 from rrahelpers.features.passes import as_taken
 
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import FeatureAxes, Images, Labels
+
 
 class Projections:
     """The projections after a model's layers; as a context manager they go away at its end. See :func:`project`."""
 
-    def __init__(self, model, delta, covariances, layers, random, axis):
+    def __init__(self, model: nn.Module, delta: float, covariances: dict[str, Covariance] | None,
+                 layers: Iterable[str] | None, random: int | None, axis: FeatureAxes | None) -> None:
         layers = covariances if layers is None else layer_list(layers)
         check_model(model, layers)
-        self._model, self._delta, self._random, self._layers = model, check_delta(delta), random, {}
+        self._model, self._delta, self._random = model, check_delta(delta), random
+        self._layers: dict[str, PCAProjection] = {}
         self._given = covariances is not None
         if self._given:
-            layers = list(layers)
-            if missing := [name for name in layers if name not in covariances]:
-                raise ValueError(f"no covariance for the layers {missing}; there are some for: "
-                                 f"{', '.join(covariances)}")
-            for name in layers:
-                self._of(name).fit(covariances[name])
+            self._fit(layers, covariances)
         self._hooks = attach(model, layers, self._project, axis)
 
     @property
-    def delta(self):
+    def delta(self) -> float:
         return self._delta
 
     @delta.setter
-    def delta(self, delta):
+    def delta(self, delta: float) -> None:
         self._delta = check_delta(delta)
         self._set()
 
     @property
-    def random(self):
+    def random(self) -> int | None:
         return self._random
 
     @random.setter
-    def random(self, random):
+    def random(self, random: int | None) -> None:
         self._random = random
         self._set()
 
-    def table(self):
+    def table(self) -> pd.DataFrame:
         """A row for each layer: ``layer``, ``index``, ``features``, ``dimensions`` (of the subspace)."""
         return pd.DataFrame([{"layer": name, "index": index, "features": layer.features, "dimensions": layer.rank}
                              for index, (name, layer) in enumerate(self._layers.items())])
 
-    def remove(self):
+    def remove(self) -> None:
         """Take all projections out; the model is as it was."""
         self._hooks.close()
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.remove()
+
+    def _fit(self, layers, covariances):
+        if missing := [name for name in layers if name not in covariances]:
+            raise ValueError(f"no covariance for the layers {missing}; there are some for: {', '.join(covariances)}")
+        for name in layers:
+            self._of(name).fit(covariances[name])
 
     def _of(self, name):
         if name not in self._layers:
@@ -84,7 +96,9 @@ class Projections:
         return layer.train(self._model.training)(x)
 
 
-def project(model, delta=DELTA, covariances=None, *, layers=None, random=None, axis=None):
+def project(model: nn.Module, delta: float = DELTA, covariances: dict[str, Covariance] | None = None, *,
+            layers: Iterable[str] | None = None, random: int | None = None,
+            axis: FeatureAxes | None = None) -> Projections:
     """Insert a :class:`PCAProjection` after each layer of a model, without a change to the model.
 
     Parameters
@@ -110,7 +124,9 @@ def project(model, delta=DELTA, covariances=None, *, layers=None, random=None, a
     return Projections(model, delta, covariances, layers, random, axis)
 
 
-def projected_accuracies(model, images, labels, covariances, deltas, *, draws=1, batch_size=100, progress=True):
+def projected_accuracies(model: nn.Module, images: Images, labels: Labels | None, covariances: dict[str, Covariance],
+                         deltas: Iterable[float], *, draws: int = 1, batch_size: int = 100,
+                         progress: bool = True) -> pd.DataFrame:
     """Top-1 accuracy of a projected network for many thresholds (dissertation 7.3, figure 43).
 
     Parameters
@@ -127,7 +143,7 @@ def projected_accuracies(model, images, labels, covariances, deltas, *, draws=1,
     that answers with anything but a tensor, ``ValueError`` for one that isn't [N, classes].
     """
     images, deltas = as_batches(images), [check_delta(delta) for delta in deltas]
-    if not deltas or isinstance(draws, bool) or not isinstance(draws, Integral) or draws < 0:
+    if not deltas or not is_whole(draws, 0):
         raise ValueError(f"expected at least one delta, and draws that are 0 or more, got {len(deltas)} and {draws!r}")
     labels = labels_of(images, labels)
     reference, rows = _accuracy(model, images, labels, batch_size), []

@@ -1,5 +1,7 @@
 """A layer that restricts activations to their eigenspace (dissertation 6.1.6)."""
 
+from typing import Self
+
 import torch
 from torch import nn
 
@@ -25,39 +27,39 @@ class PCAProjection(nn.Module):
     while there is no covariance, ``ValueError`` for another number of features and as :meth:`Covariance.matrix`.
     """
 
-    def __init__(self, delta=DELTA, *, axis=None, random=None):
+    def __init__(self, delta: float = DELTA, *, axis: int | None = None, random: int | None = None) -> None:
         super().__init__()
         self.axis, self.delta, self.random = axis, delta, random
-        self._seen = self._mean = self._values = self._vectors = self._made = None
+        self._seen: Covariance | None = None
+        self._values: torch.Tensor | None = None
+        self._mean = self._vectors = self._made = None
         self._fitted, self._evaluated = 0, False  # observations of _seen that _values are of; whether to begin anew
 
     @property
-    def delta(self):
+    def delta(self) -> float:
         return self._delta
 
     @delta.setter
-    def delta(self, delta):
+    def delta(self, delta: float) -> None:
         self._delta = check_delta(delta)
 
     @property
-    def features(self):
+    def features(self) -> int:
         """Dimensions of the whole space."""
-        self._settle()
-        return len(self._values)
+        return len(self._settle())
 
     @property
-    def rank(self):
+    def rank(self) -> int:
         """Dimensions of the subspace: :func:`n_components` of the covariance's eigenvalues."""
-        self._settle()
-        return n_components(self._values, self.delta)
+        return n_components(self._settle(), self.delta)
 
-    def fit(self, covariance):
+    def fit(self, covariance: Covariance) -> Self:
         """Take the mean and the eigendirections of a :class:`Covariance`. Returns the projection."""
         self._decompose(covariance)
         self._seen = None
         return self
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         axis = feature_axis(x) if self.axis is None else self.axis
         if self.training:
             if self._evaluated:
@@ -96,8 +98,10 @@ class PCAProjection(nn.Module):
         self._mean, self._values, self._vectors, self._made = covariance.mean, values.cpu(), vectors, None
         self._fitted = covariance.observations
 
-    def _settle(self):
+    def _settle(self) -> torch.Tensor:
+        """The eigenvalues of what has been seen."""
         if self._seen is not None and (self._values is None or self._seen.observations != self._fitted):
             self._decompose(self._seen)
         if self._values is None:
             raise RuntimeError("no covariance to project with: give one to fit, or run in training mode first")
+        return self._values

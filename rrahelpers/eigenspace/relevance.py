@@ -6,7 +6,7 @@ COLUMNS = ["delta", "networks", "difference", "low", "high", "std", "t", "p", "d
 VARIES = 1e-12  # deviation below which differences are equal but for rounding
 
 
-def projection_tests(table, confidence=0.95):
+def projection_tests(table: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
     """The accuracy that networks of one architecture lose in their eigenspaces, with a paired two-sided t-test.
 
     Every network is evaluated with and without its projection. The test asks whether the mean of the differences is 0,
@@ -41,7 +41,7 @@ def projection_tests(table, confidence=0.95):
     return tests.sort_values("delta", ascending=False, ignore_index=True)
 
 
-def relevant_delta(tests, alpha=0.01, *, margin=None):
+def relevant_delta(tests: pd.DataFrame, alpha: float = 0.01, *, margin: float | None = None) -> float | None:
     """The smallest threshold from which on, up to the largest, the networks lose no accuracy; None if there is none.
 
     Parameters

@@ -3,18 +3,27 @@
 Everything that counts components asks :func:`n_components`, here and in the projections.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 
 from rrahelpers.base.arrays import as_tensor
-from rrahelpers.eigenspace.covariance import feature_axis
+from rrahelpers.eigenspace.covariance import Covariance, feature_axis
+
+if TYPE_CHECKING:
+    from jaxtyping import Float64
+
+    from rrahelpers.base.shapes import Array, Eigenvalues, Square, Values
 
 DELTA = 0.99  # of the variance; the dissertation's standard (8.1)
 ROUNDING = 1e-12  # of the total variance: sums of eigenvalues are no more exact than this
 WIDE = 3072  # features from which on the leading eigenvalues are tried first
 
 
-def n_components(eigenvalues, delta=DELTA):
+def n_components(eigenvalues: Eigenvalues, delta: float = DELTA) -> int:
     """How many of the largest eigenvalues explain at least the share ``delta`` of the variance (dissertation 7.1).
 
     Parameters
@@ -30,12 +39,12 @@ def n_components(eigenvalues, delta=DELTA):
     return max(1, _first(left, check_delta(delta), left[0])) if left[0] > 0 else 0
 
 
-def saturation(eigenvalues, delta=DELTA):
+def saturation(eigenvalues: Eigenvalues, delta: float = DELTA) -> float:
     """The share of a layer's dimensions that its data occupy (dissertation 8.1): n_components / D, in [0, 1]."""
     return n_components(eigenvalues, delta) / len(_descending(eigenvalues))
 
 
-def log_determinant(eigenvalues):
+def log_determinant(eigenvalues: Eigenvalues) -> float:
     """The natural logarithm of the covariance's determinant (which itself underflows); -inf where it is singular.
 
     ``eigenvalues``: as for :func:`n_components`. One below 1e-12 of the total variance counts as zero.
@@ -44,12 +53,12 @@ def log_determinant(eigenvalues):
     return float(np.log(values).sum()) if values[-1] > ROUNDING * values.sum() else -np.inf
 
 
-def eigenvalues(matrix):
+def eigenvalues(matrix: Square | Float64[np.ndarray, "d d"]) -> Float64[np.ndarray, " d"]:
     """The eigenvalues of a symmetric [D, D], largest first: float64 [D], an array."""
     return torch.linalg.eigvalsh(as_tensor(matrix).double(), UPLO="U").flip(0).cpu().numpy()
 
 
-def eigenvectors(matrix):
+def eigenvectors(matrix: Square | Float64[np.ndarray, "d d"]) -> tuple[Values, Square]:
     """Eigenvalues (largest first, float64 [D]) and eigenvectors (columns, [D, D]) of a symmetric matrix, as tensors.
 
     Of the two directions of a vector, the one whose largest coordinate is positive.
@@ -60,7 +69,7 @@ def eigenvectors(matrix):
     return values, vectors * torch.where(largest < 0, -1.0, 1.0).to(vectors)
 
 
-def count(matrix, delta=DELTA):
+def count(matrix: Square | Float64[np.ndarray, "d d"], delta: float = DELTA) -> int:
     """:func:`n_components` of a covariance matrix [D, D], for wide ones without most of the eigenvalues.
 
     The leading eigenvalues are bounded by the Rayleigh-Ritz values of a subspace and by what leaks out of it. Where the
@@ -71,7 +80,7 @@ def count(matrix, delta=DELTA):
     return n_components(eigenvalues(matrix), delta) if decided is None else decided
 
 
-def describe(covariance, delta=DELTA, extended=False):
+def describe(covariance: Covariance, delta: float = DELTA, extended: bool = False) -> dict[str, float]:
     """What the dissertation reads off a layer's :class:`Covariance` (6.1.4), as a dictionary.
 
     ``features``, ``observations``, ``intrinsic_dimension`` (:func:`n_components`), ``saturation`` and ``trace``; with
@@ -80,15 +89,16 @@ def describe(covariance, delta=DELTA, extended=False):
     """
     matrix = covariance.compact()
     values = np.pad(eigenvalues(matrix), (0, covariance.dim - len(matrix))) if extended else None
-    components = n_components(values, delta) if extended else count(matrix, delta)
+    components = count(matrix, delta) if values is None else n_components(values, delta)
     about = {"features": covariance.dim, "observations": covariance.observations, "intrinsic_dimension": components,
              "saturation": components / covariance.dim, "trace": matrix.trace().item()}
-    if extended:
+    if values is not None:
         about |= {"diagonal_trace": float(_descending(values).sum()), "log_determinant": log_determinant(values)}
     return about
 
 
-def embed(covariance, x, axis=None, dimensions=2):
+def embed(covariance: Covariance, x: Array, axis: int | None = None,
+          dimensions: int = 2) -> Float64[torch.Tensor, "observations dimensions"]:
     """Activations in the first eigendirections of a covariance: float64 [observations, dimensions] (6.1.4).
 
     ``x``, ``axis``: as for :meth:`Covariance.update`.
@@ -98,7 +108,7 @@ def embed(covariance, x, axis=None, dimensions=2):
     return (rows - covariance.mean) @ eigenvectors(covariance.matrix())[1][:, :dimensions]
 
 
-def check_delta(delta):
+def check_delta(delta: float) -> float:
     """``delta``, or a ``ValueError`` where it is no share of the variance."""
     if not 0 < delta <= 1:
         raise ValueError(f"expected delta, a share of the variance, in (0, 1], got {delta}")

@@ -1,19 +1,35 @@
 """Saturation while a network trains (dissertation 6.1 and 8.1)."""
 
+from __future__ import annotations
+
+import contextlib
 import threading
 import warnings
-from numbers import Integral
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, Self
 
 import pandas as pd
+from torch import nn
 
+from rrahelpers.base.arrays import is_whole
 from rrahelpers.base.files import atomic
 from rrahelpers.base.modules import layer_list
 from rrahelpers.eigenspace.covariance import Covariance
 from rrahelpers.eigenspace.layers import attach, recomputing, weighted_layers
 from rrahelpers.eigenspace.spectrum import DELTA, check_delta, describe
 
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import FeatureAxes
+
 COLUMNS = ("epoch", "split", "layer", "index", "features", "observations", "intrinsic_dimension", "saturation", "trace")
 EXTENDED = ("diagonal_trace", "log_determinant")
+
+
+class Writer(Protocol):
+    """What a tracker writes to: TensorBoard's ``SummaryWriter``, or anything with that one method."""
+
+    def add_scalar(self, tag: str, value: float, step: int) -> object: ...
 
 
 class SaturationTracker:
@@ -51,10 +67,12 @@ class SaturationTracker:
     told in :func:`rrahelpers.base.modules.check_model`; what ``torch.compile`` gives is followed from its first call.
     """
 
-    def __init__(self, model, layers=None, *, delta=DELTA, extended=False, every=1, batches=None, side=None, csv=None,
-                 writer=None, plot=False, axis=None):
+    def __init__(self, model: nn.Module, layers: Iterable[str] | None = None, *, delta: float = DELTA,
+                 extended: bool = False, every: int = 1, batches: int | None = None, side: int | None = None,
+                 csv: str | Path | None = None, writer: Writer | None = None, plot: bool = False,
+                 axis: FeatureAxes | None = None) -> None:
         for name, value in {"every": every, "batches": batches, "side": side}.items():
-            if value is not None and (isinstance(value, bool) or not isinstance(value, Integral) or value < 1):
+            if value is not None and not is_whole(value):
                 raise ValueError(f"expected {name} to be a positive whole number, got {value!r}")
         if writer is not None and not callable(getattr(writer, "add_scalar", None)):
             raise TypeError(f"expected a writer with add_scalar(tag, value, step), got {type(writer).__name__}")
@@ -65,12 +83,14 @@ class SaturationTracker:
         self.layers = weighted_layers(model) if layers is None else layer_list(layers)
         self.every, self.batches, self.side, self.axis = every, batches, side, axis
         self.csv, self.writer, self.plot = csv, writer, plot
-        self.epoch, self._rows, self._order = 0, [], {}
-        self._hooks, self._display, self._lock = None, None, threading.Lock()
+        self.epoch, self._display, self._lock = 0, None, threading.Lock()
+        self._rows: list[dict[str, object]] = []
+        self._order: dict[str, int] = {}
+        self._hooks: contextlib.ExitStack | None = None
         self._begin()
 
     @property
-    def table(self):
+    def table(self) -> pd.DataFrame:
         """A row for each epoch (from 1), split ("train", "validation") and layer.
 
         Columns: ``epoch``, ``split``, ``layer``, ``index`` (in the order of the first forward pass), and those of
@@ -78,7 +98,7 @@ class SaturationTracker:
         """
         return pd.DataFrame(self._rows, columns=[*COLUMNS, *EXTENDED] if self.extended else COLUMNS)
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         if self._hooks is not None:
             raise RuntimeError("this tracker is at work already")
         self._begin()  # an epoch that an error broke off is no part of the next
@@ -86,17 +106,18 @@ class SaturationTracker:
         self._hooks.callback(self.model.register_forward_pre_hook(self._count).remove)
         return self
 
-    def __exit__(self, error, *_):
-        self._hooks.close()
-        self._hooks = None
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        hooks, self._hooks = self._hooks, None
+        if hooks is not None:
+            hooks.close()
         if error is None and (any(self.covariances.values()) or self.epoch == 0):
             self.end_epoch()
 
-    def end_epoch(self):
+    def end_epoch(self) -> pd.DataFrame:
         """Close the epoch: compute its rows, write and draw what was asked for, begin the next. Returns the rows."""
         self.epoch += 1
         rows = [self._row(split, name, covariances[name]) for split, covariances in self.covariances.items()
-                for name in sorted(covariances, key=self._order.get)]
+                for name in sorted(covariances, key=self._order.__getitem__)]
         if not rows:
             warnings.warn(f"no tracked layer ran in epoch {self.epoch}; is this the model that the loop calls? (After "
                           "torch.compile, its first call must come within the tracker's with.)", stacklevel=2)

@@ -6,7 +6,11 @@ ConvNeXt block's [N, C, H, W] are told apart even where C, H and W are equal. Wh
 too.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -16,18 +20,21 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from rrahelpers.base.modules import RECURRENT
 
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import FeatureAxes
+
 FIRST = (nn.modules.batchnorm._NormBase, nn.GroupNorm)
 PLACES = {f"conv{kind}{n}d": n for kind in ("", "_transpose") for n in (1, 2, 3)}  # axes behind the features'
 NORMS = {"batch_norm", "instance_norm", "group_norm"}
 LAST = {"linear", "rms_norm", "multi_head_attention_forward"}
 PRODUCTS = {"matmul", "__matmul__", "bmm", "baddbmm", "einsum", "tensordot"}  # what comes out last is known of none
 MOVES = {"permute", "transpose", "swapaxes", "swapdims", "movedim", "moveaxis"}
-TRANSPOSED = (torch.Tensor.T.__get__, torch.Tensor.mT.__get__)
+TRANSPOSED = (torch.Tensor.T.__get__, torch.Tensor.mT.__get__)  # type: ignore[attr-defined]  # descriptors
 SHAPES = {"reshape", "view", "flatten", "unflatten", "squeeze", "unsqueeze", "view_as", "reshape_as", "__getitem__"}
 PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29)
 
 
-def known_axis(module, ndim):
+def known_axis(module: nn.Module | None, ndim: int) -> int | None:
     """The features' axis in an answer of ``ndim`` axes, counted from the left, or None where the layer's kind doesn't
     tell."""
     if isinstance(module, nn.modules.conv._ConvNd):
@@ -35,12 +42,12 @@ def known_axis(module, ndim):
     if isinstance(module, (nn.Linear, *RECURRENT)):
         return ndim - 1
     # its subclasses are for maps (torchvision's LayerNorm2d), or not (timm's LayerNorm)
-    if module is not None and type_before_parametrizations(module) is nn.LayerNorm:
+    if isinstance(module, nn.LayerNorm) and type_before_parametrizations(module) is nn.LayerNorm:
         return ndim - 1 if len(module.normalized_shape) == 1 else 1
     return 1 if isinstance(module, FIRST) or module is not None and ndim == 2 else None
 
 
-def check_axis(axis, layers):
+def check_axis(axis: FeatureAxes | None, layers: Collection[str]) -> FeatureAxes:
     """{layer: axis} as given for some of ``layers``, or ``ValueError`` for other layers and for an axis that is not 1
     or -1."""
     axis = {} if axis is None else axis
@@ -57,11 +64,12 @@ class Axes(TorchFunctionMode):
     ``maps``: the places (H, W), or (T,), or three sides, of what each convolution answered, in order.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
-        self._axes, self._mixed, self.maps = WeakTensorKeyDictionary(), WeakTensorKeyDictionary(), []
+        self._axes, self._mixed = WeakTensorKeyDictionary(), WeakTensorKeyDictionary()
+        self.maps: list[tuple[int, ...]] = []
 
-    def of(self, x, module=None):
+    def of(self, x: torch.Tensor, module: nn.Module | None = None) -> int | None:
         """The features' axis, from the left, of a tensor that was followed, or by the kind of the module that answers
         it.
 
@@ -70,11 +78,12 @@ class Axes(TorchFunctionMode):
         axis = self._axes.get(x)
         return known_axis(module, x.ndim) if axis is None and x not in self._mixed else axis
 
-    def set(self, x, axis):
+    def set(self, x: torch.Tensor, axis: int | None) -> None:
         """Say where the features of ``x`` are; None forgets it."""
         self._axes[x] = axis
 
-    def __torch_function__(self, function, types, args=(), kwargs=None):
+    def __torch_function__(self, function: Callable[..., object], types: object, args: tuple = (),
+                           kwargs: dict | None = None) -> object:
         kwargs = kwargs or {}
         answer = function(*args, **kwargs)
         given = [x for arg in (*args, *kwargs.values())

@@ -1,15 +1,20 @@
 """Images as every measure takes them: one tensor or array, or whatever gives batches, with labels beside them or
 without."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
-from numbers import Integral
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from rrahelpers.base.arrays import as_tensor, as_values, check_labels
+from rrahelpers.base.arrays import as_tensor, as_values, check_labels, is_whole
+
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import Images, ImageTensor, Integers, Labels, Maps, Numbers
 
 IMAGES = ("pixel_values", "images", "image", "x")
 LABELS = ("labels", "label", "y")
@@ -33,37 +38,41 @@ class Batches:
     what is none of these, and for images that are no float tensor or array.
     """
 
-    def __init__(self, data, batch_size=100):
+    def __init__(self, data: Images, batch_size: int = 100) -> None:
         if isinstance(data, Dataset) and not isinstance(data, IterableDataset):
             data = DataLoader(data, batch_size)
-        self._whole = _batch(data) if _is_whole(data) else None
-        if self._whole is None and (not isinstance(data, Iterable) or isinstance(data, (str, bytes))):
-            raise TypeError("expected images, float [N, C, H, W], as a tensor, a numpy array, or batches of such (a "
-                            f"DataLoader, a list), got {type(data).__name__}")
-        self._data, self._once, self._passed = data, isinstance(data, Iterator), False
-        self._sample = self._survey = None
+        self._whole: tuple[ImageTensor, Labels | None] | None = _batch(data) if _is_whole(data) else None
+        self._data: Iterable[object] = ()
+        if self._whole is None:
+            if not isinstance(data, Iterable) or isinstance(data, (str, bytes)):
+                raise TypeError("expected images, float [N, C, H, W], as a tensor, a numpy array, or batches of such "
+                                f"(a DataLoader, a list), got {type(data).__name__}")
+            self._data = data
+        self._once, self._passed = isinstance(data, Iterator), False
+        self._sample: ImageTensor | None = None
+        self._survey: list[tuple[int, Labels | None]] | None = None
 
-    def split(self, batch_size):
+    def split(self, batch_size: int) -> Iterator[ImageTensor]:
         """Yield the images in batches: of ``batch_size`` where they are held whole, else as they come."""
-        if isinstance(batch_size, bool) or not isinstance(batch_size, Integral) or batch_size < 1:
+        if not is_whole(batch_size):
             raise ValueError(f"expected batch_size to be a positive whole number, got {batch_size!r}")
         if self._whole is None:
             yield from (images for images, _ in self._pass())
-        elif len(self.whole) == 0:
+        elif len(self) == 0:
             raise ValueError(NONE)
         else:
-            yield from self.whole.split(batch_size)
+            yield from self._whole[0].split(batch_size)
 
     @property
-    def whole(self):
+    def whole(self) -> ImageTensor | None:
         """All images as one tensor where they came so, else None."""
         return None if self._whole is None else self._whole[0]
 
     @property
-    def sample(self):
+    def sample(self) -> ImageTensor:
         """The first two images of the first batch. Raises ``ValueError`` where there is no image."""
         if self._whole is not None:
-            self._sample = self.whole[:2]
+            self._sample = self._whole[0][:2]
         if self._sample is None:
             batches = iter(self._data)
             first = list(islice(batches, 1))
@@ -74,12 +83,12 @@ class Batches:
             raise ValueError(NONE)
         return self._sample
 
-    def __len__(self):
+    def __len__(self) -> int:
         """How many images there are; where they come in batches these are counted first, in a pass of its own."""
-        return len(self.whole) if self._whole is not None else sum(n for n, _ in self._counted())
+        return len(self._whole[0]) if self._whole is not None else sum(n for n, _ in self._counted())
 
     @property
-    def labels(self):
+    def labels(self) -> Numbers | None:
         """The labels that came with the images, as one tensor, or None where they are none."""
         found = [self._whole[1]] if self._whole is not None else [labels for _, labels in self._counted()]
         if not found or any(labels is None for labels in found):
@@ -87,7 +96,7 @@ class Batches:
         return torch.cat([torch.atleast_1d(as_values(labels, "labels must be integers")) for labels in found])
 
     @property
-    def counted(self):
+    def counted(self) -> bool:
         """Whether the number of images is known without another pass."""
         return self._whole is not None or self._survey is not None
 
@@ -124,12 +133,12 @@ def _is_whole(data):
     return isinstance(data, (Mapping, torch.Tensor, np.ndarray))
 
 
-def as_batches(data):
+def as_batches(data: Images) -> Batches:
     """``data`` as :class:`Batches`, which stay what they are."""
     return data if isinstance(data, Batches) else Batches(data)
 
 
-def labels_of(images, labels=None):
+def labels_of(images: Batches, labels: Labels | None = None) -> Integers:
     """The labels of :class:`Batches`: int64 [N], those given or, for None, those that come with them.
 
     Raises as :func:`rrahelpers.base.arrays.check_labels`, and ``ValueError`` where there are none, and where both are
@@ -142,9 +151,9 @@ def labels_of(images, labels=None):
         if given is None:
             raise
         own = None  # what comes with the images is something else
-    if own is None and given is None:
-        raise ValueError("expected labels, or batches of images and labels, got images alone")
     if own is None:
+        if given is None:
+            raise ValueError("expected labels, or batches of images and labels, got images alone")
         return given
     if given is not None and (different := (given.cpu() != own.cpu()).nonzero()).numel():
         place = int(different[0])
@@ -153,7 +162,7 @@ def labels_of(images, labels=None):
     return own
 
 
-def sample_of(data):
+def sample_of(data: Images) -> ImageTensor:
     """The first two images of ``data``. Raises ``ValueError`` for an iterator: the next measure would miss its first
     batch."""
     if isinstance(data, Iterator):
@@ -161,7 +170,7 @@ def sample_of(data):
     return as_batches(data).sample
 
 
-def check_images(images):
+def check_images(images: Maps) -> ImageTensor:
     """``images``, a tensor or a numpy array, as a tensor, or a ``TypeError`` that says what was expected."""
     try:
         images = as_tensor(images)

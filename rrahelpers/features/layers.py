@@ -1,21 +1,29 @@
 """What each layer of a network answers to a set of images, the network left exactly as it was."""
 
+from __future__ import annotations
+
 import contextlib
 import warnings
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 from rrahelpers.base.modules import WEIGHTED, check_model, kind, layer_list, named_layers, whole
 from rrahelpers.features.axes import Axes, check_axis, known_axis
 from rrahelpers.features.batches import as_batches, sample_of
-from rrahelpers.features.maps import check_grid, read
+from rrahelpers.features.maps import Reading, check_grid, read
 from rrahelpers.features.passes import forward, run
+
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import Answers, FeatureAxes, Grid, Images
 
 MEMORY = 3 * 2**29  # bytes of features held at a time: with the neighbour search's own, under 4 GB for 10,000 images
 
 
-def layer_names(model):
+def layer_names(model: nn.Module) -> list[str]:
     """The layers that an analysis looks at, in order.
 
     A model that declares ``layer_names`` decides (our ResNets give the STAC paper's numbering: 0 input, 1 stem, 2 to
@@ -30,7 +38,8 @@ def layer_names(model):
                        if isinstance(module, WEIGHTED) and name != "input")]
 
 
-def analysed_layers(model, images, layers=None, *, grid=None, axis=None):
+def analysed_layers(model: nn.Module, images: Images, layers: Iterable[str] | None = None, *, grid: Grid | None = None,
+                    axis: FeatureAxes | None = None) -> list[str]:
     """``layers``, each once; by default those of :func:`layer_names` that answer once for an image, with a row for
     each.
 
@@ -76,7 +85,8 @@ def analysed_layers(model, images, layers=None, *, grid=None, axis=None):
     return [name for name in names if name not in unread]
 
 
-def readings(model, images, layers, *, grid=None, axis=None, strict=True):
+def readings(model: nn.Module, images: Images, layers: Iterable[str], *, grid: Grid | None = None,
+             axis: FeatureAxes | None = None, strict: bool = True) -> dict[str, Reading]:
     """How each layer's answers are read as maps: {layer: :class:`rrahelpers.features.maps.Reading`}, from one pass of
     two images.
 
@@ -121,13 +131,15 @@ def readings(model, images, layers, *, grid=None, axis=None, strict=True):
     return found
 
 
-def extract(model, images, layers, *, batch_size=100, maps=None):
+def extract(model: nn.Module, images: Images, layers: Iterable[str], *, batch_size: int = 100,
+            maps: dict[str, Reading] | None = None) -> dict[str, Answers]:
     """The outputs of several layers from one forward pass: {layer: float tensor [N, ...]}, on the images' device.
 
     ``layers``: names of modules (``model.named_modules()``), or "input" for the images themselves; everything else as
     for :func:`visit`.
     """
-    images, layers, found, parts = as_batches(images), layer_list(layers), {}, {}
+    images, layers, found = as_batches(images), layer_list(layers), {}
+    parts: dict[str, list[torch.Tensor]] = {}
 
     def keep(name, output, place):
         if not images.counted:
@@ -137,15 +149,15 @@ def extract(model, images, layers, *, batch_size=100, maps=None):
             found[name] = torch.empty(len(images), *output.shape[1:], dtype=output.dtype, device=images.sample.device)
         found[name][place:place + len(output)] = output
 
-    at_hand = "input" in layers and images.whole is not None
-    if at_hand:
-        found["input"] = maps["input"].map(images.whole) if maps else images.whole
-    visit(model, images, [name for name in layers if not (at_hand and name == "input")], keep, batch_size=batch_size,
-          maps=maps)
+    at_hand = images.whole if "input" in layers else None
+    if at_hand is not None:
+        found["input"] = maps["input"].map(at_hand) if maps else at_hand
+    visit(model, images, [name for name in layers if name not in found], keep, batch_size=batch_size, maps=maps)
     return {name: found[name] if name in found else torch.cat(parts.pop(name)) for name in layers}
 
 
-def visit(model, images, layers, take, *, batch_size=100, maps=None):
+def visit(model: nn.Module, images: Images, layers: Iterable[str], take: Callable[[str, torch.Tensor, int], object], *,
+          batch_size: int = 100, maps: dict[str, Reading] | None = None) -> None:
     """One forward pass over all images, which after the first batch ends with the last of the layers asked for.
 
     Parameters
@@ -181,7 +193,8 @@ def visit(model, images, layers, take, *, batch_size=100, maps=None):
     run(model, images, layers, answer, batch_size)
 
 
-def each_layer(model, images, layers, *, memory=MEMORY, batch_size=100, maps=None):
+def each_layer(model: nn.Module, images: Images, layers: Iterable[str], *, memory: float = MEMORY,
+               batch_size: int = 100, maps: dict[str, Reading] | None = None) -> Iterator[tuple[str, Answers]]:
     """Yield (layer, features as maps) for each of ``layers``, once, with as few forward passes as ``memory`` bytes of
     features allow.
 

@@ -8,11 +8,19 @@ distillation and register tokens; or, without a prefix, as many as are left wher
 factor. Without any convolution it is the images' own sides over a whole number.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Integral
+from typing import TYPE_CHECKING
 
 import torch
+
+from rrahelpers.base.arrays import is_whole
+
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import Answers
 
 PREFIX = 17  # a class token and 16 registers, the most that "Vision Transformers Need Registers" (2024) tries
 
@@ -26,25 +34,25 @@ class Reading:
     """
 
     axis: int | None
-    grid: tuple | None
+    grid: tuple[int, ...] | None
     example: torch.Tensor
     unread: str = ""
 
-    def map(self, x):
+    def map(self, x: Answers) -> Answers:
         """Answers [N, ...] as maps."""
         return x if x.ndim < 3 else _as_map(x, self.axis, self.grid)
 
 
-def check_grid(grid):
+def check_grid(grid: Sequence[int] | None) -> tuple[int, ...] | None:
     """A grid as it is given, as a tuple, or None; ``ValueError`` for what is no (height, width) or (length,)."""
     sides = tuple(grid) if isinstance(grid, (tuple, list)) else ()
-    if grid is not None and (len(sides) not in (1, 2) or any(
-            isinstance(side, bool) or not isinstance(side, Integral) or side < 1 for side in sides)):
+    if grid is not None and (len(sides) not in (1, 2) or not all(map(is_whole, sides))):
         raise ValueError(f"expected a grid (height, width) or (length,) of tokens, got {grid!r}")
     return sides or None
 
 
-def read(layer, x, axis, maps, grid=None, told=False):
+def read(layer: str, x: Answers, axis: int | None, maps: Sequence[tuple[int, ...]],
+         grid: tuple[int, ...] | None = None, told: bool = False) -> Reading:
     """The :class:`Reading` of a layer that answers ``x`` [1, ...].
 
     Parameters

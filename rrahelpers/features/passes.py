@@ -1,17 +1,27 @@
 """Forward passes of a network whose layers are listened to, the network left exactly as it was."""
 
+from __future__ import annotations
+
 import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 from rrahelpers.base.modules import WEIGHTED, kind, whole
+from rrahelpers.features.batches import Batches
+
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import ImageTensor
 
 
 class _Enough(Exception):
     """Every layer that was asked for has answered: the rest of the forward pass is of no use."""
 
 
-def run(model, images, layers, take, batch_size=100):
+def run(model: nn.Module, images: Batches, layers: Sequence[str], take: Callable[[str, torch.Tensor, int], object],
+        batch_size: int = 100) -> None:
     """Call ``take(layer, output, place)`` with what each layer answers to each batch, as it is.
 
     ``images``: :class:`rrahelpers.features.batches.Batches`; everything else, and what it raises, as for
@@ -23,7 +33,8 @@ def run(model, images, layers, take, batch_size=100):
         raise ValueError(f"the model is a single {kind(model)} without a name; put it into nn.Sequential")
     if unknown := [name for name in layers if name == "" or name not in modules]:
         raise ValueError(f"unknown layers {unknown}; expected 'input' or some of: {', '.join(n for n in modules if n)}")
-    calls, shapes, place = dict.fromkeys(layers, 0), {}, 0
+    calls, place = dict.fromkeys(layers, 0), 0
+    shapes: dict[str, torch.Size] = {}
 
     def answer(name, output):
         calls[name] += 1
@@ -62,12 +73,12 @@ def run(model, images, layers, take, batch_size=100):
             place += len(batch)
 
 
-def forward(model, batch):
+def forward(model: nn.Module, batch: ImageTensor) -> None:
     with evaluation_mode(model), torch.inference_mode(False), torch.no_grad():
         model(as_taken(model, batch))
 
 
-def as_taken(model, batch):
+def as_taken(model: nn.Module, batch: ImageTensor) -> ImageTensor:
     """A copy of some images on the device, and in the precision, of a model's parameters."""
     parameter = next((p for p in model.parameters() if p.is_floating_point()), batch)
     if parameter.is_meta:
@@ -76,7 +87,7 @@ def as_taken(model, batch):
 
 
 @contextlib.contextmanager
-def evaluation_mode(model):
+def evaluation_mode(model: nn.Module) -> Iterator[nn.Module]:
     """Put a model into evaluation mode and every module's own flag back afterwards."""
     flags = [(module, module.training) for module in model.modules()]
     model.eval()

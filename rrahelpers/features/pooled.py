@@ -1,20 +1,29 @@
 """Layers' feature maps pooled to a few places as they are computed, so that a whole data set's fit into memory."""
 
+from __future__ import annotations
+
 import math
-from numbers import Integral
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
+from rrahelpers.base.arrays import is_whole
 from rrahelpers.base.modules import layer_list
 from rrahelpers.features.batches import as_batches
 from rrahelpers.features.layers import readings, visit
 
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import Answers, FeatureAxes, Grid, Images
+
 POOLING = ("average", "nearest")
-AVERAGE = {3: F.adaptive_avg_pool1d, 4: F.adaptive_avg_pool2d, 5: F.adaptive_avg_pool3d}
+AVERAGE: dict[int, Callable[..., torch.Tensor]] = {
+    3: F.adaptive_avg_pool1d, 4: F.adaptive_avg_pool2d, 5: F.adaptive_avg_pool3d}
 
 
-def pool(features, size, pooling="average"):
+def pool(features: Answers, size: int, pooling: str = "average") -> Answers:
     """Pool maps [N, C, H, W] to ``size`` x ``size`` places, [N, C, T] to ``size``; smaller sides stay, and so does [N,
     D].
 
@@ -23,7 +32,7 @@ def pool(features, size, pooling="average"):
     """
     if pooling not in POOLING:
         raise ValueError(f"unknown pooling {pooling!r}; expected one of {POOLING}")
-    if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
+    if not is_whole(size):
         raise ValueError(f"expected a size that is a whole number from 1 on, got {size!r}")
     if features.ndim not in AVERAGE:
         return features
@@ -33,9 +42,11 @@ def pool(features, size, pooling="average"):
     return F.interpolate(features, sides, mode="nearest")
 
 
-def each_pooled_layer(model, image_sets, layers, sizes, pooling="average", *, memory=2 * 2**30, batch_size=100,
-                      grid=None,
-                      axis=None):
+def each_pooled_layer(
+    model: nn.Module, image_sets: Iterable[Images], layers: Iterable[str], sizes: Sequence[int],
+    pooling: str = "average", *, memory: float = 2 * 2**30, batch_size: int = 100, grid: Grid | None = None,
+    axis: FeatureAxes | None = None,
+) -> Iterator[tuple[str, dict[tuple[int, ...], list[Answers]]]]:
     """Yield (layer, {sizes: [pooled features of each image set]}), one layer after the other.
 
     Sizes that pool a layer alike share an entry: (4, 5, 6) for a map with a side of 4. There are as few forward passes
@@ -43,24 +54,25 @@ def each_pooled_layer(model, image_sets, layers, sizes, pooling="average", *, me
     :func:`pool`, :func:`rrahelpers.features.extract` and :func:`rrahelpers.features.layers.readings`; raises as they
     do.
     """
-    image_sets = [as_batches(images) for images in image_sets]
-    layers, images = layer_list(layers), sum(map(len, image_sets))
-    alike, needed, maps = {}, {}, readings(model, image_sets[0], layers, grid=grid, axis=axis)
+    sets = [as_batches(images) for images in image_sets]
+    layers, images = layer_list(layers), sum(map(len, sets))
+    alike, needed, maps = {}, {}, readings(model, sets[0], layers, grid=grid, axis=axis)
     for layer in layers:
         pooled = {size: pool(maps[layer].example, size, pooling) for size in sizes}
         shapes = {p.shape: p.numel() * p.element_size() for p in pooled.values()}
         alike[layer] = [tuple(size for size in sizes if pooled[size].shape == shape) for shape in shapes]
         needed[layer] = images * sum(shapes.values())
     for group in _groups(layers, needed, memory):
-        found = {layer: {sizes: [[] for _ in image_sets] for sizes in alike[layer]} for layer in group}
-        for number, images in enumerate(image_sets):
+        found: dict[str, dict[tuple[int, ...], list[list[torch.Tensor]]]] = {
+            layer: {sizes: [[] for _ in sets] for sizes in alike[layer]} for layer in group}
+        for number, images in enumerate(sets):
             def keep(layer, output, _place):
                 for sizes, parts in found[layer].items():
                     parts[number].append(pool(output, sizes[0], pooling).to(images.sample.device, copy=True))
 
             visit(model, images, group, keep, batch_size=batch_size, maps=maps)
         for layer in group:
-            yield layer, {sizes: [torch.cat(parts) for parts in sets] for sizes, sets in found.pop(layer).items()}
+            yield layer, {sizes: list(map(torch.cat, parts)) for sizes, parts in found.pop(layer).items()}
 
 
 def _groups(layers, needed, memory):

@@ -1,6 +1,10 @@
 """Networks by name: one function for each family, as in torchvision, and ``build``, which looks it up."""
 
 import inspect
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
 
 from rrahelpers.models.attached import attach
 from rrahelpers.models.he_resnet import HeResNet
@@ -10,7 +14,7 @@ from rrahelpers.models.resnet import ResNet, resnet18, resnet20, resnet34, resne
 from rrahelpers.models.surgery import truncate
 from rrahelpers.models.vgg import VGG, vgg11, vgg13, vgg16, vgg19
 
-FAMILIES = {function.__name__: function for function in (
+FAMILIES: dict[str, Callable[..., nn.Module]] = {function.__name__: function for function in (
     resnet20, resnet18, resnet34, resnet50, vgg11, vgg13, vgg16, vgg19, mpnet18, mpnet36, densenet18, densenet65,
     skip_perceptron, perceptron, autoencoder,
 )}
@@ -18,12 +22,12 @@ FAMILIES = {function.__name__: function for function in (
 __all__ = ["attach", "build", "names", "HeResNet", "MPNet", "ResNet", "VGG", *FAMILIES]
 
 
-def names():
+def names() -> list[str]:
     """Every name that ``build`` takes: our families first, then torchvision's classifiers."""
     return [*FAMILIES, *(f"torchvision/{name}" if name in FAMILIES else name for name in _torchvision_models())]
 
 
-def build(name, *, truncate_at=None, **options):
+def build(name: str, *, truncate_at: str | None = None, **options: Any) -> nn.Module:
     """Build an untrained network.
 
     Parameters
@@ -55,7 +59,7 @@ def _whole(name, options):
     return torchvision.models.get_model(name.removeprefix("torchvision/"), weights=None, **options)
 
 
-def check(name):
+def check(name: str) -> None:
     """Raise ``ValueError`` for a name that :func:`build` doesn't know, with those that it does."""
     if name not in FAMILIES and name.removeprefix("torchvision/") not in _torchvision_models():
         raise ValueError(f"unknown model {name!r}; expected one of {', '.join(names())}")

@@ -1,6 +1,10 @@
 """Attention in torchvision's residual networks, in the two places of the STAC paper's figure 6."""
 
+from __future__ import annotations
+
 from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from torch import nn
 
@@ -16,10 +20,15 @@ from rrahelpers.attention import (
     stage_windows,
 )
 
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import Network, Windows
+
 MODULES = (STAC, SqueezeExcitation, BAM, SpatialAttention, CBAM)
 
 
-def attach(model, attention, *, placement="standard", window=WINDOW, kernels=None, reduction=None, stages=None):
+def attach(model: Network, attention: str, *, placement: str = "standard", window: Windows = WINDOW,
+           kernels: Sequence[int] | None = None, reduction: int | None = None,
+           stages: Iterable[int] | None = None) -> Network:
     """Insert an untrained attention module into each residual block of ``model``, in place, and return ``model``.
 
     torchvision's forward code stays as it is: "standard" turns the last norm of the residual branch into norm and

@@ -2,9 +2,15 @@
 
 import inspect
 import math
+from collections.abc import Callable
+from typing import TypeVar
+
+from torch import nn
+
+Family = TypeVar("Family", bound=Callable[..., nn.Module])
 
 
-def options_of(*classes):
+def options_of(*classes: type[nn.Module]) -> Callable[[Family], Family]:
     """Give a function with ``**options`` the signature of what it builds: the keyword-only parameters of ``classes``.
 
     So ``help(vgg16)`` lists the options, and :func:`rrahelpers.models.build` knows them.
@@ -21,7 +27,7 @@ def options_of(*classes):
     return decorate
 
 
-def scaled(factor, count, name="width", of="channels"):
+def scaled(factor: float, count: int, name: str = "width", of: str = "channels") -> int:
     """``count`` times the factor called ``name``, rounded down.
 
     Raises ``ValueError`` where none is left, or no finite number given.

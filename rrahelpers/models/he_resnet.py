@@ -5,14 +5,22 @@ weights load unchanged; ``stem="cifar"``, its "Cifar10 optimized" network, has o
 of the 7x7 convolution and the pooling (9.4.1); ``skip=False`` takes out every shortcut, projections too (9.3.1).
 """
 
+from __future__ import annotations
+
 import re
 from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
+import torch
 from torch import nn
 
 from rrahelpers.attention import REDUCED, WINDOW, refuse_without_attention
 from rrahelpers.models.attached import attach
 from rrahelpers.models.families import scaled
+
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import Windows
 
 REDUCTION = 16  # of hidden channels, in the papers of SE and CBAM
 STEMS = {"imagenet": (7, 2, 3), "cifar": (3, 1, 1)}  # kernel, stride and padding of the first convolution
@@ -34,8 +42,11 @@ class HeResNet(nn.Module):
         fewer channels in a block needs a smaller one.
     """
 
-    def __init__(self, block, depths, *, num_classes=10, in_channels=3, width=1, stem="imagenet", skip=True,
-                 attention=None, placement="standard", window=WINDOW, kernels=None, reduction=None, stages=None):
+    def __init__(self, block: str, depths: Sequence[int], *, num_classes: int = 10, in_channels: int = 3,
+                 width: float = 1, stem: str = "imagenet", skip: bool = True, attention: str | None = None,
+                 placement: str = "standard", window: Windows = WINDOW,
+                 kernels: Sequence[int] | None = None, reduction: int | None = None,
+                 stages: Iterable[int] | None = None) -> None:
         super().__init__()
         from rrahelpers.base.torchvision import torchvision
 
@@ -72,14 +83,14 @@ class HeResNet(nn.Module):
                         setattr(owner, name, _without_shortcut(child))
 
     @property
-    def layer_names(self):
+    def layer_names(self) -> list[str]:
         """The main path (10.1.1): input, every convolution outside shortcuts and attention, logits."""
         names = (name for name, _ in self.named_modules())
         return ["input", *(name for name in names if re.search(r"(^|\.)conv[123]$", name)), "fc"]
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))  # type: ignore[operator]  # set by their numbers
         return self.fc(self.avgpool(x))
 
 

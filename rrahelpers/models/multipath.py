@@ -1,5 +1,9 @@
 """The dissertation's networks of several paths: MPNet (10.2, figure 58) and two small DenseNets (appendix F.4)."""
 
+from collections.abc import Sequence
+from typing import Any
+
+import torch
 from torch import nn
 
 from rrahelpers.models.families import options_of, scaled
@@ -11,12 +15,12 @@ class MPBlock(nn.Module):
     ``layers``: how many of each kind; ``stride``: of the first convolution of either path.
     """
 
-    def __init__(self, inputs, channels, layers, stride=1):
+    def __init__(self, inputs: int, channels: int, layers: Sequence[int], stride: int = 1) -> None:
         super().__init__()
         self.small = _path(inputs, channels, 3, layers[0], stride)
         self.large = _path(inputs, channels, 7, layers[1], stride)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.small(x) + self.large(x)
 
 
@@ -26,7 +30,8 @@ class MPNet(nn.Module):
     Each stage's first layers, in both paths, have stride 2 (10.2.1). ``layers``: of the two paths in a block.
     """
 
-    def __init__(self, blocks, layers, *, num_classes=10, in_channels=3, width=1):
+    def __init__(self, blocks: int, layers: Sequence[int], *, num_classes: int = 10, in_channels: int = 3,
+                 width: float = 1) -> None:
         super().__init__()
         inputs = scaled(width, 64)
         self.stem = _layer(in_channels, inputs, 3)
@@ -43,7 +48,7 @@ class MPNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     @property
-    def paths(self):
+    def paths(self) -> dict[str, list[str]]:
         """The layers along the smallest and the largest receptive fields, p_min and p_max of figure 59: {"min", "max"}.
 
         Each goes through one kind of path all along; they share the first and the last layer.
@@ -51,7 +56,7 @@ class MPNet(nn.Module):
         names = [name for name, module in self.named_modules() if isinstance(module, (nn.Conv2d, nn.Linear))]
         return {"min": [n for n in names if ".large." not in n], "max": [n for n in names if ".small." not in n]}
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.stem(x)
         for stage in self.stages:
             x = stage(x)
@@ -69,13 +74,13 @@ def _layer(inputs, channels, kernel, stride=1):
 
 
 @options_of(MPNet)
-def mpnet18(**options):
+def mpnet18(**options: Any) -> MPNet:
     """MPNet18: two blocks in a stage, two layers in either path; 18 layers deep, 34 in all, as printed (10.2.1)."""
     return MPNet(2, (2, 2), **options)
 
 
 @options_of(MPNet)
-def mpnet36(**options):
+def mpnet36(**options: Any) -> MPNet:
     """MPNet36: four blocks in a stage, one 3x3 layer beside two 7x7 layers.
 
     So in the dissertation's program (PHD-Lab, ``mpnet36_1_2_3_7``); the text prints twice MPNet18's blocks and paths of
@@ -84,7 +89,7 @@ def mpnet36(**options):
     return MPNet(4, (1, 2), **options)
 
 
-def densenet18(*, num_classes=10, in_channels=3, width=1):
+def densenet18(*, num_classes: int = 10, in_channels: int = 3, width: float = 1) -> nn.Module:
     """DenseNet18: dense blocks of 4, 4, 4 and 4 layers, growth 32, torchvision's ``DenseNet`` otherwise.
 
     ``width``: factor of the growth and of the stem's 64 channels. The text prints no layout: it is PHD-Lab's.
@@ -92,7 +97,7 @@ def densenet18(*, num_classes=10, in_channels=3, width=1):
     return _densenet((4, 4, 4, 4), num_classes, in_channels, width)
 
 
-def densenet65(*, num_classes=10, in_channels=3, width=1):
+def densenet65(*, num_classes: int = 10, in_channels: int = 3, width: float = 1) -> nn.Module:
     """DenseNet65: dense blocks of 6, 8, 12 and 6 layers; everything else as :func:`densenet18`."""
     return _densenet((6, 8, 12, 6), num_classes, in_channels, width)
 

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 
+import torch
 from torch import nn
 
 from rrahelpers.models.families import scaled
@@ -10,7 +11,7 @@ from rrahelpers.models.families import scaled
 class SkipPerceptron(nn.Module):
     """A perceptron whose first layer's output is added again after ``skipped`` further layers (4.3, figure 34a)."""
 
-    def __init__(self, inputs, units, skipped, after, num_classes, skip):
+    def __init__(self, inputs: int, units: int, skipped: int, after: int, num_classes: int, skip: bool) -> None:
         super().__init__()
         self.skip = skip
         self.first = nn.Sequential(nn.Flatten(), *_dense(inputs, units))
@@ -19,13 +20,14 @@ class SkipPerceptron(nn.Module):
         self.fc = nn.Linear(units, num_classes)
         _he_initialisation(self)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.first(x)
         x = self.skipped(x) + x if self.skip else self.skipped(x)
         return self.fc(self.after(x))
 
 
-def skip_perceptron(*, num_classes=10, in_channels=1, image_size=28, width=1, depth=1, skip=True):
+def skip_perceptron(*, num_classes: int = 10, in_channels: int = 1, image_size: int = 28, width: float = 1,
+                    depth: float = 1, skip: bool = True) -> SkipPerceptron:
     """The dissertation's form of Alain & Bengio's perceptron: 128 units and ReLU in every layer (4.3, figure 34).
 
     Layer 1, 128 layers that the shortcut passes by, so that it joins layers 1 and 129, then 8 layers and the logits.
@@ -40,7 +42,7 @@ def skip_perceptron(*, num_classes=10, in_channels=1, image_size=28, width=1, de
                           num_classes, skip)
 
 
-def perceptron(*, units=128, num_classes=10, in_channels=3, image_size=32):
+def perceptron(*, units: int = 128, num_classes: int = 10, in_channels: int = 3, image_size: int = 32) -> nn.Sequential:
     """The three-layer perceptron of appendix B: 256 units, then ``units`` (there 8, 16, 32, 64 or 128), then logits.
 
     ``in_channels``, ``image_size``: of the square images (the data set isn't printed).
@@ -55,7 +57,7 @@ def perceptron(*, units=128, num_classes=10, in_channels=3, image_size=32):
 class Autoencoder(nn.Module):
     """A convolutional autoencoder; ``encoder`` and ``decoder`` are sequences of layers."""
 
-    def __init__(self, in_channels, width):
+    def __init__(self, in_channels: int, width: float) -> None:
         super().__init__()
         narrow, wide = scaled(width, 8), scaled(width, 16)
         convolutions = [nn.Conv2d(a, b, 3, padding=1) for a, b in (
@@ -67,11 +69,11 @@ class Autoencoder(nn.Module):
         self.decoder = nn.Sequential(*(layer for step in up for layer in step), convolutions[6], nn.ReLU())
         _he_initialisation(self)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.decoder(self.encoder(x))
 
 
-def autoencoder(*, in_channels=3, width=1):
+def autoencoder(*, in_channels: int = 3, width: float = 1) -> Autoencoder:
     """The convolutional autoencoder of the dissertation's table 1: images [N, C, H, W] to their reconstruction.
 
     The sides should be multiples of 8; else the reconstruction is that much smaller. ``encoder`` ends in the code:

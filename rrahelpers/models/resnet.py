@@ -5,19 +5,28 @@ affine parameters; affine batch norm after each convolution of the blocks; and a
 no bias) as the shortcut of the first block of each later stage.
 """
 
-import inspect
+from __future__ import annotations
 
+import inspect
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
 from torch import nn
 
 from rrahelpers.attention import WINDOW, attention_module, refuse_without_attention, stage_windows
 from rrahelpers.models.families import options_of, scaled
 from rrahelpers.models.he_resnet import HeResNet
 
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import Windows
+
 
 class Block(nn.Module):
     """conv-BN-ReLU-conv-BN, [attention], add, ReLU, [attention]: He et al. 2016 with STAC paper figure 6's places."""
 
-    def __init__(self, inputs, channels, stride, standard=None, post=None, project=False):
+    def __init__(self, inputs: int, channels: int, stride: int, standard: nn.Module | None = None,
+                 post: nn.Module | None = None, project: bool = False) -> None:
         super().__init__()
         self.main = nn.Sequential(
             nn.Conv2d(inputs, channels, 3, stride, 1, bias=False), nn.BatchNorm2d(channels), nn.ReLU(),
@@ -28,15 +37,17 @@ class Block(nn.Module):
         self.relu = nn.ReLU()
         self.post = post or nn.Identity()
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.post(self.relu(self.standard(self.main(x)) + self.shortcut(x)))
 
 
 class ResNet(nn.Module):
     """Stem, stages of blocks, global average pooling, linear classifier. [N, in_channels, H, W] to [N, num_classes]."""
 
-    def __init__(self, blocks, widths, *, num_classes=10, in_channels=3, width=1, depth=1, stem="cifar", attention=None,
-                 placement="standard", window=WINDOW, kernels=None, stages=None):
+    def __init__(self, blocks: Sequence[int], widths: Sequence[int], *, num_classes: int = 10, in_channels: int = 3,
+                 width: float = 1, depth: float = 1, stem: str = "cifar", attention: str | None = None,
+                 placement: str = "standard", window: Windows = WINDOW,
+                 kernels: Sequence[int] | None = None, stages: Iterable[int] | None = None) -> None:
         super().__init__()
         if stem != "cifar":
             raise ValueError(f"these residual networks have the stem 'cifar' alone, got {stem!r}; "
@@ -64,12 +75,12 @@ class ResNet(nn.Module):
         self.fc = nn.Linear(channels, num_classes)
 
     @property
-    def layer_names(self):
+    def layer_names(self) -> list[str]:
         """The paper's layers in order (figure 4): input, stem, every block, pooling, logits."""
-        blocks = [f"stages.{i}.{j}" for i, stage in enumerate(self.stages) for j in range(len(stage))]
+        blocks = [f"stages.{i}.{name}" for i, stage in enumerate(self.stages) for name, _ in stage.named_children()]
         return ["input", "stem", *blocks, "pool", "fc"]
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.stem(x)
         for stage in self.stages:
             x = stage(x)
@@ -77,19 +88,19 @@ class ResNet(nn.Module):
 
 
 @options_of(ResNet)
-def resnet20(**options):
+def resnet20(**options: Any) -> ResNet:
     """ResNet20 for 32x32 images: three stages of three blocks with 16, 32 and 64 channels (He et al. 2016, 4.2)."""
     return ResNet([3, 3, 3], [16, 32, 64], **options)
 
 
 @options_of(HeResNet)
-def resnet18(**options):
+def resnet18(**options: Any) -> HeResNet:
     """ResNet18 (He et al. 2016): stages of 2, 2, 2 and 2 basic blocks with 64 to 512 channels; a :class:`HeResNet`."""
     return HeResNet("BasicBlock", [2, 2, 2, 2], **options)
 
 
 @options_of(ResNet, HeResNet)
-def resnet34(*, stem="cifar", paper=None, **options):
+def resnet34(*, stem: str = "cifar", paper: str | None = None, **options: Any) -> ResNet | HeResNet:
     """ResNet34: stages of 3, 4, 6 and 3 basic blocks with 64 to 512 channels, of one paper or the other.
 
     ``paper="stac"``, the default with the stem "cifar", is the STAC paper's :class:`ResNet` for 64x64 images;
@@ -109,6 +120,6 @@ def resnet34(*, stem="cifar", paper=None, **options):
 
 
 @options_of(HeResNet)
-def resnet50(**options):
+def resnet50(**options: Any) -> HeResNet:
     """ResNet50 (He et al. 2016): stages of 3, 4, 6 and 3 bottleneck blocks; a :class:`HeResNet`."""
     return HeResNet("Bottleneck", [3, 4, 6, 3], **options)

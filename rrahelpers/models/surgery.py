@@ -1,21 +1,28 @@
 """Networks changed as the advice says: cut off before a layer, or without early down-sampling (dissertation, 11.4)."""
 
+from __future__ import annotations
+
 import copy
 import inspect
 import itertools
 import re
-from numbers import Integral
+from collections.abc import Iterable
 from operator import attrgetter
+from typing import TYPE_CHECKING
 
 import torch
 from torch import fx, nn
 from torch.utils._pytree import tree_leaves
 
+from rrahelpers.base.arrays import is_whole
 from rrahelpers.base.modules import check_model, is_leaf, layer_list, named_layers, own_parameters
+
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import Network
 
 
 @torch.inference_mode(False)  # what is made there can't be trained
-def truncate(model, at, num_classes=None):
+def truncate(model: nn.Module, at: str, num_classes: int | None = None) -> nn.Module:
     """The network up to the input of the convolution ``at``, with global average pooling and a linear layer on top.
 
     This is what section 11.4 does at the border layer, which goes with everything after it (figure 64). The linear
@@ -41,16 +48,15 @@ def truncate(model, at, num_classes=None):
     """
     check_model(model)
     layers = dict(model.named_modules())
-    if not isinstance(layers.get(at), nn.Conv2d):
+    if not isinstance(cut := layers.get(at), nn.Conv2d):
         known = ", ".join(name for name, layer in layers.items() if isinstance(layer, nn.Conv2d))
         raise ValueError(f"expected the name of a Conv2d, got {at!r}; there are: {known}")
-    if num_classes is not None and (isinstance(num_classes, bool) or not isinstance(num_classes, Integral)
-                                    or num_classes < 1):
+    if num_classes is not None and not is_whole(num_classes):
         raise ValueError(f"expected num_classes to be a positive whole number, got {num_classes!r}")
     root = duplicate(model).eval()
     training, evaluation = _trace(duplicate(model).train()), _trace(root)
     head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(),
-                         nn.Linear(layers[at].in_channels, num_classes or _classes(root, evaluation)))
+                         nn.Linear(cut.in_channels, num_classes or _classes(root, evaluation)))
     for graph in (training, evaluation):
         _cut(graph, at, layers)
     if _course(training) != _course(evaluation):
@@ -59,7 +65,7 @@ def truncate(model, at, num_classes=None):
     stump = _Truncated(root, evaluation, class_name=f"{type(model).__name__}UpTo")
     for name, module in stump.named_modules():
         module.training = layers[name].training if name in layers else model.training
-    top = _put_on_top(stump, head.to(root.get_submodule(at).weight).train(model.training))
+    top = _put_on_top(stump, head.to(own_parameters(cut)[0]).train(model.training))
     called = {node.target for node in evaluation.nodes if node.op == "call_module"}
     if left := [name for name in getattr(model, "layer_names", ()) if name in called]:
         stump.layer_names = ["input", *left, f"{top}.2"]
@@ -67,7 +73,7 @@ def truncate(model, at, num_classes=None):
 
 
 @torch.inference_mode(False)
-def without_downsampling(model, layers):
+def without_downsampling(model: nn.Module, layers: Iterable[str]) -> nn.Module:
     """A copy of ``model`` in which some layers keep the size of the map: convolutions at stride 1, poolings left out.
 
     A kernel larger than 3 becomes 3, newly drawn, and no longer parametrized or pruned: so the dissertation's "Cifar10
@@ -84,9 +90,11 @@ def without_downsampling(model, layers):
             raise ValueError(f"unknown layer {name!r}; convolutions and poolings: {', '.join(places)}")
         layer = known[name]
         if isinstance(layer, nn.Conv2d):
-            kernel, like = tuple(min(3, side) for side in layer.kernel_size), own_parameters(layer)[0]
-            fresh = nn.Conv2d(layer.in_channels, layer.out_channels, kernel, 1, "same", layer.dilation, layer.groups,
-                              layer.bias is not None, layer.padding_mode, like.device, like.dtype)
+            (height, width), like = layer.kernel_size, own_parameters(layer)[0]
+            kernel = min(3, height), min(3, width)
+            fresh = nn.Conv2d(layer.in_channels, layer.out_channels, kernel, 1, "same",
+                              (layer.dilation[0], layer.dilation[1]), layer.groups, layer.bias is not None,
+                              layer.padding_mode, like.device, like.dtype)
             if kernel == layer.kernel_size:
                 kept = {name: vars(fresh)[name] for name in ("stride", "padding", "_reversed_padding_repeated_twice")}
                 vars(layer).update(kept)
@@ -100,7 +108,7 @@ def without_downsampling(model, layers):
 
 
 @torch.inference_mode(False)
-def duplicate(model):
+def duplicate(model: Network) -> Network:
     """A deep copy of ``model``, also of one that keeps tensors of its last training step (pruning and old weight norm
     do)."""
     memo = {}
@@ -113,6 +121,8 @@ def duplicate(model):
 
 class _Truncated(fx.GraphModule):
     """A traced network whose copies keep the layers' names, which those of torch.fx lose."""
+
+    layer_names: list[str]
 
     def __deepcopy__(self, memo):
         copied = super().__deepcopy__(memo)

@@ -5,6 +5,10 @@ dissertation's own program (PHD-Lab, ``phd_lab/models/vgg.py``; the text prints 
 hidden layer of half the last channels, batch norm and a dropout of 0.25 before each linear layer.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
+import torch
 from torch import nn
 
 from rrahelpers.models.families import options_of, scaled
@@ -22,7 +26,8 @@ class VGG(nn.Module):
         kernels reach over 7 pixels; it prints 9, with which its own border layer, 5, could not be.
     """
 
-    def __init__(self, blocks, *, num_classes=10, in_channels=3, width=1, dilation=1):
+    def __init__(self, blocks: Sequence[int], *, num_classes: int = 10, in_channels: int = 3, width: float = 1,
+                 dilation: int = 1) -> None:
         super().__init__()
         layers = []
         for size, channels in zip(blocks, (64, 128, 256, 512, 512)):
@@ -40,36 +45,36 @@ class VGG(nn.Module):
             nn.BatchNorm1d(hidden), nn.Dropout(0.25), nn.Linear(hidden, num_classes),
         )
         for module in self.modules():  # as torchvision's
-            if isinstance(module, nn.Conv2d):
+            if isinstance(module, nn.Conv2d) and module.bias is not None:
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
                 nn.init.zeros_(module.bias)
             elif isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, 0, 0.01)
                 nn.init.zeros_(module.bias)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.classifier(self.avgpool(self.features(x)))
 
 
 @options_of(VGG)
-def vgg11(**options):
+def vgg11(**options: Any) -> VGG:
     """VGG11: 1, 1, 2, 2 and 2 convolutions."""
     return VGG([1, 1, 2, 2, 2], **options)
 
 
 @options_of(VGG)
-def vgg13(**options):
+def vgg13(**options: Any) -> VGG:
     """VGG13: 2, 2, 2, 2 and 2 convolutions."""
     return VGG([2, 2, 2, 2, 2], **options)
 
 
 @options_of(VGG)
-def vgg16(**options):
+def vgg16(**options: Any) -> VGG:
     """VGG16: 2, 2, 3, 3 and 3 convolutions."""
     return VGG([2, 2, 3, 3, 3], **options)
 
 
 @options_of(VGG)
-def vgg19(**options):
+def vgg19(**options: Any) -> VGG:
     """VGG19: 2, 2, 4, 4 and 4 convolutions."""
     return VGG([2, 2, 4, 4, 4], **options)

@@ -87,7 +87,7 @@ def knn_graph(x: Features, k: int, *, metric: str = "euclidean", method: str = "
     x = as_tensor(x)
     if x.ndim < 2:
         raise ValueError(f"expected features [N, D] or [N, ...], got shape {tuple(x.shape)}")
-    _check(x, k, memory)
+    memory = _check(x, k, memory)
     if executor is not None and method != "exact":
         raise ValueError(f"an executor runs the exact method only, got method={method!r}")
     x = x.reshape(len(x), -1, 1, 1)
@@ -116,7 +116,7 @@ def pyramid_graphs(feature_map: Maps | Features, scales: Scales = SCALES, k: int
     if x.ndim not in (2, 3, 4):
         raise ValueError("expected a feature map [N, C, H, W] or [N, C, T], or features [N, D], got shape "
                          f"{tuple(x.shape)}")
-    _check(x, k, memory)
+    memory = _check(x, k, memory)
     windows = {scale: _window(scale, tuple(x.shape[2:])) for scale in scales}
     x = x[(..., *[None] * (4 - x.ndim))]
     if not windows:
@@ -129,6 +129,7 @@ def pyramid_graphs(feature_map: Maps | Features, scales: Scales = SCALES, k: int
 
 
 def _check(x, k, memory):
+    """The memory in whole bytes."""
     if x.numel() == 0:
         raise ValueError(f"expected at least one sample and one feature, got shape {tuple(x.shape)}")
     if isinstance(k, bool) or not isinstance(k, (int, np.integer)):
@@ -137,6 +138,7 @@ def _check(x, k, memory):
         raise ValueError(f"expected 1 <= k < {len(x)} (the number of samples), got k={k}")
     if memory < 2**20:
         raise ValueError(f"expected memory of at least 2**20 bytes, got {memory}")
+    return int(memory)
 
 
 def _window(scale, size):

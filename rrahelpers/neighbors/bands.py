@@ -28,11 +28,22 @@ has a lower bound up to τ could miss somebody outside: it is *open*, and looked
 samples. Only sums in float64 (relative error about 1e-15) decide the final order.
 """
 
+from __future__ import annotations
+
 import contextlib
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
+
+from rrahelpers.neighbors.rows import Source
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from rrahelpers.base.shapes import Each, MapTensor, Values
 
 UNIT = 2.0**-24  # of float32: the relative error of one rounding
 PANEL = 4096  # coordinates in one matrix product; the error bound grows with it
@@ -44,16 +55,16 @@ WIDE = 1024  # coordinates from which a band is worth bfloat16
 class Plan:
     """What every block needs to know: windows coarsest first, centring, scaling, precision, candidates to keep."""
 
-    windows: list
+    windows: list[tuple[int, int]]
     mean: torch.Tensor  # [C, H, W]
     unit: float  # a power of two
     bfloat16: bool
     width: int
 
-    def centred(self, rows):
+    def centred(self, rows: MapTensor) -> MapTensor:
         return (rows - self.mean.to(rows.dtype)).mul_(self.unit)
 
-    def transform_error(self, coarse=None):
+    def transform_error(self) -> float:
         """Rounding of the transform relative to a row's norm: 5 (R + 4) u for each step that merges R values."""
         areas = [h * w for h, w in [*self.windows, (1, 1)]]
         return UNIT * (4 + sum(5 * (a // b + 4) for a, b in zip(areas, areas[1:]) if a > b))
@@ -65,7 +76,7 @@ class Block:
     ``each``: a ``map`` over the rows' parts (:func:`rrahelpers.neighbors.cores.on_cores`).
     """
 
-    def __init__(self, source, plan, each=map, chunk_bytes=2**22):
+    def __init__(self, source: Source, plan: Plan, each: Each = map, chunk_bytes: int = 2**22) -> None:
         n, values, device = len(source), source.x[0].numel(), source.x.device
         sizes = [values // (h * w) for h, w in plan.windows]
         widths = [fine - coarse for coarse, fine in zip([0, *sizes], sizes)]
@@ -96,24 +107,26 @@ class Block:
         self.e = (product[:, None] * norms).cumsum(0) + delta**2 * (1 + 1 / rho) + (rho + sums) * self.c + tiny
         self.key = (self.c - self.e).float()
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.c.shape[1]
 
 
-def squares(x):
+def squares(x: Float[torch.Tensor, "n w"]) -> Values:
     """Squared norms of rows [n, w]: those of ``SUMMED`` coordinates at most in x's precision, added in float64."""
     pieces = x.unflatten(1, (-1, math.gcd(x.shape[1], SUMMED)))
     return torch.linalg.vector_norm(pieces, dim=2).double().square_().sum(1)
 
 
-def returns_bfloat16(band):
+def returns_bfloat16(band: torch.Tensor) -> bool:
     return band.dtype == torch.bfloat16 and band.device.type != "cuda"
 
 
-def decompose(z, windows, details=True):
+def decompose(z: MapTensor, windows: Sequence[tuple[int, int]], details: bool = True,
+              ) -> tuple[list[Float[torch.Tensor, "n w"]], list[Float[torch.Tensor, "n w"]]]:
     """z [m, C, H, W] to (maps, bands), coarsest first: orthonormal maps [m, …] of each window, and the bands
     between."""
-    maps, bands, size = [], [], (1, 1)
+    maps: list[torch.Tensor] = []
+    bands, size = [], (1, 1)
     for window in reversed(windows):
         h, w = window[0] // size[0], window[1] // size[1]
         pieces = [z[:, :, r::h, s::w] for r in range(h) for s in range(w)]
@@ -129,9 +142,10 @@ def decompose(z, windows, details=True):
 
 
 @contextlib.contextmanager
-def full_precision():
+def full_precision() -> Iterator[None]:
     """float32 products in float32 and bfloat16 products summed in float32, whatever the user's settings."""
-    cuda, cpu = torch.backends.cuda.matmul, torch.backends.mkldnn.matmul
+    cuda = torch.backends.cuda.matmul
+    cpu = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]  # it is made when torch is imported
     before = cuda.fp32_precision, cpu.fp32_precision, cuda.allow_bf16_reduced_precision_reduction
     cuda.fp32_precision = cpu.fp32_precision = "ieee"
     cuda.allow_bf16_reduced_precision_reduction = False
@@ -142,7 +156,8 @@ def full_precision():
         cuda.fp32_precision, cpu.fp32_precision, cuda.allow_bf16_reduced_precision_reduction = before
 
 
-def subtract_twice_product(t, a, b):
+def subtract_twice_product(t: Float[torch.Tensor, "m n"], a: Float[torch.Tensor, "m w"],
+                           b: Float[torch.Tensor, "n w"]) -> None:
     """t -= 2 a bᵀ, in place, a panel of coordinates at a time."""
     for p, q in zip(a.split(PANEL, 1), b.split(PANEL, 1)):
         if a.dtype == torch.float32:

@@ -1,21 +1,31 @@
 """First half of the search: for each row a few candidates, with lower bounds of their distance (see ``bands``)."""
 
+from __future__ import annotations
+
 import math
-from concurrent.futures import FIRST_COMPLETED, wait
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from rrahelpers.base.devices import bfloat16_pays
 from rrahelpers.neighbors.bands import Block, Plan, full_precision, subtract_twice_product
-from rrahelpers.neighbors.rows import Source
+from rrahelpers.neighbors.rows import Scan, Source
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32
+
+    from rrahelpers.base.shapes import Bounds, Each
 
 TABLE = 2**27  # bytes of the products that a processor works on at a time: more gains nothing
 STRIP = 256  # rows and columns in which bounds are read: what is transposed on the way stays in the cache
 
 
-def pair_candidates(a, b, width, each=map, room=None):
+def pair_candidates(a: Block, b: Block, width: int, each: Each = map,
+                    room: Float32[torch.Tensor, " pairs"] | None = None) -> list[list[Bounds]]:
     """For each scale, for a's rows and for b's: (lower bounds float64, columns int64), the ``width`` best of each row.
 
     Where a is b, half of the products are computed, the sample itself is left out, and the second part is missing.
@@ -31,17 +41,21 @@ def pair_candidates(a, b, width, each=map, room=None):
     found = []
     for scale, (p, q) in enumerate(zip(a.bands, b.bands)):
         list(each(lambda tile: subtract_twice_product(t[tile], p[tile[0]], q[tile[1]]), tiles))
-        found.append([tuple(map(torch.cat, zip(*each(lambda rows: best(matrix, own, other, scale, rows, width),
-                                                     slices(len(own), STRIP)))))
+        found.append([_joined(each(lambda rows: best(matrix, own, other, scale, rows, width), slices(len(own), STRIP)))
                       for matrix, own, other in sides])
     return found
 
 
-def slices(n, step):
+def _joined(parts):
+    """The bounds of consecutive rows as one."""
+    return tuple(map(torch.cat, zip(*parts)))
+
+
+def slices(n: int, step: int) -> list[slice]:
     return [slice(start, min(start + step, n)) for start in range(0, n, step)]
 
 
-def best(t, own, other, scale, rows, width):
+def best(t: Float32[torch.Tensor, "m n"], own: Block, other: Block, scale: int, rows: slice, width: int) -> Bounds:
     """The ``width`` smallest lower bounds of t[rows], and their columns; of a symmetric t only the lower half is
     read."""
     key = other.key[scale]
@@ -55,7 +69,7 @@ def best(t, own, other, scale, rows, width):
     return values.double() + (own.c - own.e)[scale, rows, None], columns
 
 
-def rounding_pays(source, plan, k, sample=1024, judged=128):
+def rounding_pays(source: Source, plan: Plan, k: int, sample: int = 1024, judged: int = 128) -> bool:
     """Whether bfloat16 would leave few rows open: looking at many again costs more than the rounding saves.
 
     Judged by the first rows among a ``sample``: is the last candidate's lower bound above the k-th distance?
@@ -75,20 +89,23 @@ def rounding_pays(source, plan, k, sample=1024, judged=128):
     return True
 
 
-def encoded_pair(rows_a, rows_b, plan, mean):
+def encoded_pair(rows_a: np.ndarray, rows_b: np.ndarray | None, plan: Plan,
+                 mean: np.ndarray) -> list[list[tuple[np.ndarray, np.ndarray]]]:
     """One independent job for another process, numpy in and out: ``pair_candidates`` of raw rows (None: a with
     itself)."""
     plan = replace(plan, mean=torch.from_numpy(mean), bfloat16=plan.bfloat16 and bfloat16_pays(torch.device("cpu")))
     with full_precision():
-        a, b = (rows if rows is None else Block(Source(torch.from_numpy(rows)), plan) for rows in (rows_a, rows_b))
+        a = Block(Source(torch.from_numpy(rows_a)), plan)
+        b = a if rows_b is None else Block(Source(torch.from_numpy(rows_b)), plan)
         return [[(low.numpy(), columns.numpy()) for low, columns in sides]
-                for sides in pair_candidates(a, b or a, plan.width)]
+                for sides in pair_candidates(a, b, plan.width)]
 
 
 class Search:
     """The candidates of all rows of ``source`` at each of ``windows`` (coarsest first, each a multiple of the next)."""
 
-    def __init__(self, source, windows, k, scan, *, memory, executor=None, each=map):
+    def __init__(self, source: Source, windows: list[tuple[int, int]], k: int, scan: Scan, *, memory: int,
+                 executor: Executor | None = None, each: Each = map) -> None:
         self.source, self.memory, self.executor, self.each = source, memory, executor, each
         n, values = len(source), source.x[0].numel()
         self.plan = Plan(windows, scan.mean, scan.unit, False, min(n - 1, max(2 * k, k + 22)))
@@ -106,7 +123,7 @@ class Search:
             rows = min(rows, -(-n // 6))
         self.block = -(-n // -(-n // max(rows, 64)))
 
-    def run(self):
+    def run(self) -> list[Bounds]:
         """For each scale: lower bounds and indices [n, width], ascending."""
         n, width, device = len(self.source), self.plan.width, self.source.x.device
         starts = range(0, n, self.block)
@@ -121,10 +138,11 @@ class Search:
                     index[rows] = columns.gather(1, order)
         return kept
 
-    def jobs(self, pairs):
+    def jobs(self, pairs: Sequence[tuple[int, int]]) -> Iterator[tuple[tuple[int, int], list[list[Bounds]]]]:
         """Yield (pair, what ``pair_candidates`` found), here or on the executor's workers."""
         if self.executor is None:
-            blocks, room = {}, torch.empty(self.block**2, device=self.source.x.device)
+            blocks: dict[int, Block] = {}
+            room = torch.empty(self.block**2, device=self.source.x.device)
             for pair in pairs:
                 for start in pair:
                     blocks[start] = blocks.get(start) or self.encode(start)
@@ -132,22 +150,22 @@ class Search:
                 if not self.resident:
                     blocks = {pair[0]: blocks[pair[0]]} if pair[0] != pair[1] else {}
             return
-        mean, plan = self.plan.mean.cpu().numpy(), replace(self.plan, mean=None)
+        mean, plan = self.plan.mean.cpu().numpy(), replace(self.plan, mean=torch.empty(0))  # sent beside it
         raw = lambda start: self.source.rows(slice(start, min(start + self.block, len(self.source)))).cpu().numpy()
-        waiting = {}
+        waiting: dict[Future, tuple[int, int]] = {}
         flight = max(4, self.memory // (2 * self.block * self.source.x[0].numel() * 4))
         for pair in [*pairs, None]:
             while waiting and (pair is None or len(waiting) >= flight):
                 done = wait(waiting, return_when=FIRST_COMPLETED).done
                 for future in done:
-                    yield waiting.pop(future), [[tuple(map(self.tensor, side)) for side in sides]
+                    yield waiting.pop(future), [[(self.tensor(low), self.tensor(index)) for low, index in sides]
                                                 for sides in future.result()]
             if pair:
                 rows = (raw(pair[0]), None if pair[0] == pair[1] else raw(pair[1]))
                 waiting[self.executor.submit(encoded_pair, *rows, plan, mean)] = pair
 
-    def tensor(self, array):
+    def tensor(self, array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.array(array)).to(self.source.x.device)
 
-    def encode(self, start):
+    def encode(self, start: int) -> Block:
         return Block(self.source.part(start, start + self.block), self.plan, self.each)

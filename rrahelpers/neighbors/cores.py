@@ -1,13 +1,20 @@
 """Many short independent pieces of work on the processor's cores."""
 
+from __future__ import annotations
+
 import contextlib
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import torch
 
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import Each
+
 
 @contextlib.contextmanager
-def on_cores(device):
+def on_cores(device: str | torch.device) -> Iterator[Each]:
     """A ``map`` that works on all of torch's threads at once, one core for each piece.
 
     Each of torch's operations splits itself over all cores anyway, but for short ones that gains little: two cores

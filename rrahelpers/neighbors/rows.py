@@ -1,25 +1,33 @@
 """Feature rows as the search reads them: in parts, from a tensor or a memory map, equal ones once."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from rrahelpers.base.arrays import work_dtype
 
+if TYPE_CHECKING:
+    from jaxtyping import Float64
+
+    from rrahelpers.base.shapes import Integers, MapTensor, Neighbours, Values
+
 
 @dataclass
 class Source:
     """Feature rows [n, C, H, W] as they came (a memory map stays one), with an optional factor for each row."""
 
-    x: torch.Tensor
-    factor: torch.Tensor | None = None  # float64 [n]: cosine's 1 / norm
-    chosen: torch.Tensor | None = None  # row numbers, where only some rows count
+    x: MapTensor
+    factor: Values | None = None  # cosine's 1 / norm
+    chosen: Integers | None = None  # row numbers, where only some rows count
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.x if self.chosen is None else self.chosen)
 
-    def rows(self, index):
+    def rows(self, index: slice | Integers) -> MapTensor:
         """Rows (a slice or int64 indices) in float32, or float64 where float32 would lose digits."""
         index = index if self.chosen is None else self.chosen[index]
         rows = self.x[index]
@@ -27,11 +35,11 @@ class Source:
             return rows.double() * self.factor[index].view(-1, 1, 1, 1)
         return rows if rows.dtype in (torch.float32, torch.float64) else rows.to(work_dtype(self.x.dtype))
 
-    def plain(self):
+    def plain(self) -> bool:
         """Whether ``rows`` are just rows of a float32 ``x``."""
         return self.x.dtype == torch.float32 and self.factor is None and self.chosen is None
 
-    def part(self, start, stop):
+    def part(self, start: int, stop: int) -> Source:
         """Rows ``start`` to ``stop`` as a source of their own (cheap to send to another process)."""
         return Source(self.rows(slice(start, stop)))
 
@@ -42,15 +50,16 @@ class Scan:
 
     mean: torch.Tensor  # [C, H, W], of the centring
     unit: float  # a power of two that brings all values to about 1
-    factor: torch.Tensor | None  # cosine: float64 [N], 1 / norm
-    codes: torch.Tensor  # int64 [N]: equal for equal rows
+    factor: Values | None  # cosine: 1 / norm
+    codes: Integers  # equal for equal rows
 
 
-def scan(x, cosine=False):
+def scan(x: MapTensor, cosine: bool = False) -> Scan:
     values = x[0].numel()
     odd = torch.randint(2**31, (values,), generator=torch.Generator().manual_seed(0)).to(x.device) | 1
     total = torch.zeros(x.shape[1:], dtype=torch.float64, device=x.device)
-    lowest, highest, codes, factor, bad = torch.inf, -torch.inf, [], [], {}
+    lowest, highest, codes, factor = torch.inf, -torch.inf, [], []
+    bad: dict[int, int] = {}  # values of each row
     step = max(1, 2**22 // (4 * values))
     for start in range(0, len(x), step):
         rows = x[start:start + step].to(work_dtype(x.dtype))
@@ -83,7 +92,7 @@ def scan(x, cosine=False):
     return Scan(total, 2.0 ** -max(least, exponent), torch.cat(factor) if cosine else None, torch.cat(codes))
 
 
-def equal_rows(source, codes):
+def equal_rows(source: Source, codes: Integers) -> Integers | None:
     """For each row the first row equal to it, [N]; None where all rows differ. ``codes``: as of :class:`Scan`."""
     _, group = torch.unique(codes, return_inverse=True)
     number = torch.arange(len(codes), device=codes.device)
@@ -96,7 +105,8 @@ def equal_rows(source, codes):
     return copies if bool((copies != torch.arange(len(first), device=first.device)).any()) else None
 
 
-def expand(indices, squared, group, k):
+def expand(indices: Neighbours, squared: Float64[torch.Tensor, "n k"], group: Integers,
+           k: int) -> tuple[Neighbours, Float64[torch.Tensor, "n k"]]:
     """From neighbours among distinct rows [M, <= k] to those of all rows [N, k]; ``group`` [N] says who is a copy of
     whom."""
     order, counts = torch.argsort(group, stable=True), torch.bincount(group)

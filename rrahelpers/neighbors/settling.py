@@ -1,13 +1,22 @@
 """Second half of the search: candidates measured, and whatever a bound leaves open looked at again (see ``bands``)."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 
-from rrahelpers.neighbors.bands import UNIT, Block, decompose, squares, subtract_twice_product
+from rrahelpers.neighbors.bands import UNIT, Block, Plan, decompose, squares, subtract_twice_product
 from rrahelpers.neighbors.rows import Source
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float32, Float64, Int64
+
+    from rrahelpers.base.shapes import Bounds, Each, Integers, Settled, Values
 
 
 class Settling:
@@ -16,12 +25,12 @@ class Settling:
     ``block``: rows that are encoded at a time where everybody must be looked at again.
     """
 
-    def __init__(self, source, plan, k, *, memory, block, each=map):
+    def __init__(self, source: Source, plan: Plan, k: int, *, memory: int, block: int, each: Each = map) -> None:
         self.source, self.plan, self.k, self.memory, self.block, self.each = source, plan, k, memory, block, each
         self.coarse = self.pooled()
         self.reach = {i: UNIT * 1.01 * squares(maps).sqrt() for i, maps in self.coarse.items()}  # their rounding
 
-    def run(self, kept):
+    def run(self, kept: Sequence[Bounds]) -> list[Settled]:
         """For each scale: (indices int64 [n, k], squared distances float64 [n, k] of centred, scaled, orthonormal
         maps).
 
@@ -29,7 +38,7 @@ class Settling:
         """
         return [self.settle_all(scale, *candidates) for scale, candidates in enumerate(kept)]
 
-    def pooled(self):
+    def pooled(self) -> dict[int, Float32[torch.Tensor, "n w"]]:
         """{scale: orthonormal maps [n, …], summed in float64, kept in float32}: the scales that fit a quarter of the
         memory."""
         wanted = [w for w in self.plan.windows if w != (1, 1)]
@@ -49,7 +58,8 @@ class Settling:
         list(self.each(pool, range(0, n, chunk)))
         return maps
 
-    def settle_all(self, scale, low, index):
+    def settle_all(self, scale: int, low: Float64[torch.Tensor, "n width"],
+                   index: Int64[torch.Tensor, "n width"]) -> Settled:
         parts = self.each(lambda rows: self.settle(scale, rows, low[rows], index[rows]),
                           torch.arange(len(low), device=low.device).split(1024))
         indices, squared, bound = map(torch.cat, zip(*parts))
@@ -59,7 +69,8 @@ class Settling:
                 indices[is_open], squared[is_open] = self.look_again(scale, is_open, bound[is_open])
         return indices, squared
 
-    def settle(self, scale, rows, low, index):
+    def settle(self, scale: int, rows: Integers, low: Float64[torch.Tensor, "n width"],
+               index: Int64[torch.Tensor, "n width"]) -> tuple[torch.Tensor, torch.Tensor, Values]:
         """The k nearest among candidates [r, width] (ascending lower bounds): indices, squared distances, bound τ
         [r]."""
         d, error = torch.full_like(low, torch.inf), torch.zeros_like(low)
@@ -85,7 +96,9 @@ class Settling:
         by_index = by_index.gather(1, d.gather(1, by_index).argsort(dim=1, stable=True))[:, :self.k]
         return index.gather(1, by_index), d.gather(1, by_index), tau[:, 0]
 
-    def measure(self, scale, rows, index, chosen, d, error, exactly=False):
+    def measure(self, scale: int, rows: Integers, index: Int64[torch.Tensor, "n width"],
+                chosen: Bool[torch.Tensor, "n width"], d: Float64[torch.Tensor, "n width"],
+                error: Float64[torch.Tensor, "n width"], exactly: bool = False) -> Float64[torch.Tensor, "n 1"]:
         """Fill d and error [r, width] where ``chosen``; return the k-th smallest upper bound of each row [r, 1]."""
         r, c = chosen.nonzero(as_tuple=True)
         if len(r):
@@ -96,7 +109,7 @@ class Settling:
             d[r, c], error[r, c] = values[back], errors[back]
         return (d + error).kthvalue(self.k, dim=1, keepdim=True).values
 
-    def distances(self, scale, i, j, exactly):
+    def distances(self, scale: int, i: Integers, j: Integers, exactly: bool) -> tuple[Values, Values]:
         """Squared distances float64 of pairs by direct differences, and what they may be wrong by (0: float64)."""
         window, fine = self.plan.windows[scale], scale not in self.coarse
         exactly = exactly or (fine and window != (1, 1))
@@ -125,7 +138,7 @@ class Settling:
             error += wrong * (2 * d.sqrt() + wrong)
         return d, error
 
-    def exact_distances(self, window, i, j):
+    def exact_distances(self, window: tuple[int, int], i: Integers, j: Integers) -> Values:
         """Squared distances of pairs from the original features, in float64 throughout."""
         d = []
         for a, b in zip(*(index.split(max(1, 2**18 // self.source.x[0].numel())) for index in (i, j))):
@@ -134,7 +147,7 @@ class Settling:
             d.append(difference.square_().flatten(1).sum(1) * (window[0] * window[1]))
         return torch.cat(d)
 
-    def look_again(self, scale, rows, bound):
+    def look_again(self, scale: int, rows: Integers, bound: Values) -> Settled:
         """Open rows against all samples in float32: everybody whose lower bound is at most τ is measured."""
         plan = replace(self.plan, windows=self.plan.windows[:scale + 1], bfloat16=False)
         n, indices, squared = len(self.source), [], []
@@ -153,5 +166,6 @@ class Settling:
                 width = max(self.k, int((low[some] <= tau[some, None]).sum(1).max()))
                 values, index = low[some].topk(width, largest=False, sorted=True)
                 i, d, _ = self.settle(scale, part[some], values, index)
-                indices.append(i), squared.append(d)
+                indices.append(i)
+                squared.append(d)
         return torch.cat(indices), torch.cat(squared)

@@ -7,15 +7,20 @@ the classes can be separated and ``C`` is large the optimum lies far out: it is 
 iterations, or a warning says that it isn't.
 """
 
+from __future__ import annotations
+
 import math
 import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from numbers import Real
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import nn
 from tqdm.auto import tqdm
 
 from rrahelpers.base.arrays import as_features, check_labels
@@ -23,6 +28,11 @@ from rrahelpers.features import analysed_layers
 from rrahelpers.features.batches import as_batches, labels_of
 from rrahelpers.features.pooled import each_pooled_layer
 from rrahelpers.probes import logistic, strength
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Float64, Int64
+
+    from rrahelpers.base.shapes import FeatureAxes, Features, Grid, Images, Labels, Maps
 
 TOLERANCE, ITERATIONS = 1e-6, 1000
 MEMORY = 2 * 2**30  # bytes
@@ -40,16 +50,17 @@ class ProbeResult:
 
     accuracy: float
     train_accuracy: float
-    coefficients: torch.Tensor
-    intercepts: torch.Tensor
-    classes: torch.Tensor
+    coefficients: Float[torch.Tensor, "k d"]
+    intercepts: Float64[torch.Tensor, " k"]
+    classes: Int64[torch.Tensor, " k"]
     iterations: int
     gap: float
     converged: bool
     C: float = 1.0
 
 
-def fit_probe(x, y, x_test, y_test, *, C=1.0, tol=TOLERANCE, max_iter=ITERATIONS):
+def fit_probe(x: Features, y: Labels, x_test: Features, y_test: Labels, *, C: float | Sequence[float] = 1.0,
+              tol: float = TOLERANCE, max_iter: int = ITERATIONS) -> ProbeResult:
     """Fit a probe on training samples and score it on test samples.
 
     Parameters
@@ -72,14 +83,15 @@ def fit_probe(x, y, x_test, y_test, *, C=1.0, tol=TOLERANCE, max_iter=ITERATIONS
     features that are no real numbers.
     """
     x, x_test = _features(x, "training"), _features(x_test, "test")
-    if isinstance(C, (list, tuple)):
+    if isinstance(C, Sequence):
         _check_options(C, tol, max_iter)
         C = strength.choose(partial(fit_probe, tol=tol, max_iter=max_iter), x, check_labels(y, len(x)), C)
     found = _fit(x.T[None], y, x_test.T[None], y_test, C, tol, max_iter)
     return ProbeResult(**{name: values[0] for name, values in found.items()}, C=C)
 
 
-def probe_positions(maps, y, test_maps, y_test, *, C=1.0, tol=TOLERANCE, max_iter=ITERATIONS, memory=MEMORY):
+def probe_positions(maps: Maps, y: Labels, test_maps: Maps, y_test: Labels, *, C: float = 1.0, tol: float = TOLERANCE,
+                    max_iter: int = ITERATIONS, memory: float = MEMORY) -> pd.DataFrame:
     """One probe for each place of a feature map, from its channels alone (9.3.1; figures 54 and 86 to 88).
 
     Parameters
@@ -113,8 +125,9 @@ def probe_positions(maps, y, test_maps, y_test, *, C=1.0, tol=TOLERANCE, max_ite
     return table
 
 
-def probe_layers(model, images, labels=None, test_images=None, test_labels=None, layers=None, *, grid=None, axis=None,
-                 progress=True, **options):
+def probe_layers(model: nn.Module, images: Images, labels: Labels | None = None, test_images: Images | None = None,
+                 test_labels: Labels | None = None, layers: Iterable[str] | None = None, *, grid: Grid | None = None,
+                 axis: FeatureAxes | None = None, progress: bool = True, **options: Any) -> pd.DataFrame:
     """A probe on each layer of a network (8.3.1): the tables of :func:`each_probe` in one.
 
     ``layers``: names, default as for :func:`rrahelpers.features.analysed_layers`; everything else as there.
@@ -126,8 +139,11 @@ def probe_layers(model, images, labels=None, test_images=None, test_labels=None,
     return pd.concat(bar, ignore_index=True)
 
 
-def each_probe(model, images, labels, test_images, test_labels, layers, *, sizes=(4,), pooling="average", C=1.0,
-               tol=TOLERANCE, max_iter=ITERATIONS, memory=MEMORY, batch_size=100, grid=None, axis=None):
+def each_probe(model: nn.Module, images: Images, labels: Labels | None, test_images: Images,
+               test_labels: Labels | None, layers: Iterable[str], *, sizes: Sequence[int] = (4,),
+               pooling: str = "average", C: float | Sequence[float] = 1.0, tol: float = TOLERANCE,
+               max_iter: int = ITERATIONS, memory: float = MEMORY, batch_size: int = 100,
+               grid: Grid | None = None, axis: FeatureAxes | None = None) -> Iterator[pd.DataFrame]:
     """Yield one layer's table after the other's.
 
     Parameters

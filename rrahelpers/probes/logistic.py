@@ -11,9 +11,17 @@ the Hessian alone: gradient and penalty are those of W. On features of trained n
 through the features at C = 1, two to four times fewer than Newton's method with conjugate gradients in the same metric.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Float64, Int64
+
+    from rrahelpers.base.shapes import Integers
 
 PAIRS = 10  # steps that L-BFGS remembers
 TRIALS, PATIENCE = 25, 30  # of a line search; iterations without a new least objective
@@ -28,23 +36,23 @@ class Fit:
     estimate of what is left to gain, 5 to 20 times too low on features of trained networks.
     """
 
-    weights: torch.Tensor
-    centred: torch.Tensor
-    mean: torch.Tensor
-    iterations: torch.Tensor
-    gap: torch.Tensor
+    weights: Float[torch.Tensor, "b k d"]
+    centred: Float[torch.Tensor, "b k"]
+    mean: Float[torch.Tensor, "b 1 d"]
+    iterations: Int64[torch.Tensor, " b"]
+    gap: Float64[torch.Tensor, " b"]
 
     @property
-    def intercepts(self):
+    def intercepts(self) -> Float64[torch.Tensor, "b k"]:
         """For the raw features, float64 [B, K]."""
         return self.centred.double() - (self.weights.double() @ self.mean.double().mT)[..., 0]
 
-    def predict(self, x):
+    def predict(self, x: Float[torch.Tensor, "b n d"]) -> Int64[torch.Tensor, "b n"]:
         """The classes [B, N] with the highest scores; centred, as a large mean would swamp these."""
         return torch.baddbmm(self.centred[..., None], self.weights, (x - self.mean).to(self.weights.dtype).mT).argmax(1)
 
 
-def fit(x, y, classes, C, tol, max_iter):
+def fit(x: Float[torch.Tensor, "b n d"], y: Integers, classes: int, C: float, tol: float, max_iter: int) -> Fit:
     """Fit B problems with the same labels.
 
     ``x``: float32 or float64 [B, N, D], which is copied; ``y``: int64 [N] in 0..classes-1, each present. A problem ends

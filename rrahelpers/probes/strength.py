@@ -1,12 +1,21 @@
 """Whether a probe overfits, and the strength of the penalty with which it doesn't."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
 import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import Features, Labels
 
 HELD_OUT = 10  # every tenth training sample tells between penalties
 CLEARLY = 2  # standard errors of a difference
 
 
-def choose(fit, x, y, strengths):
+def choose(fit: Callable, x: Features, y: Labels, strengths: Iterable[float]) -> float:
     """The strength among some with which a probe, fitted without every tenth training sample, scores best on those.
 
     Parameters
@@ -22,10 +31,10 @@ def choose(fit, x, y, strengths):
                          f"held out; got {len(y)}. Give one C")
     held = np.arange(len(y)) % HELD_OUT == HELD_OUT - 1
     scores = {C: fit(x[~held], y[~held], x[held], y[held], C=C).accuracy for C in sorted(strengths)}
-    return max(scores, key=scores.get)
+    return max(scores, key=lambda C: scores[C])
 
 
-def overfitted(table, tested):
+def overfitted(table: pd.DataFrame, tested: int) -> pd.Series:
     """Whether a probe scores clearly worse than one of the same layer that knows less: a flag for each row.
 
     A probe on fewer places or features, or with a smaller C, can't know more. Where it scores higher on test samples by

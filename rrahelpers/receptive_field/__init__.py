@@ -10,23 +10,31 @@ need see so much or so little. What several paths see *together* is larger than 
 concentric (an even kernel beside an odd one).
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable
 from functools import reduce
-from numbers import Integral
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import torch
 from torch import nn
 
+from rrahelpers.base.arrays import is_whole
 from rrahelpers.base.modules import check_model, layer_list, named_layers
 from rrahelpers.receptive_field.paths import ancestry, reached, reaches, shortcuts
 from rrahelpers.receptive_field.trace import record
+
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import InputSize
 
 SIZES = ("r_min", "r_max", "r_min_in", "r_max_in", "r_border_in")
 COLUMNS = ("layer", "index", "conv", "type", "path", "kernel", "stride", "dilation", "sides", "jump", *SIZES,
            *(f"{size}_{axis}" for size in SIZES for axis in "hw"))
 
 
-def receptive_fields(model, input_size, *, gates=False, layers=None):
+def receptive_fields(model: nn.Module, input_size: InputSize, *, gates: bool = False,
+                     layers: Iterable[str] | None = None) -> pd.DataFrame:
     """The receptive fields of every layer, in pixels, from one forward pass in evaluation mode.
 
     Parameters
@@ -78,7 +86,7 @@ def receptive_fields(model, input_size, *, gates=False, layers=None):
                     if path == "main" and any("convolution" in name for name, *_ in call.windows)
                     and _jump(call, found)]
     numbers, behind = _behind(convolutions, ancestry(graph.nodes, gates))
-    rows = []
+    rows: list[dict[str, object]] = []
     for call, path in zip(graph.calls, paths):
         if call.leaf if layers is None else call.layer in layers:
             rows.append({"layer": call.layer, "index": len(rows), "conv": numbers.get(id(call)), "type": call.kind,
@@ -88,7 +96,7 @@ def receptive_fields(model, input_size, *, gates=False, layers=None):
     return pd.DataFrame(rows, columns=COLUMNS).astype({"conv": "Int64"})
 
 
-def border_layer(table, input_size, bound="min"):
+def border_layer(table: pd.DataFrame, input_size: InputSize, bound: str = "min") -> str | None:
     """The first convolution of the main path that can't widen what it sees any more, or None.
 
     Parameters
@@ -108,7 +116,7 @@ def border_layer(table, input_size, bound="min"):
     return table["layer"][beyond.index[beyond.argmax()]] if beyond.any() else None
 
 
-def beyond_border(table, input_size, bound="min"):
+def beyond_border(table: pd.DataFrame, input_size: InputSize, bound: str = "min") -> pd.Series:
     """Which convolutions of the main path satisfy the condition of :func:`border_layer`: booleans, by the table's
     index.
 
@@ -126,7 +134,7 @@ def beyond_border(table, input_size, bound="min"):
     return (rows[f"{size}_h"] > height) & (rows[f"{size}_w"] > width)
 
 
-def image_shape(model, input_size):
+def image_shape(model: nn.Module, input_size: InputSize) -> tuple[int, int, int]:
     """(C, H, W) of the images that ``input_size`` means; the channels default to those of the first convolution."""
     *channels, height, width = _sides(input_size)
     if not channels:
@@ -169,9 +177,8 @@ def _geometry(call):
 
 
 def _sides(input_size):
-    square = isinstance(input_size, Integral)
-    sides = (input_size,) * 2 if square else tuple(input_size) if isinstance(input_size, (tuple, list)) else ()
-    if len(sides) not in (2, 3) or any(isinstance(n, bool) or not isinstance(n, Integral) or n < 1 for n in sides):
+    sides = tuple(input_size) if isinstance(input_size, (tuple, list)) else (input_size,) * 2
+    if len(sides) not in (2, 3) or not all(map(is_whole, sides)):
         raise ValueError("input_size must be a side in pixels, (H, W) or (C, H, W), positive integers; "
                          f"got {input_size!r}")
     return sides

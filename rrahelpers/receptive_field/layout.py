@@ -5,6 +5,7 @@ its second dimension; one cut into windows [N, H / 7, 7, W / 7, 7, C] has each a
 """
 
 import math
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 
@@ -20,14 +21,14 @@ class Dim(NamedTuple):
     """A dimension of ``size``: the product of its atoms, unless it was cut or joined (a class token before tokens)."""
 
     size: int
-    atoms: tuple = ()
+    atoms: tuple[Atom, ...] = ()
 
     @property
-    def whole(self):
+    def whole(self) -> bool:
         return math.prod(atom.size for atom in self.atoms) == self.size
 
     @property
-    def spatial(self):
+    def spatial(self) -> list[Atom]:
         return [atom for atom in self.atoms if atom.axis is not None]
 
 
@@ -35,37 +36,37 @@ class UnknownLayout(ValueError):
     """The axes of the image can't be followed."""
 
 
-def plain(size):
+def plain(size: int) -> Dim:
     """A dimension that holds no axis of the image."""
     return along(None, size)
 
 
-def along(axis, size, step=1):
+def along(axis: int | None, size: int, step: int = 1) -> Dim:
     """A dimension that holds one axis; a single place has no extent, so no atom."""
     return Dim(size, (Atom(axis, size, step),) if size > 1 else ())
 
 
-def atoms(dims, axis):
+def atoms(dims: Iterable[Dim], axis: int | None) -> list[Atom]:
     """All atoms of an axis in some dimensions."""
     return [atom for dim in dims for atom in dim.atoms if atom.axis == axis]
 
 
-def resize(dim, size):
+def resize(dim: Dim, size: int) -> Dim:
     """``dim`` cut, padded or joined to another size; what holds several atoms can't be taken apart any more."""
     if dim.size == size or dim.spatial and len(dim.atoms) > 1:
         return Dim(size, dim.atoms)
     return along(dim.atoms[0].axis, size, dim.atoms[0].step) if dim.spatial else plain(size)
 
 
-def resized(dims, shape):
+def resized(dims: Sequence[Dim], shape: Sequence[int]) -> tuple[Dim, ...]:
     """:func:`resize` for all. Of [N, C, H, W], a single place that becomes several is height or width again."""
     return tuple(along(place - 2, size) if len(shape) == 4 and place > 1 and dim.size == 1 else resize(dim, size)
                  for place, (dim, size) in enumerate(zip(dims, shape)))
 
 
-def regroup(dims, shape):
+def regroup(dims: Sequence[Dim], shape: Sequence[int]) -> tuple[Dim, ...]:
     """The dimensions after a reshape to ``shape``; raises :class:`UnknownLayout` where it cuts across atoms."""
-    pieces = []
+    pieces: list[tuple[int, tuple[Atom, ...]]] = []
     for dim in dims:
         pieces += [(atom.size, (atom,)) for atom in dim.atoms] if dim.whole else [(dim.size, dim.atoms)]
     grouped = []
@@ -87,7 +88,7 @@ def regroup(dims, shape):
     return tuple(grouped)
 
 
-def broadcast(layouts, shape):
+def broadcast(layouts: Sequence[Sequence[Dim]], shape: Sequence[int]) -> tuple[Dim, ...]:
     """The dimensions of an elementwise operation on several tensors, aligned at the last dimension."""
     result = []
     for place, size in enumerate(shape, start=-len(shape)):

@@ -1,10 +1,18 @@
 """Paths through the recorded graph: how far they see, which are shortcuts, and what reaches the output at all."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from functools import reduce
 from operator import and_
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
+
+from rrahelpers.receptive_field.edges import Edge
+from rrahelpers.receptive_field.trace import Graph, Node
+
+Jump: TypeAlias = tuple[int, Fraction]  # grid, ratio: see :func:`reaches`
 
 
 class Reach(NamedTuple):
@@ -14,19 +22,24 @@ class Reach(NamedTuple):
     high: int
     border: int
 
-    def joined(self, other):
+    def joined(self, other: Reach) -> Reach:
         return Reach(min(self.low, other.low), max(self.high, other.high), min(self.border, other.border))
 
 
-def reaches(nodes, gates, raised):
+Reaches: TypeAlias = tuple[dict[Jump, Reach], dict[Jump, Reach]]  # of height and width
+
+
+def reaches(nodes: Sequence[Node], gates: bool,
+            raised: dict[tuple[int, int], tuple[int, ...]]) -> list[Reaches]:
     """For each node and axis the paths that end there, together where their jump is the same: {(grid, ratio): Reach}.
 
     Neighbouring places lie ``grid * ratio`` pixels apart. The ratio is below 1 after up-sampling, where only every
     ``1 / ratio``-th place sees something else. ``gates`` and ``raised``: see :func:`counted` and :func:`shortcuts`.
     """
-    found = [({(1, Fraction(1)): Reach(1, 1, 1)},) * 2]
+    image: dict[Jump, Reach] = {(1, Fraction(1)): Reach(1, 1, 1)}
+    found: list[Reaches] = [(image, image)]
     for place, node in enumerate(nodes[1:], start=1):
-        here = ({}, {})
+        here: Reaches = ({}, {})
         for number, edge in counted(node, gates):
             for axis in (0, 1):
                 extra = raised.get((place, number), (0, 0))[axis]
@@ -50,12 +63,12 @@ def _follow(steps, extra, jump, reach):
     return (grid, ratio), Reach(low, high, border)
 
 
-def counted(node, gates):
+def counted(node: Node, gates: bool) -> list[tuple[int, Edge]]:
     """The numbered edges of a node; those that act as a gate only where ``gates`` count."""
     return [(number, edge) for number, edge in enumerate(node.edges) if gates or not edge.gate]
 
 
-def reached(graph, gates):
+def reached(graph: Graph, gates: bool) -> set[int]:
     """Nodes from which something goes on to the output."""
     found, waiting = set(), list(graph.outputs)
     while waiting:
@@ -66,22 +79,24 @@ def reached(graph, gates):
     return found
 
 
-def ancestry(nodes, gates):
+def ancestry(nodes: Sequence[Node], gates: bool) -> list[int]:
     """What each node sees, itself included, as bits: node i is bit i."""
-    found = []
+    found: list[int] = []
     for place, node in enumerate(nodes):
         found.append(reduce(int.__or__, (found[edge.parent] for _, edge in counted(node, gates)), 1 << place))
     return found
 
 
-def shortcuts(nodes, places, gates):
+def shortcuts(nodes: Sequence[Node], places: Iterable[int],
+              gates: bool) -> tuple[set[int], dict[tuple[int, int], tuple[int, ...]]]:
     """Nodes on the shortcut branches of the additions at ``places``, and {(node, edge): (h, w)} for down-sampling ones.
 
     A branch is what one summand has for itself. It is a shortcut where no window is larger than its stride, beside
     another summand that has a larger one. (h, w) is what its strided edge sees less than the one beside it.
     """
     edges, ancestors = [counted(node, gates) for node in nodes], ancestry(nodes, gates)
-    found, raised = set(), {}
+    found: set[int] = set()
+    raised: dict[tuple[int, int], tuple[int, ...]] = {}
     for place in places:
         if nodes[place].name != "add" or len(edges[place]) < 2:
             continue

@@ -9,32 +9,32 @@ from fractions import Fraction
 
 import torch
 
-from rrahelpers.receptive_field.edges import Edge, Result, Step, Traced
+from rrahelpers.receptive_field.edges import Call, Edge, Result, Rule, Step, Traced
 from rrahelpers.receptive_field.layout import UnknownLayout, atoms, broadcast, plain, regroup, resize, resized
 from rrahelpers.receptive_field.windows import adaptive_pooling, convolution, pooling, resampling, unshuffling
 
 
-def elementwise(call):
+def elementwise(call: Call) -> Result:
     dims = broadcast([t.dims for t in call.traced], call.shape)
     return Result(dims, [_spread(t, dims) for t in call.traced], gate=all(t.gate for t in call.traced))
 
 
-def squash(call):
+def squash(call: Call) -> Result:
     return elementwise(call)._replace(gate=True)
 
 
-def clamp(call):
+def clamp(call: Call) -> Result:
     """Between two bounds it squashes, as in the hard sigmoid relu6(x + 3) / 6."""
     bounds = [call.args[name] for name in ("min", "max", "min_val", "max_val") if name in call.args]
     return elementwise(call) if None in bounds else squash(call)
 
 
-def product(call):
+def product(call: Call) -> Result:
     result, gates = elementwise(call), _gates(call, call.traced)
     return result._replace(edges=[edge._replace(gate=gate) for edge, gate in zip(result.edges, gates)])
 
 
-def reduction(call):
+def reduction(call: Call) -> Result:
     x, rank = call.x, len(call.x.dims)
     given = call.args.get("dim")
     given = range(rank) if given is None or given == [] else [given] if isinstance(given, int) else given
@@ -44,11 +44,11 @@ def reduction(call):
     return Result(dims, [_mixed(x, dims, places)])
 
 
-def softmax(call):
+def softmax(call: Call) -> Result:
     return Result(call.x.dims, [_mixed(call.x, call.x.dims, [call.args["dim"]])], gate=True)
 
 
-def normalisation(call):
+def normalisation(call: Call) -> Result:
     """Values pass as they are; statistics over places of the image count as a gate does: a factor, no content."""
     x, rank = call.x, len(call.x.dims)
     places = range(2, rank) if "group" in call.args or call.args.get("training") else ()
@@ -60,7 +60,7 @@ def normalisation(call):
     return Result(x.dims, edges)
 
 
-def matmul(first, second):
+def matmul(first: str, second: str) -> Rule:
     """Matrices multiplied over the last dimension of one argument and the last but one of the other."""
     def rule(call):
         a, b = call.args[first], call.args[second]
@@ -74,7 +74,7 @@ def matmul(first, second):
     return rule
 
 
-def linear(call):
+def linear(call: Call) -> Result:
     x = call.args["input"]
     if call.traced != [x]:
         raise UnknownLayout("multiplies by weights that depend on the image")
@@ -82,7 +82,7 @@ def linear(call):
     return Result(dims, [_mixed(x, dims, [-1])])
 
 
-def attention(call):
+def attention(call: Call) -> Result:
     """Every token sees the values of all; what weighs them, queries and keys, counts as a gate."""
     query, key, value = (call.args[name] for name in ("query", "key", "value"))
     if not all(isinstance(t, Traced) for t in (query, key, value)):
@@ -92,11 +92,11 @@ def attention(call):
                          Edge(query.node, gate=True)])
 
 
-def same(call):
+def same(call: Call) -> Result:
     return Result(call.x.dims, [Edge(call.x.node)], call.x.gate)
 
 
-def copy(call):
+def copy(call: Call) -> Result:
     source = call.args["src"]
     if not isinstance(source, Traced):
         raise UnknownLayout("overwrites what depends on the image")
@@ -104,23 +104,23 @@ def copy(call):
     return Result(dims, [_spread(source, dims)], source.gate)
 
 
-def restride(call):
+def restride(call: Call) -> Result:
     if list(call.args["size"]) != [dim.size for dim in call.x.dims]:
         raise UnknownLayout("looks at memory in its own way")
     return same(call)  # another memory format
 
 
-def reshape(call):
+def reshape(call: Call) -> Result:
     return Result(regroup(call.x.dims, call.shape), [Edge(call.x.node)], call.x.gate)
 
 
-def expand(call):
+def expand(call: Call) -> Result:
     old = (*(plain(1),) * (len(call.shape) - len(call.x.dims)), *call.x.dims)
     dims = tuple(dim if dim.size == size else plain(size) for dim, size in zip(old, call.shape))
     return Result(dims, [Edge(call.x.node)], call.x.gate)
 
 
-def permute(call):
+def permute(call: Call) -> Result:
     order = list(range(len(call.x.dims)))
     if "dims" in call.args:
         order = call.args["dims"]
@@ -130,23 +130,24 @@ def permute(call):
     return Result(tuple(call.x.dims[place] for place in order), [Edge(call.x.node)], call.x.gate)
 
 
-def select(call):
+def select(call: Call) -> list[Result]:
     dims, place = list(call.x.dims), call.args["dim"]
     del dims[place]
     return [Result(tuple(dims), [Edge(call.x.node)], call.x.gate)] * len(call.shapes)
 
 
-def cut(call):
+def cut(call: Call) -> list[Result]:
     """Slices, splits and padding. A slice with a step thins the grid out, and may begin at any offset."""
-    stride, steps = call.args.get("step", 1), [(), ()]
+    stride = call.args.get("step", 1)
+    steps: list[tuple[Step, ...]] = [(), ()]
     if stride > 1:
         for atom in call.x.dims[call.args["dim"]].spatial:
             steps[atom.axis] = (Step(0, stride - 1, stride),)
-    edge = Edge(call.x.node, tuple(steps))
+    edge = Edge(call.x.node, (steps[0], steps[1]))
     return [Result(resized(call.x.dims, shape), [edge], call.x.gate) for shape in call.shapes]
 
 
-def join(call):
+def join(call: Call) -> Result:
     """Concatenation; along an axis of the image only of a map and what is none, as a class token before the others."""
     place = call.args["dim"] % len(call.shape)
     along = [t.dims[place] for t in call.traced if t.dims[place].spatial]
@@ -159,7 +160,7 @@ def join(call):
     return Result(dims, [_spread(t, dims) for t in call.traced])
 
 
-def stack(call):
+def stack(call: Call) -> Result:
     place = call.args["dim"] % len(call.shape)
     aside = broadcast([t.dims for t in call.traced], (*call.shape[:place], *call.shape[place + 1:]))
     dims = (*aside[:place], plain(call.shape[place]), *aside[place:])
@@ -198,7 +199,7 @@ def _mixed(t, dims, places):
     return Edge(t.node, tuple(steps))
 
 
-RULES = {
+RULES: dict[str, Rule] = {
     "convolution": convolution, "linear": linear,
     **dict.fromkeys(["avg_pool1d", "avg_pool2d", "max_pool2d", "max_pool2d_with_indices"], pooling),
     **dict.fromkeys(["_adaptive_avg_pool2d", "adaptive_max_pool2d"], adaptive_pooling),
@@ -230,6 +231,6 @@ RULES = {
 }
 
 
-def rule_of(func):
+def rule_of(func: torch._ops.OpOverload) -> Rule | None:
     """The rule of an ATen operation, or None."""
     return RULES.get(func.overloadpacket.__name__, elementwise if torch.Tag.pointwise in func.tags else None)

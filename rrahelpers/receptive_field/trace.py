@@ -5,21 +5,27 @@ calls and control flow over shapes need no special care. Values are never looked
 computed.
 """
 
+from __future__ import annotations
+
 import math
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from rrahelpers.base.modules import is_leaf, kind, named_layers, unwrapped
 from rrahelpers.features import evaluation_mode
-from rrahelpers.receptive_field.edges import Call, Step, Traced
+from rrahelpers.receptive_field.edges import Call, Edge, Step, Traced
 from rrahelpers.receptive_field.layout import UnknownLayout, along, atoms, plain, regroup
 from rrahelpers.receptive_field.rules import rule_of
+
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import ImageTensor
 
 VALUELESS = ("empty", "zeros", "ones", "full", "rand", "new_", "bernoulli")  # beginnings of names: take shapes alone
 
@@ -28,7 +34,7 @@ class Node(NamedTuple):
     """What combines or moves what its parents see: the operation's ``name`` and its edges."""
 
     name: str
-    edges: tuple
+    edges: tuple[Edge, ...]
 
 
 @dataclass
@@ -41,21 +47,21 @@ class LayerCall:
     layer: str
     kind: str
     leaf: bool
-    inputs: tuple
+    inputs: tuple[int, ...]
     output: int | None = None
-    windows: tuple = ()
-    sides: tuple = ()
+    windows: tuple[tuple, ...] = ()
+    sides: tuple[int, ...] = ()
 
 
 class Graph(NamedTuple):
     """``nodes`` in the order of computation (the first is the image), ``calls`` in the order of their beginning."""
 
-    nodes: list
-    calls: list
-    outputs: tuple
+    nodes: list[Node]
+    calls: list[LayerCall]
+    outputs: tuple[int, ...]
 
 
-def record(model, image):
+def record(model: nn.Module, image: ImageTensor) -> Graph:
     """The :class:`Graph` of ``model`` on ``image`` [1, C, H, W], in evaluation mode; the model stays as it was.
 
     Raises ``NotImplementedError`` that names the layer and the operation whose reach is unknown, ``ValueError`` for an

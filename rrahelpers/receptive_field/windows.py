@@ -2,11 +2,11 @@
 
 from fractions import Fraction
 
-from rrahelpers.receptive_field.edges import Edge, Result, Step
+from rrahelpers.receptive_field.edges import Call, Edge, Result, Rule, Step
 from rrahelpers.receptive_field.layout import UnknownLayout, resized
 
 
-def convolution(call):
+def convolution(call: Call) -> Result:
     a, x = call.args, call.args["input"]
     if call.traced != [x]:
         raise UnknownLayout("convolves with weights that depend on the image")
@@ -19,13 +19,13 @@ def convolution(call):
     return _windows(x, call.shape, steps, (kernel, tuple(Fraction(1, s) for s in stride), dilation))
 
 
-def pooling(call):
+def pooling(call: Call) -> Result:
     a, n = call.args, len(call.shape) - 2
     kernel = _each(a["kernel_size"], n)
     return _slide(call.x, call.shape, kernel, _each(a["stride"] or kernel, n), _each(a.get("dilation", 1), n))
 
 
-def adaptive_pooling(call):
+def adaptive_pooling(call: Call) -> Result:
     steps = []
     for dim, out in zip(call.x.dims[-2:], call.shape[-2:]):
         sizes = [-(-(i + 1) * dim.size // out) - i * dim.size // out for i in range(out)]
@@ -34,7 +34,7 @@ def adaptive_pooling(call):
     return _windows(call.x, call.shape, steps, window)
 
 
-def resampling(neighbours):
+def resampling(neighbours: int) -> Rule:
     """An output is made of one input and at most ``neighbours`` more along each axis."""
     def rule(call):
         steps = [Step(0, neighbours, 0 if dim.size == 1 else Fraction(dim.size, out))
@@ -43,7 +43,7 @@ def resampling(neighbours):
     return rule
 
 
-def unshuffling(call):
+def unshuffling(call: Call) -> Result:
     factor = call.args["downscale_factor"]  # a channel holds one of the places, at any offset
     return _windows(call.x, call.shape, [Step(0, factor - 1, factor)] * 2)
 

@@ -15,14 +15,22 @@ The slides write the condition as sign(1 - (within + γ) / (between - γ)) as we
 regression they bound the error with training data only, :func:`error_bound`.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 
 from rrahelpers.base.arrays import as_features, as_targets, check_labels, distance_blocks
 from rrahelpers.neighbors import knn_graph
 from rrahelpers.separation.indices import confidence
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float64
+
+    from rrahelpers.base.shapes import Features, Integers, Labels, Targets, Values
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,12 +42,12 @@ class Margins:
     """
 
     index: float
-    within: torch.Tensor
-    between: torch.Tensor
-    prediction: torch.Tensor | None = None
+    within: Float64[torch.Tensor, "*m"]
+    between: Float64[torch.Tensor, "*m"]
+    prediction: Integers | None = None
 
 
-def margins(x, labels):
+def margins(x: Features, labels: Labels) -> Margins:
     """SI, dw_max and db_min of training data, all that a guarantee without them needs.
 
     ``x``: [N, D], or [N, ...] which is flattened, N >= 2; ``labels``: integers [N]. N² D operations. A class of one
@@ -58,7 +66,7 @@ def margins(x, labels):
     return Margins(index, torch.cat(within).amax(), torch.stack(between).amin())
 
 
-def margins_of(new, x, labels):
+def margins_of(new: Features, x: Features, labels: Labels) -> Margins:
     """The :class:`Margins` of new samples [M, D] among training data: SI, and each sample's dp_x and dn_x.
 
     ``x``, ``labels``: as for :func:`margins`. M N D operations. Where only one label exists dn_x is infinite. Raises as
@@ -76,7 +84,7 @@ def margins_of(new, x, labels):
     return Margins(index, *map(torch.cat, zip(*found)))
 
 
-def guarantee(known, gamma):
+def guarantee(known: Margins, gamma: float) -> Bool[torch.Tensor, "*m"]:
     """Whether predictions by the nearest neighbour are surely true for inputs wrong by at most ``gamma``.
 
     ``known``: the :class:`Margins` of :func:`margins` (one answer for all homogeneous samples) or :func:`margins_of`
@@ -89,7 +97,7 @@ def guarantee(known, gamma):
     return (gamma < 0.5 * (known.between - known.within)) & (known.index == 1)
 
 
-def error_bound(new, x, targets, gamma):
+def error_bound(new: Features, x: Features, targets: Targets, gamma: float) -> Values:
     """Regression: how far from the truth the target of the nearest neighbour can be, ē_y of the slides, float64 [M].
 
     For each new sample the largest ‖y_1 - y_j‖ + α_j, where 1 is its nearest training sample, α_j the distance of y_j

@@ -8,17 +8,17 @@ with r neighbours, and of order 1, soft or not, with one.
 
 from __future__ import annotations
 
-from numbers import Integral
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pandas as pd
 import torch
 
-from rrahelpers.base.arrays import as_features, as_targets, as_values, check_labels, distance_blocks
+from rrahelpers.base.arrays import as_features, as_targets, as_values, check_labels, distance_blocks, is_whole
 from rrahelpers.neighbors import KNNGraph
 
 if TYPE_CHECKING:
-    from rrahelpers.base.shapes import Features, Labels, Targets
+    from rrahelpers.base.shapes import Features, Integers, Labels, Targets
 
 
 def separation_index(graph: KNNGraph, labels: Labels, order: int = 1, *, soft: bool = False) -> float:
@@ -82,7 +82,7 @@ def confidence(graph: KNNGraph, targets: Targets) -> float:
     return scorer(targets, len(graph))(graph.indices[:, 0])
 
 
-def scorer(targets, n):
+def scorer(targets: Targets, n: int) -> Callable[[Integers], float]:
     """A function from the nearest neighbours (int64 [n]) of ``n`` samples to SI, or to SmI where targets are real.
 
     What depends on the targets alone is computed once: for SmI n² distances.
@@ -112,7 +112,7 @@ def _agreement(graph, labels):
 
 
 def _separated(graph, labels, order, soft):
-    if isinstance(order, bool) or not isinstance(order, Integral) or not 1 <= order <= graph.k:
+    if not is_whole(order) or order > graph.k:
         raise ValueError(f"expected an order from 1 to {graph.k} (the graph's neighbours), got {order!r}")
     agreement = _agreement(graph, labels)[:, :order]
     return agreement.mean(1) if soft else agreement.prod(1)

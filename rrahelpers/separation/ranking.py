@@ -6,15 +6,19 @@ features are added one at a time, each the one that raises the index most, as in
 prefix of that order counts, or all features where they do better.
 """
 
-from numbers import Integral
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 import torch
 
-from rrahelpers.base.arrays import as_features
+from rrahelpers.base.arrays import as_features, is_whole
 from rrahelpers.neighbors import knn_graph
 from rrahelpers.separation.indices import confidence, scorer
+
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import Features, Targets
 
 BLOCK = 2**18  # distances held at a time: 1 MiB, which stays in a processor's cache
 LANE = 64
@@ -23,12 +27,12 @@ LANE = 64
 class Subset(NamedTuple):
     """Chosen features (columns, in order of choice), the index that they give, and the index of all features."""
 
-    features: list
+    features: list[int]
     value: float
     value_of_all: float
 
 
-def best_features(x, targets, limit=32):
+def best_features(x: Features, targets: Targets, limit: int = 32) -> Subset:
     """The features whose nearest neighbours agree best, by forward selection.
 
     Parameters
@@ -43,11 +47,12 @@ def best_features(x, targets, limit=32):
     limit of wrong form.
     """
     x = as_features(x)
-    if isinstance(limit, bool) or not isinstance(limit, Integral) or limit < 1:
+    if not is_whole(limit):
         raise ValueError(f"expected a limit of at least 1 feature, got {limit!r}")
     score = scorer(targets, len(x))
     value_of_all = confidence(knn_graph(x, 1), targets)
-    chosen, best, length = [], -1.0, 0
+    chosen: list[int] = []
+    best, length = -1.0, 0
     while len(chosen) < min(limit, x.shape[1]) and best < 1:
         rest = [f for f in range(x.shape[1]) if f not in chosen]
         values = [score(nearest) for nearest in _nearest_with_each(x, chosen, rest)]
@@ -62,7 +67,7 @@ def best_features(x, targets, limit=32):
     return Subset(chosen, value, value_of_all)
 
 
-def rank_models(features, targets, limit=32):
+def rank_models(features: dict[str, Features], targets: Targets, limit: int = 32) -> pd.DataFrame:
     """Pretrained networks in the order in which they suit the data, best first (algorithm 2).
 
     Parameters

@@ -7,10 +7,17 @@ costs a few per cent of a ResNet20 training step. Contrast turns about the mean 
 mean luma).
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
+
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import ImageTensor
 
 AUGMENTATIONS = ("crop", "flip", "rotation", "colour", "greyscale", "blur")  # the STAC paper's
 KNOWN = (*AUGMENTATIONS, "resized_crop")
@@ -28,7 +35,7 @@ LUMA = (0.299, 0.587, 0.114)
 YIQ = ((0.299, 0.587, 0.114), (0.595716, -0.274453, -0.321263), (0.211456, -0.522591, 0.311135))
 
 
-def augment(images, names, generator):
+def augment(images: ImageTensor, names: Iterable[str], generator: torch.Generator) -> ImageTensor:
     """Augment a batch.
 
     Parameters

@@ -3,14 +3,17 @@
 import contextlib
 import io
 import warnings
+from collections.abc import Iterator
+from pathlib import Path
 
 import torch
+from torch import nn
 
 from rrahelpers.base.files import atomic
 from rrahelpers.training.runs import RunError
 
 
-def save(folder, model, optimiser, history):
+def save(folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer, history: list[dict[str, float]]) -> None:
     """Replace the checkpoint in ``folder``. Raises ``OSError`` with the old one untouched."""
     memory = io.BytesIO()  # torch reports a full disk as a fault of its own, without a path
     torch.save({"model": model.state_dict(), "optimiser": optimiser.state_dict(), "history": history}, memory)
@@ -18,7 +21,8 @@ def save(folder, model, optimiser, history):
         temporary.write_bytes(memory.getbuffer())
 
 
-def restore(folder, model, optimiser, device):
+def restore(folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer,
+            device: torch.device) -> list[dict[str, float]]:
     """Load the checkpoint if there is a sound one; return the history so far.
 
     A damaged one is reported and passed over. Raises ``RunError`` for one that is not of this network.
@@ -41,12 +45,12 @@ def restore(folder, model, optimiser, device):
                        f"({error})") from error
 
 
-def remove(folder):
+def remove(folder: Path) -> None:
     _path(folder).unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
-def writing(folder):
+def writing(folder: Path) -> Iterator[None]:
     """Turn the ``OSError`` of what is written into ``folder`` into a ``RunError`` that says how to go on."""
     try:
         yield

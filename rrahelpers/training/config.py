@@ -9,8 +9,9 @@ from numbers import Real
 from rrahelpers.base.files import digest
 from rrahelpers.data.image_set import has_canvas, size_steps
 from rrahelpers.training.augmentation import AUGMENTATIONS, KNOWN
-from rrahelpers.training.optimisation import OPTIMISERS, SCHEDULES
 
+OPTIMISERS = ("sgd", "adam", "adamw")
+SCHEDULES = ("cosine", "steps", "constant")
 INITIALISATIONS = ("model", "kaiming")
 
 
@@ -46,7 +47,7 @@ class RunConfig:
     seed: int = 0
     data_checksum: str | None = None  # None: of the data found now; see training.train
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("model", "data"):
             if not isinstance(getattr(self, name), str):
                 raise ValueError(f"{name}: expected a name, got {getattr(self, name)!r}")
@@ -97,7 +98,7 @@ class RunConfig:
             steps = json.loads(json.dumps(size_steps(self.image_size)))
             object.__setattr__(self, "image_size", steps if len(steps) > 1 else steps[0])
 
-    def as_dict(self):
+    def as_dict(self) -> dict:
         """The fields that differ from their default, as JSON knows them."""
         defaults = {f.name: f.default_factory() if f.default is MISSING and f.default_factory is not MISSING
                     else f.default
@@ -105,7 +106,7 @@ class RunConfig:
         return json.loads(json.dumps({name: value for name, value in asdict(self).items() if value != defaults[name]}))
 
     @property
-    def name(self):
+    def name(self) -> str:
         """The run's folder name. Raises ``ValueError`` before the data's checksum is known."""
         if self.data_checksum is None:
             raise ValueError("the run's name needs the data's checksum; use training.resolve(config)")

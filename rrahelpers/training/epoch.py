@@ -8,13 +8,17 @@ bfloat16.)
 """
 
 import time
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 from tqdm.auto import tqdm
 
 from rrahelpers.base.devices import bfloat16_pays, memory_format
 from rrahelpers.training import optimisation
+from rrahelpers.training.config import RunConfig
+from rrahelpers.training.feed import ImageFeed
 from rrahelpers.training.runs import normalise
 
 
@@ -22,20 +26,22 @@ class Trainer:
     """One epoch of training and evaluation at a time; an epoch's randomness depends on the seed and its number
     alone."""
 
-    def __init__(self, config, model, optimiser, feeds, labels, mean, std, device):
+    def __init__(self, config: RunConfig, model: nn.Module, optimiser: torch.optim.Optimizer,
+                 feeds: dict[str, ImageFeed], labels: dict[str, torch.Tensor], mean: Sequence[float],
+                 std: Sequence[float], device: torch.device) -> None:
         self.config, self.model, self.optimiser, self.device = config, model, optimiser, device
         self.feeds, self.labels, self.mean, self.std = feeds, labels, mean, std
         self.layout = memory_format(model)
         self.bfloat16 = bfloat16_pays(device)
         self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=self.bfloat16)
-        self.forward = model
+        self.forward: Callable[[torch.Tensor], torch.Tensor] = model
         if device.type == "cuda":
             torch._dynamo.reset()  # else it gives up after eight variants of one class of networks
             self.forward = torch.compile(model, dynamic=False)
         self.batch = min(config.batch_size, len(feeds["train"]))
         self.steps = len(feeds["train"]) // self.batch  # the last, smaller batch is left out
 
-    def epoch(self, epoch):
+    def epoch(self, epoch: int) -> dict[str, float]:
         start = time.perf_counter()
         labels = self.labels["train"]
         seed = self.config.seed * 1_000_003 + epoch
@@ -68,7 +74,7 @@ class Trainer:
         return row | self.evaluate() | {"seconds": round(time.perf_counter() - start, 3)}
 
     @torch.no_grad()
-    def evaluate(self):
+    def evaluate(self) -> dict[str, float]:
         """Share of test images whose class is the likeliest, and (of more than five classes) among the five
         likeliest."""
         self.model.eval()

@@ -1,9 +1,18 @@
 """Batches of a data set on their way into training: brought to size, augmented, normalised."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import torch
 
 from rrahelpers.data.image_set import fit, fixed_places, size_steps, statistics
 from rrahelpers.training.augmentation import augment
+from rrahelpers.training.config import RunConfig
+
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import ImageTensor, Pixels
 
 ROOM = 2**30  # bytes of images that are brought to size once and held; more are brought to size batch by batch
 BATCH = 500
@@ -22,7 +31,7 @@ class ImageFeed:
     device: where batches are made.
     """
 
-    def __init__(self, images, config, device):
+    def __init__(self, images: Pixels, config: RunConfig, device: torch.device) -> None:
         steps = [] if config.image_size is None else size_steps(config.image_size)
         canvases = [number for number, step in enumerate(steps, start=1) if isinstance(step, dict)]
         early = max(canvases, default=0) if config.augment_first else len(steps)
@@ -32,19 +41,19 @@ class ImageFeed:
             images, self.before = _fitted(images, self.before, self.places), []
         self.images = images.to(device)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.images)
 
-    def batches(self):
+    def batches(self) -> Iterator[Pixels]:
         """All images in order, uint8 [n, C, H, W] at their last size, as a network is tested on them."""
         for images, places in zip(self.images.split(BATCH), self.places.split(BATCH)):
             yield _fitted(images, self.before + self.after, places)
 
-    def statistics(self):
+    def statistics(self) -> tuple[list[float], list[float]]:
         """Mean and standard deviation of each channel at the last size, as :meth:`ImageSet.statistics`."""
         return statistics(part.cpu() for part in self.batches())
 
-    def augmented(self, chosen, generator):
+    def augmented(self, chosen: torch.Tensor, generator: torch.Generator) -> ImageTensor:
         """The images with the indices ``chosen``, augmented: float32 [n, C, H, W] in [0, 1]."""
         places = None
         if self.config.redraw_canvas:

@@ -4,8 +4,11 @@ import contextlib
 import math
 import time
 import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
@@ -37,12 +40,13 @@ class Interrupted(Exception):
     """Training stopped before its last epoch (time budget, or another process has the run); nothing done is lost."""
 
 
-def resolve(config):
+def resolve(config: RunConfig) -> RunConfig:
     """``config`` with the data's checksum, of the data found here. Raises ``DataError`` where there are none."""
     return config if config.data_checksum else replace(config, data_checksum=data.checksum(config.data))
 
 
-def train(config, *, device=None, deadline=None, wait=True):
+def train(config: RunConfig, *, device: str | torch.device | None = None, deadline: float | None = None,
+          wait: bool = True) -> Run:
     """Train a network, or load it where it is stored already, or go on where training was cut off.
 
     Parameters
@@ -86,7 +90,8 @@ def train(config, *, device=None, deadline=None, wait=True):
             remove_unused(folder)
 
 
-def train_all(configs, *, executor=None, **options):
+def train_all(configs: Sequence[RunConfig], *, executor: Executor | None = None,
+              **options: Any) -> Iterator[Run | Interrupted | data.DataError | RunError | torch.OutOfMemoryError]:
     """Train several networks: one after the other, or on the workers of an executor.
 
     Parameters

@@ -1,23 +1,31 @@
 """What is refused before hours of training are spent: networks that can't be built, data that they can't be trained
 on."""
 
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 from rrahelpers import models
-from rrahelpers.data.image_set import DataError
+from rrahelpers.data.image_set import DataError, ImageSet
 from rrahelpers.eigenspace import SaturationTracker
+from rrahelpers.training.config import RunConfig
+
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import ImageTensor
 
 
-def check_network(config):
+def check_network(config: RunConfig) -> None:
     """Raise the ``ValueError`` or ``TypeError`` with which :func:`rrahelpers.models.build` refuses the configured
     network."""
     with torch.device("meta"):  # without its weights
         models.build(config.model, **config.options)
 
 
-def check_splits(name, sets, normalisation=None):
+def check_splits(name: str, sets: dict[str, ImageSet], normalisation: list[list[float]] | None = None) -> None:
     """Raise ``DataError`` where a data set's "train" and "test" (:class:`ImageSet`) are not of one form, or hold one
     class.
 
@@ -39,7 +47,7 @@ def check_splits(name, sets, normalisation=None):
 
 
 @torch.no_grad()
-def check_forward(model, config, image):
+def check_forward(model: nn.Module, config: RunConfig, image: ImageTensor) -> None:
     """Raise ``DataError`` where the configured network can't take an image [1, C, H, W]: too small, of other channels.
 
     The model is left in evaluation mode.
@@ -54,7 +62,7 @@ def check_forward(model, config, image):
 
 
 @torch.no_grad()
-def trackable(model, image):
+def trackable(model: nn.Module, image: ImageTensor) -> bool:
     """Whether a :class:`SaturationTracker` can follow a network; a warning where it can't. ``image``: [1, C, H, W]."""
     try:
         with warnings.catch_warnings(), SaturationTracker(model):

@@ -8,20 +8,28 @@
 - ``results/<measure>-<hash>.csv`` and ``.json``: what expensive measures gave, keyed by measure and parameters.
 """
 
+from __future__ import annotations
+
 import contextlib
 import json
 import os
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import torch
+from torch import nn
 
 from rrahelpers import data, models
 from rrahelpers.base.devices import memory_format
 from rrahelpers.base.files import atomic, data_root
 from rrahelpers.training.config import RunConfig
 from rrahelpers.training.tables import RunError, stored_table
+
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import ImageTensor
 
 FORMAT = 1  # raise when a record's layout changes; older folders are then refused by name
 FIELDS = {"status": str, "config": dict, "build": dict, "mean": list, "std": list, "history": list}  # of a record
@@ -31,12 +39,12 @@ COMMITTED_WEIGHTS = 4 * 2**20  # bytes; larger weights stay out of git
 class Run:
     """A finished run in the store."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self.record = read_record(self.folder)
 
     @cached_property
-    def config(self):
+    def config(self) -> RunConfig:
         try:
             return RunConfig(**self.record["config"])
         except (TypeError, ValueError) as error:
@@ -44,30 +52,30 @@ class Run:
                            "version") from error
 
     @property
-    def name(self):
+    def name(self) -> str:
         return self.folder.name
 
     @property
-    def diverged(self):
+    def diverged(self) -> bool:
         """Whether training ended with a loss that is not finite: there is nothing to measure."""
         return self.record["status"] != "complete"
 
     @property
-    def history(self):
+    def history(self) -> pd.DataFrame:
         """One row for each epoch: epoch, loss, learning_rate, train_accuracy, test_accuracy (fractions), seconds."""
         return pd.DataFrame(self.record["history"])
 
     @property
-    def accuracy(self):
+    def accuracy(self) -> float:
         """Top-1 accuracy on the test split after the last epoch, a fraction. NaN for a run that diverged."""
         return float("nan") if self.diverged else self.record["history"][-1]["test_accuracy"]
 
-    def untrained(self):
+    def untrained(self) -> nn.Module:
         """The network with weights drawn anew: those that the run began with, where its seed was set before. Reads no
         weights."""
         return models.build(self.config.model, **self.record["build"])
 
-    def model(self, device="cpu"):
+    def model(self, device: str | torch.device = "cpu") -> nn.Module:
         """The trained network in evaluation mode, on ``device``, in the memory format in which it was trained."""
         from safetensors.torch import load_file
 
@@ -82,9 +90,10 @@ class Run:
         except Exception as error:
             raise RunError(f"{path} is damaged or belongs to another network ({error}); "
                            "restore it with git checkout, or move the folder away and train again") from error
-        return network.to(device, memory_format=memory_format(network)).eval()
+        network.to(device, memory_format=memory_format(network))  # type: ignore[call-overload]  # torch's stub lacks it
+        return network.eval()
 
-    def images(self, split, limit=None):
+    def images(self, split: str, limit: int | None = None) -> data.ImageSet:
         """The first ``limit`` images (None: all) of a split of what the network was trained on: an ``ImageSet``, as
         bytes.
 
@@ -97,38 +106,38 @@ class Run:
                                  "bring those data, or train on these")
         return data.load(config.data, split, limit=limit, image_size=config.image_size)
 
-    def preprocess(self, images):
+    def preprocess(self, images: ImageTensor) -> ImageTensor:
         """Turn uint8 images [N, C, H, W] into what the network was trained on: float32, normalised by channel."""
         return normalise(images, self.record["mean"], self.record["std"])
 
-    def result(self, measure, parameters, compute):
+    def result(self, measure: str, parameters: dict, compute: Callable[[], pd.DataFrame] | None) -> pd.DataFrame | None:
         """The tidy table of ``measure`` of this run: :func:`stored_table` in its folder."""
         return stored_table(self.folder, measure, parameters, compute)
 
 
-def normalise(images, mean, std):
+def normalise(images: ImageTensor, mean: Sequence[float], std: Sequence[float]) -> ImageTensor:
     """uint8 [N, C, H, W] in 0..255, or float in [0, 1], to (x - mean) / std by channel, float32."""
     x = images.float().div_(255) if images.dtype == torch.uint8 else images.clone()
     shape = (1, -1, 1, 1)
     return x.sub_(torch.tensor(mean, device=x.device).view(shape)).div_(torch.tensor(std, device=x.device).view(shape))
 
 
-def store_root():
+def store_root() -> Path:
     """``$RRA_RUNS``, or ``data/runs``."""
     return Path(os.environ.get("RRA_RUNS") or data_root() / "runs")
 
 
-def run_folders():
+def run_folders() -> list[Path]:
     """The folder of every finished run in the store, by name."""
     return [path.parent for path in sorted(store_root().glob("*/record.json"))]
 
 
-def stored_runs():
+def stored_runs() -> list[Run]:
     """Every finished run in the store, by name. Raises ``RunError`` for a record that is damaged."""
     return [Run(folder) for folder in run_folders()]
 
 
-def find(config):
+def find(config: RunConfig) -> Run | None:
     """The finished run of ``config``, or None. Without a checksum as for :func:`finished`."""
     if config.data_checksum is None:
         return finished([config])[0]
@@ -137,13 +146,13 @@ def find(config):
     return Run(folder) if os.path.exists(folder / "record.json") else None
 
 
-def finished(configs):
+def finished(configs: Sequence[RunConfig]) -> list[Run | None]:
     """The stored run of each configuration, None where there is none; the store is read once.
 
     Runs on several copies of a data set don't mix: where there are several, those on the data found here count, or
     those that ``data_checksum`` names. Raises ``RunError`` where none of the copies is here.
     """
-    stored = {}
+    stored: dict[str, dict[str | None, Run]] = {}
     for run in stored_runs():
         stored.setdefault(_key(run.config), {})[run.config.data_checksum] = run
     found = [stored.get(_key(config), {}) for config in configs]
@@ -173,7 +182,7 @@ def _choose_data(name, checksums):
     return here
 
 
-def remove_unused(folder):
+def remove_unused(folder: Path) -> None:
     """Remove the folder of a run of which nothing was kept (it holds its lock alone), if that can be done."""
     if [path.name for path in folder.iterdir()] == [".lock"]:
         with contextlib.suppress(OSError):
@@ -181,11 +190,11 @@ def remove_unused(folder):
             folder.rmdir()
 
 
-def weight_paths(folder):
+def weight_paths(folder: Path) -> list[Path]:
     return [folder / "weights.safetensors", folder / "weights.large.safetensors"]
 
 
-def save_weights(folder, state):
+def save_weights(folder: Path, state: dict[str, torch.Tensor]) -> None:
     """Write a state dict, under the git-ignored name where it is too large to commit."""
     from safetensors.torch import save
 
@@ -194,7 +203,7 @@ def save_weights(folder, state):
         temporary.write_bytes(save({name: tensor.contiguous() for name, tensor in state.items()}))
 
 
-def read_record(folder):
+def read_record(folder: str | Path) -> dict:
     path = Path(folder) / "record.json"
     try:
         record = json.loads(path.read_text(encoding="utf-8"))

@@ -3,6 +3,7 @@
 import io
 import json
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -15,7 +16,8 @@ class RunError(Exception):
     """A run folder that cannot be used: damaged, of another format, or without the weights that were asked for."""
 
 
-def stored_table(folder, measure, parameters, compute):
+def stored_table(folder: str | Path, measure: str, parameters: dict,
+                 compute: Callable[[], pd.DataFrame] | None) -> pd.DataFrame | None:
     """The tidy table of ``measure`` under ``parameters`` (JSON), from ``folder``, or from ``compute()`` and stored.
 
     Where the store lacks it and ``compute`` is None, the answer is None. A damaged file raises :class:`RunError`.
@@ -46,7 +48,7 @@ def _read_table(text, about):
     return table
 
 
-def store_table(folder, measure, parameters, table):
+def store_table(folder: str | Path, measure: str, parameters: dict, table: pd.DataFrame) -> None:
     """Write what :func:`stored_table` reads. Raises ``OSError`` where the folder can't be written."""
     path = _result_path(folder, measure, parameters)
     types = {column: str(dtype) for column, dtype in table.dtypes.items()}

@@ -18,8 +18,7 @@ from PIL import Image
 
 from rrahelpers import data
 from rrahelpers.base import files
-from rrahelpers.data import parquet
-from rrahelpers.data import DataError, ImageSet
+from rrahelpers.data import DataError, ImageSet, parquet
 from rrahelpers.data.image_set import on_canvas, size_text
 
 

@@ -219,7 +219,7 @@ def test_little_memory_a_memory_map_and_deterministic(tmp_path, monkeypatch):
     sizes = []
     encode = candidates.Search.encode
     monkeypatch.setattr(candidates.Search, "encode", lambda self, *a: sizes.append(self.block) or encode(self, *a))
-    for memory in (2**20, 2**31):
+    for memory in (2**20, 2.0**21, 2**31):
         graphs = pyramid_graphs(np.load(tmp_path / "x.npy", mmap_mode="r"), (1, 2, "global"), 5, memory=memory)
         for scale, graph in graphs.items():
             check(graph, F.avg_pool2d(x.double(), 8 if scale == "global" else scale), 5)
