@@ -28,10 +28,10 @@ class Projections:
     """The projections after a model's layers; as a context manager they go away at its end. See :func:`project`."""
 
     def __init__(self, model: nn.Module, delta: float, covariances: dict[str, Covariance] | None,
-                 layers: Iterable[str] | None, random: int | None, axis: FeatureAxes | None) -> None:
+                 layers: Iterable[str] | None, random: int | None, axis: FeatureAxes | None, centred: bool) -> None:
         layers = covariances if layers is None else layer_list(layers)
         check_model(model, layers)
-        self._model, self._delta, self._random = model, check_delta(delta), random
+        self._model, self._delta, self._random, self._centred = model, check_delta(delta), random, centred
         self._layers: dict[str, PCAProjection] = {}
         self._given = covariances is not None
         if self._given:
@@ -79,7 +79,7 @@ class Projections:
 
     def _of(self, name):
         if name not in self._layers:
-            self._layers[name] = PCAProjection(self._delta)
+            self._layers[name] = PCAProjection(self._delta, centred=self._centred)
             self._set()
         return self._layers[name]
 
@@ -98,7 +98,7 @@ class Projections:
 
 def project(model: nn.Module, delta: float = DELTA, covariances: dict[str, Covariance] | None = None, *,
             layers: Iterable[str] | None = None, random: int | None = None,
-            axis: FeatureAxes | None = None) -> Projections:
+            axis: FeatureAxes | None = None, centred: bool = True) -> Projections:
     """Insert a :class:`PCAProjection` after each layer of a model, without a change to the model.
 
     Parameters
@@ -110,6 +110,7 @@ def project(model: nn.Module, delta: float = DELTA, covariances: dict[str, Covar
     layers: names; default those of ``covariances``, or all weighted layers.
     random: None, or a seed: random orthonormal bases of the same ranks.
     axis: as for :func:`covariances`.
+    centred: as for :class:`PCAProjection`.
 
     Returns :class:`Projections`, with ``delta`` and ``random`` to be set at any time, ``table()`` and ``remove()``::
 
@@ -121,11 +122,11 @@ def project(model: nn.Module, delta: float = DELTA, covariances: dict[str, Covar
     unknown layers, layers without a covariance and ``delta`` out of range, and as
     :func:`rrahelpers.base.modules.check_model`.
     """
-    return Projections(model, delta, covariances, layers, random, axis)
+    return Projections(model, delta, covariances, layers, random, axis, centred)
 
 
 def projected_accuracies(model: nn.Module, images: Images, labels: Labels | None, covariances: dict[str, Covariance],
-                         deltas: Iterable[float], *, draws: int = 1, batch_size: int = 100,
+                         deltas: Iterable[float], *, draws: int = 1, centred: bool = True, batch_size: int = 100,
                          progress: bool = True) -> pd.DataFrame:
     """Top-1 accuracy of a projected network for many thresholds (dissertation 7.3, figure 43).
 
@@ -136,6 +137,7 @@ def projected_accuracies(model: nn.Module, images: Images, labels: Labels | None
         (:class:`rrahelpers.features.batches.Batches`); integers [N], None where they come with the images.
     deltas: shares of the variance.
     draws: random bases for each threshold, beside the eigenspaces.
+    centred: as for :class:`PCAProjection`.
 
     Returns a row for each threshold and subspace: ``delta``, ``subspace`` ("eigenspace" or "random"), ``draw``,
     ``dimensions`` (of all layers together), ``accuracy``, ``difference`` (unprojected less projected: what is lost) and
@@ -148,7 +150,7 @@ def projected_accuracies(model: nn.Module, images: Images, labels: Labels | None
     labels = labels_of(images, labels)
     reference, rows = _accuracy(model, images, labels, batch_size), []
     subspaces = [("eigenspace", 0, None), *(("random", draw, draw) for draw in range(draws))]
-    with project(model, 1.0, covariances) as projections:
+    with project(model, 1.0, covariances, centred=centred) as projections:
         for delta in tqdm(deltas, desc="projections", unit="threshold", disable=not progress):
             projections.delta = delta
             dimensions = int(projections.table().dimensions.sum())

@@ -14,7 +14,8 @@ class PCAProjection(nn.Module):
 
     In training mode activations pass unchanged and their covariance is collected, anew after each evaluation (6.1.6).
     In evaluation mode they are projected, x ↦ mean + (x - mean) PᵀP, at every place of a feature map alike (as by a
-    1x1 convolution). :meth:`fit` takes a covariance from elsewhere.
+    1x1 convolution). :meth:`fit` takes a covariance from elsewhere. Equation 12 as it is printed, x ↦ x PᵀP, is
+    ``centred=False``: it loses what the mean has outside of the subspace.
 
     Parameters
     ----------
@@ -22,14 +23,16 @@ class PCAProjection(nn.Module):
         for the unprojected network, the reference of section 7.2.1: activations pass unchanged.
     axis: of the features; default as for :meth:`Covariance.update`.
     random: None, or the seed of a random orthonormal basis of the same rank (7.3); can be set at any time.
+    centred: whether deviations from the mean are projected, or the activations themselves.
 
     Forward: any shape, answered in the same shape, type and memory layout. Raises ``RuntimeError`` in evaluation mode
     while there is no covariance, ``ValueError`` for another number of features and as :meth:`Covariance.matrix`.
     """
 
-    def __init__(self, delta: float = DELTA, *, axis: int | None = None, random: int | None = None) -> None:
+    def __init__(self, delta: float = DELTA, *, axis: int | None = None, random: int | None = None,
+                 centred: bool = True) -> None:
         super().__init__()
-        self.axis, self.delta, self.random = axis, delta, random
+        self.axis, self.delta, self.random, self._centred = axis, delta, random, centred
         self._seen: Covariance | None = None
         self._values: torch.Tensor | None = None
         self._mean = self._vectors = self._made = None
@@ -88,7 +91,8 @@ class PCAProjection(nn.Module):
                 generator = torch.Generator().manual_seed(self.random)
                 draw = torch.randn(self.rank, self.features, generator=generator, dtype=torch.float64).T
                 basis = torch.linalg.qr(draw.to(basis.device)).Q
-            self._made = key, self._mean.to(*key[2:]), (basis @ basis.T).to(*key[2:])
+            mean = self._mean if self._centred else torch.zeros_like(self._mean)
+            self._made = key, mean.to(*key[2:]), (basis @ basis.T).to(*key[2:])
         return self._made[1:]
 
     @torch.inference_mode(False)  # what is kept shall serve outside of it too

@@ -50,9 +50,9 @@ def fitted(x, delta, axis=None, **options):
     return projection.eval()
 
 
-def numpy_projection(x, delta):
-    """Equation 12 for rows [n, D], centred."""
-    mean = x.mean(0)
+def numpy_projection(x, delta, centred=True):
+    """Equation 12 for rows [n, D], of deviations from the mean or of the rows themselves."""
+    mean = x.mean(0) if centred else 0
     values, vectors = np.linalg.eigh(np.cov(x.T, bias=True))
     p = vectors[:, ::-1][:, :n_components(values, delta)].T
     return mean + (x - mean) @ p.T @ p
@@ -70,6 +70,27 @@ def test_linear_sequence_and_convolutional_outputs_equal_equation_12(delta):
         projected = fitted(layout, delta)(layout)
         assert projected.stride() == layout.stride() and projected.dtype == layout.dtype
         np.testing.assert_allclose(projected.permute(0, 2, 3, 1).reshape(600, 8), expected, rtol=1e-6)
+
+
+def test_equation_12_as_it_is_printed_loses_what_the_mean_has_outside_of_the_subspace():
+    x = correlated(200)
+    uncentred = fitted(x, 0.9, centred=False)(x)
+    np.testing.assert_allclose(uncentred, numpy_projection(x.double().numpy(), 0.9, centred=False), atol=1e-4)
+    assert (uncentred - fitted(x, 0.9)(x)).norm(dim=1).mean() > 1  # the mean is far from the origin
+    around_zero = x - x.mean(0)
+    torch.testing.assert_close(fitted(around_zero, 0.9, centred=False)(around_zero),
+                               fitted(around_zero, 0.9)(around_zero))
+
+
+def test_a_network_can_be_projected_without_centring(network, images):
+    found = covariances(network, images, ["0"])
+    with project(network, 0.9, found, centred=False), torch.no_grad():
+        answer = network(images)
+        x = network[0](images)  # its hook projects it
+    rows = torch.nn.functional.conv2d(images, network[0].weight, network[0].bias).movedim(1, -1)
+    expected = numpy_projection(rows.detach().reshape(-1, 12).double().numpy(), 0.9, centred=False)
+    np.testing.assert_allclose(x.movedim(1, -1).reshape(-1, 12), expected, atol=1e-4)
+    assert not torch.allclose(answer, network(images))
 
 
 @pytest.mark.parametrize("random", [None, 5])
@@ -359,6 +380,7 @@ def test_the_layers_that_are_projected_can_be_chosen(run):
     table = results.projected_accuracy_table(run, 50, [1], layers=["stem.0", "fc"])
     assert table.dimensions.tolist() == [4 + 10] * 2  # 4 channels at this width, 10 logits
     assert len(results.projected_accuracy_table(run, 50, [1], layers=["fc"])) == 2  # stored apart
+    assert results.projected_accuracy_table(run, 50, [1], layers=["fc"], centred=False, compute=False) is None
 
 
 # --- plots ----------------------------------------------------------------------------------------------------------

@@ -25,7 +25,8 @@ def saturation_table(run, samples, *, split="test", delta=DELTA, compute=True):
     return None if table is None else table.assign(seed=run.config.seed)
 
 
-def projected_accuracy_table(run, samples, deltas, *, test_samples=None, layers=None, draws=1, compute=True):
+def projected_accuracy_table(run, samples, deltas, *, test_samples=None, layers=None, draws=1, centred=True,
+                             compute=True):
     """Accuracy of a run's network in the eigenspaces of its layers and in random subspaces of the same dimensions.
 
     Parameters
@@ -36,6 +37,7 @@ def projected_accuracy_table(run, samples, deltas, *, test_samples=None, layers=
     deltas: shares of the variance.
     layers: names of those that are projected; default :func:`projected_layers`.
     draws: random bases for each share.
+    centred: as for :func:`rrahelpers.eigenspace.projected_accuracies`.
 
     Returns the columns of :func:`rrahelpers.eigenspace.projected_accuracies` and ``seed``; ``compute`` as above.
     """
@@ -47,9 +49,11 @@ def projected_accuracy_table(run, samples, deltas, *, test_samples=None, layers=
     def measure():
         model = run.model(default_device())
         found = covariances(model, _images(run, "train", samples)[0], layers)
-        return projected_accuracies(model, *_images(run, "test", test_samples), found, deltas, draws=draws)
+        return projected_accuracies(model, *_images(run, "test", test_samples), found, deltas, draws=draws,
+                                    centred=centred)
 
     parameters = {"samples": samples, "test_samples": test_samples, "deltas": deltas, "layers": layers, "draws": draws}
+    parameters |= {} if centred else {"centred": False}  # tables that are stored are of centred projections
     table = run.result("projected-accuracy", parameters, measure if compute else None)
     return None if table is None else table.assign(seed=run.config.seed)
 

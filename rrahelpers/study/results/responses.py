@@ -15,17 +15,17 @@ from rrahelpers.separation import center_separation_index, separation_orders
 from rrahelpers.study.results.probes import probe_table
 
 
-def class_similarity_table(run, samples, k, *, compute=True):
-    """Class similarity of a run's network on its first ``samples`` test images (None: all), with ``k`` neighbours.
+def class_similarity_table(run, samples, k, *, split="test", compute=True):
+    """Class similarity of a run's network on a split's first ``samples`` images (None: all), with ``k`` neighbours.
 
     Returns the columns of :func:`rrahelpers.class_similarity.classrepsim` and ``seed``. Where the store lacks the table
     it is computed and stored, or, without ``compute``, None is returned.
     """
     def measure():
-        test = run.images("test", samples)
-        return classrepsim(run.model(default_device()), run.preprocess(test.images), test.labels, k=k)
+        part = run.images(split, samples)
+        return classrepsim(run.model(default_device()), run.preprocess(part.images), part.labels, k=k)
 
-    parameters = {"split": "test", "samples": samples, "k": k, "scales": [str(scale) for scale in SCALES]}
+    parameters = {"split": split, "samples": samples, "k": k, "scales": [str(scale) for scale in SCALES]}
     table = run.result("classrepsim", parameters, measure if compute else None)
     return None if table is None else table.assign(seed=run.config.seed)
 
