@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 ATTENTION = ("stac", "se", "bam", "spatial", "cbam")
 REDUCED = ("se", "bam", "cbam")  # those with hidden channels
+GATES = ("sigmoid", "softmax")
+GATED = ("se", "spatial")  # those whose gate can be either
 WINDOW = 8  # STAC's default (section 5)
 PLACEMENTS = ("standard", "post")  # STAC paper, figure 6: before the addition of a residual block, or after the block
 
@@ -81,15 +83,17 @@ class STAC(nn.Module):
 class SqueezeExcitation(nn.Module):
     """Channel attention from the globally pooled map (Hu et al. 2018, "Squeeze-and-Excitation Networks").
 
-    ``reduction`` divides the hidden channels: 16 in its own paper, 1 in the STAC paper's tables.
+    ``reduction`` divides the hidden channels: 16 in its own paper, 1 in the STAC paper's tables. ``gate``: "sigmoid" as
+    in its own paper, or "softmax" over channels, as the dissertation describes it (3.3.6).
     """
 
-    def __init__(self, channels: int, reduction: int = 1) -> None:
+    def __init__(self, channels: int, reduction: int = 1, gate: str = "sigmoid") -> None:
         super().__init__()
+        _check_gate("SqueezeExcitation", gate)
         hidden = _hidden("SqueezeExcitation", channels, reduction)
         self.gate = nn.Sequential(
             nn.AdaptiveAvgPool2d(1), nn.Conv2d(channels, hidden, 1), nn.ReLU(),
-            nn.Conv2d(hidden, channels, 1), nn.Sigmoid(),
+            nn.Conv2d(hidden, channels, 1), nn.Sigmoid() if gate == "sigmoid" else nn.Softmax(1),
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -122,17 +126,25 @@ class BAM(nn.Module):
 
 
 class SpatialAttention(nn.Module):
-    """One gate for each place, from the mean and maximum over channels (Woo et al. 2018, CBAM, section 3)."""
+    """One gate for each place, from the mean and maximum over channels (Woo et al. 2018, CBAM, section 3).
 
-    def __init__(self, kernel: int = 7) -> None:
+    ``gate``: "sigmoid" as there, or "softmax" over places, as the dissertation describes it (3.3.6, figure 25).
+    """
+
+    def __init__(self, kernel: int = 7, gate: str = "sigmoid") -> None:
         super().__init__()
+        _check_gate("SpatialAttention", gate)
+        self.gate = gate
         if kernel % 2 == 0:
             raise ValueError(f"SpatialAttention: kernel must have an odd side to keep the map's size, got {kernel}")
         self.conv = nn.Conv2d(2, 1, kernel, padding=kernel // 2)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         summary = torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], 1)
-        return x * torch.sigmoid(self.conv(summary))
+        scores = self.conv(summary)
+        if self.gate == "sigmoid":
+            return x * torch.sigmoid(scores)
+        return x * scores.flatten(2).softmax(2).view_as(scores)
 
 
 class CBAM(nn.Module):
@@ -158,20 +170,21 @@ class CBAM(nn.Module):
 
 @overload
 def attention_module(name: str, channels: int, window: Window = ..., kernels: Sequence[int] | None = ...,
-                     reduction: int | None = ...) -> nn.Module: ...
+                     reduction: int | None = ..., gate: str = ...) -> nn.Module: ...
 
 
 @overload
 def attention_module(name: None, channels: int, window: Window = ..., kernels: Sequence[int] | None = ...,
-                     reduction: int | None = ...) -> None: ...
+                     reduction: int | None = ..., gate: str = ...) -> None: ...
 
 
 def attention_module(name: str | None, channels: int, window: Window = WINDOW, kernels: Sequence[int] | None = None,
-                     reduction: int | None = None) -> nn.Module | None:
+                     reduction: int | None = None, gate: str = "sigmoid") -> nn.Module | None:
     """The attention module called ``name`` for a map of ``channels`` channels, or None for None.
 
-    ``window``, ``kernels``: STAC's. ``reduction``: of those with hidden channels, None for their own default. Raises
-    ``ValueError`` for an unknown name, and for a window, kernels or a reduction where the module has none.
+    ``window``, ``kernels``: STAC's. ``reduction``: of those with hidden channels, None for their own default. ``gate``:
+    of "se" and "spatial". Raises ``ValueError`` for an unknown name, and for a window, kernels, a reduction or a gate
+    where the module has none.
     """
     if name is None:
         return None
@@ -180,23 +193,27 @@ def attention_module(name: str | None, channels: int, window: Window = WINDOW, k
     if reduction is not None and name not in REDUCED:
         raise ValueError(f"attention {name!r} has no hidden channels to reduce, got reduction {reduction!r}; expected "
                          f"one of {REDUCED}")
+    if gate != "sigmoid" and name not in GATED:
+        raise ValueError(f"attention {name!r} has no gate to choose, got gate {gate!r}; expected one of {GATED}")
     if name == "stac":
         return STAC(channels, window, kernels)
     if window != WINDOW or kernels is not None:
         raise ValueError(f"window and kernels are for attention 'stac' alone, got window {window!r} and kernels "
                          f"{kernels!r} for {name!r}")
     if name == "spatial":
-        return SpatialAttention()
-    module = {"se": SqueezeExcitation, "bam": BAM, "cbam": CBAM}[name]
-    return module(channels) if reduction is None else module(channels, reduction)
+        return SpatialAttention(gate=gate)
+    hidden = {} if reduction is None else {"reduction": reduction}
+    if name == "se":
+        return SqueezeExcitation(channels, gate=gate, **hidden)
+    return {"bam": BAM, "cbam": CBAM}[name](channels, **hidden)
 
 
 def refuse_without_attention(**options: object) -> None:
     """Raise ``ValueError`` for options of attention modules where there are none: they would be ignored.
 
-    ``options``: placement, window, kernels, stages, or reduction, with None for its default.
+    ``options``: placement, window, kernels, stages, reduction or gate, with None for its default.
     """
-    defaults = {"placement": "standard", "window": WINDOW}
+    defaults = {"placement": "standard", "window": WINDOW, "gate": "sigmoid"}
     if given := {name: value for name, value in options.items() if value != defaults.get(name)}:
         told = " and ".join(f"{name}={value!r}" for name, value in given.items())
         raise ValueError(f"without attention there is nothing for {told}; expected attention to be one of {ATTENTION} "
@@ -226,3 +243,8 @@ def _hidden(module, channels, reduction):
     if reduction < 1 or channels // reduction < 1:
         raise ValueError(f"{module}: reduction must lie in 1..{channels} (the channels), got {reduction}")
     return channels // reduction
+
+
+def _check_gate(module, gate):
+    if gate not in GATES:
+        raise ValueError(f"{module}: gate must be one of {GATES}, got {gate!r}")

@@ -7,6 +7,7 @@ import torch.fx
 from torch import nn
 from torch.func import functional_call
 
+from rrahelpers import models
 from rrahelpers.attention import (
     ATTENTION,
     BAM,
@@ -294,3 +295,39 @@ def test_stage_windows_refuses(options, message):
 def test_kernels_and_reductions_that_cannot_be_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_softmax_gates_sum_to_one_over_channels_or_places():
+    x = batch(8, 6, 9)
+    for module, dim in ((SqueezeExcitation(8, gate="softmax"), 1), (SpatialAttention(gate="softmax"), (2, 3))):
+        answers = module.double()(x)
+        weights = answers / x
+        torch.testing.assert_close(weights.mean(1 if dim != 1 else (2, 3)),  # one for each place, or each channel
+                                   weights[:, 0] if dim != 1 else weights[:, :, 0, 0])
+        total = weights[:, :, 0, 0].sum(1) if dim == 1 else weights[:, 0].sum((1, 2))
+        torch.testing.assert_close(total, torch.ones(len(x), dtype=torch.float64))
+
+
+@pytest.mark.parametrize("name, gate, words", [
+    ("cbam", "softmax", "attention 'cbam' has no gate to choose, got gate 'softmax'; expected one of"),
+    ("se", "tanh", "gate must be one of .'sigmoid', 'softmax'., got 'tanh'"),
+])
+def test_gates_that_are_none_are_refused(name, gate, words):
+    with pytest.raises(ValueError, match=words):
+        attention_module(name, 8, gate=gate)
+
+
+@pytest.mark.parametrize("model", ["resnet20", "resnet18"])
+def test_networks_take_gates_and_reductions(model):
+    network = models.build(model, attention="se", gate="softmax", reduction=2, width=0.5)
+    gates = [module for module in network.modules() if isinstance(module, SqueezeExcitation)]
+    assert gates and all(isinstance(module.gate[-1], torch.nn.Softmax) for module in gates)
+    assert all(module.gate[1].out_channels * 2 == module.gate[1].in_channels for module in gates)
+    with pytest.raises(ValueError, match="without attention there is nothing for gate='softmax'"):
+        models.build(model, gate="softmax")
+
+
+def test_bam_with_the_printed_compression_has_fewer_parameters_than_printed():
+    counts = [sum(p.numel() for p in models.build("resnet20", attention="bam", **options).parameters())
+              for options in ({}, {"reduction": 4})]
+    assert 613_500 <= counts[0] < 614_500 and counts[1] < 400_000  # table 1: 614K

@@ -27,7 +27,7 @@ MODULES = (STAC, SqueezeExcitation, BAM, SpatialAttention, CBAM)
 
 
 def attach(model: Network, attention: str, *, placement: str = "standard", window: Windows = WINDOW,
-           kernels: Sequence[int] | None = None, reduction: int | None = None,
+           kernels: Sequence[int] | None = None, reduction: int | None = None, gate: str = "sigmoid",
            stages: Iterable[int] | None = None) -> Network:
     """Insert an untrained attention module into each residual block of ``model``, in place, and return ``model``.
 
@@ -43,6 +43,7 @@ def attach(model: Network, attention: str, *, placement: str = "standard", windo
     attention: "stac", "se", "bam", "spatial" or "cbam".
     placement, window, kernels, stages: as for :func:`rrahelpers.models.build`; the stages are ``layer1`` to ``layer4``.
     reduction: divides the hidden channels of "se", "bam" and "cbam"; default: as in :mod:`rrahelpers.attention`.
+    gate: of "se" and "spatial": "sigmoid" or "softmax".
 
     Raises ``TypeError`` for other networks and blocks, ``ValueError`` for an unknown option or a stage that has
     attention already; ``model`` is then unchanged. A window larger than a stage's map raises ``ValueError`` in the
@@ -59,13 +60,13 @@ def attach(model: Network, attention: str, *, placement: str = "standard", windo
             raise ValueError(f"layer{number} has attention already; start without it, or choose other stages")
         for index, block in stage.named_children():
             convolution, norm = _last_of_branch(block, f"layer{number}.{index}")
-            gate = attention_module(attention, convolution.out_channels, size, kernels, reduction)
-            gate.to(convolution.weight).train(block.training)
+            added = attention_module(attention, convolution.out_channels, size, kernels, reduction, gate)
+            added.to(convolution.weight).train(block.training)
             if placement == "standard":
-                inner = OrderedDict(norm=block.get_submodule(norm), attention=gate)
+                inner = OrderedDict(norm=block.get_submodule(norm), attention=added)
                 replacements.append((block, norm, nn.Sequential(inner)))
             else:
-                replacements.append((stage, index, nn.Sequential(OrderedDict(block=block, attention=gate))))
+                replacements.append((stage, index, nn.Sequential(OrderedDict(block=block, attention=added))))
     for owner, name, replacement in replacements:
         replacement.training = owner.training  # alone: a norm may be frozen in evaluation mode
         setattr(owner, name, replacement)

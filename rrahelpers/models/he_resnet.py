@@ -36,17 +36,17 @@ class HeResNet(nn.Module):
     num_classes, in_channels, width: as everywhere; ``width`` is a factor of all channels.
     stem: "imagenet" or "cifar".
     skip: False turns each block into a plain sequence of its layers, of the same names.
-    attention, placement, window, kernels, reduction, stages: as for :func:`rrahelpers.models.attach`. The defaults are
-        the dissertation's (3.3.6, 10.1): in every block, after its last layer and before the addition; hidden channels
-        reduced by the :data:`REDUCTION` of the modules' own papers (the number isn't printed); a network with
-        fewer channels in a block needs a smaller one.
+    attention, placement, window, kernels, reduction, gate, stages: as for :func:`rrahelpers.models.attach`. The
+        defaults are the dissertation's (10.1) but for the gate, which 3.3.6 has as a softmax: in every block, after its
+        last layer and before the addition; hidden channels reduced by the :data:`REDUCTION` of the modules' own papers
+        (the number isn't printed); a network with fewer channels in a block needs a smaller one.
     """
 
     def __init__(self, block: str, depths: Sequence[int], *, num_classes: int = 10, in_channels: int = 3,
                  width: float = 1, stem: str = "imagenet", skip: bool = True, attention: str | None = None,
                  placement: str = "standard", window: Windows = WINDOW,
                  kernels: Sequence[int] | None = None, reduction: int | None = None,
-                 stages: Iterable[int] | None = None) -> None:
+                 gate: str = "sigmoid", stages: Iterable[int] | None = None) -> None:
         super().__init__()
         from rrahelpers.base.torchvision import torchvision
 
@@ -70,12 +70,12 @@ class HeResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         if attention is None:
             refuse_without_attention(placement=placement, window=window, kernels=kernels, stages=stages,
-                                     reduction=reduction)
+                                     reduction=reduction, gate=gate)
         else:
             if reduction is None and attention in REDUCED:
                 reduction = REDUCTION
             attach(self, attention, placement=placement, window=window, kernels=kernels, reduction=reduction,
-                   stages=stages)
+                   gate=gate, stages=stages)
         if not skip:
             for owner in list(self.modules()):
                 for name, child in owner.named_children():

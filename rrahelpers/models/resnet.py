@@ -47,13 +47,15 @@ class ResNet(nn.Module):
     def __init__(self, blocks: Sequence[int], widths: Sequence[int], *, num_classes: int = 10, in_channels: int = 3,
                  width: float = 1, depth: float = 1, stem: str = "cifar", attention: str | None = None,
                  placement: str = "standard", window: Windows = WINDOW,
-                 kernels: Sequence[int] | None = None, stages: Iterable[int] | None = None) -> None:
+                 kernels: Sequence[int] | None = None, reduction: int | None = None, gate: str = "sigmoid",
+                 stages: Iterable[int] | None = None) -> None:
         super().__init__()
         if stem != "cifar":
             raise ValueError(f"these residual networks have the stem 'cifar' alone, got {stem!r}; "
                              "torchvision's (for instance 'torchvision/resnet18') have the ImageNet stem")
         if attention is None:
-            refuse_without_attention(placement=placement, window=window, kernels=kernels, stages=stages)
+            refuse_without_attention(placement=placement, window=window, kernels=kernels, stages=stages,
+                                     reduction=reduction, gate=gate)
         blocks = [scaled(depth, size, "depth", "blocks") for size in blocks]
         windows = stage_windows(len(blocks), placement, window, stages)
         widths = [scaled(width, channels) for channels in widths]
@@ -67,8 +69,9 @@ class ResNet(nn.Module):
             stage = nn.Sequential()
             for index in range(size):
                 first = number > 1 and index == 0
-                gate = attention_module(attention, outputs, windows[number], kernels) if number in windows else None
-                stage.append(Block(channels, outputs, 2 if first else 1, project=first, **{placement: gate}))
+                added = (attention_module(attention, outputs, windows[number], kernels, reduction, gate)
+                         if number in windows else None)
+                stage.append(Block(channels, outputs, 2 if first else 1, project=first, **{placement: added}))
                 channels = outputs
             self.stages.append(stage)
         self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
