@@ -6,6 +6,7 @@ import seaborn as sns
 
 from rrahelpers.plots.style import OTHER, SAME, image_of, mean_curve
 
+TICKS = (0.9, 0.95, 0.98, 0.99, 0.998, 0.999, 0.9999)  # shares of the variance
 COLOURS = {"eigenspace": SAME, "random": OTHER, "train": SAME, "validation": OTHER}
 
 
@@ -100,3 +101,70 @@ def training_figure(table):
         right.plot(mean.index, mean, "o-", ms=3, color=COLOURS[split], label=split)
     right.set(xlabel="epoch", ylabel="average saturation", ylim=(0, None))
     return figure
+
+
+def towards_one(ax, deltas):
+    """Stretch an axis of shares of the variance towards 1, with ticks among ``deltas``."""
+    ax.set_xscale("logit")
+    ax.set_xticks([tick for tick in TICKS if min(deltas) <= tick <= max(deltas)], minor=False)
+    ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    ax.set_xticks([], minor=True)
+    ax.tick_params(axis="x", rotation=45)
+    ax.set(xlabel="explained variance δ")
+
+
+def subspace_panels(table, networks, deltas, *, chance):
+    """Figure 43: each network in eigenspaces (left) and random subspaces (middle), the mean of all (right).
+
+    ``table``: as for :func:`relative_accuracy`, with the column ``network``; ``networks``: {its value: (model,
+    options)} in the order of drawing, a line style for each model and a colour for each width; ``deltas``: of the
+    axis. Returns the figure.
+    """
+    widths = sorted({options.get("width", 1) for _, options in networks.values()})
+    colours = dict(zip(widths, sns.color_palette("viridis", len(widths))))
+    marks = dict(zip(dict.fromkeys(model for model, _ in networks.values()), ["-", "--", "-.", ":"]))
+    figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), sharey=True)
+    for ax, (subspace, title) in zip(axes, {"eigenspace": "eigenspaces", "random": "random subspaces"}.items()):
+        for name, (model, options) in networks.items():
+            curve = table[(table.network == name) & (table.subspace == subspace)].groupby("delta").relative.mean()
+            if not curve.empty:
+                ax.plot(curve.index, curve, marks[model], lw=1, color=colours[options.get("width", 1)], label=name)
+        ax.axhline(chance, color="0.4", lw=1, ls=":", label="guessing")
+        ax.set(ylabel="relative accuracy", ylim=(0, None), title=title)
+    relative_accuracy(table, axes[2], chance=chance)
+    for ax in axes:
+        towards_one(ax, deltas)
+    for ax in axes[1:]:
+        ax.set(ylabel=None)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper", title="left and middle")
+    return figure
+
+
+def accuracy_lost(tested, deltas):
+    """The accuracy that networks lose in their eigenspaces, published and measured, a panel each (tables 5, 14 to 16).
+
+    ``tested``: {title: (published, measured)}, tables with ``delta``, ``difference`` and ``std``, or ``low`` and
+    ``high``. Bands: one standard deviation of published differences, the interval of our mean. Returns the figure.
+    """
+    figure, axes = plt.subplots(1, len(tested), figsize=(3.6 * len(tested) + 1.5, 3.4), sharey=True, squeeze=False)
+    for ax, (title, (published, measured)) in zip(axes[0], tested.items()):
+        published = published[published.delta < 1]
+        if len(published):
+            low, high = published.difference - published["std"], published.difference + published["std"]
+            _with_interval(ax, published, low, high, OTHER, "published")
+        if len(measured):
+            _with_interval(ax, measured, measured.low, measured.high, SAME, "measured")
+        else:
+            ax.text(0.97, 0.6, "measured: not trained yet", transform=ax.transAxes, ha="right", color="0.5")
+        ax.axhline(0, color="0.4", lw=1, ls=":")
+        towards_one(ax, deltas)
+        ax.set_title(title, fontsize=8)
+        ax.set_ylim(-0.1, 1)
+        ax.legend()
+    axes[0, 0].set_ylabel("accuracy lost")
+    return figure
+
+
+def _with_interval(ax, table, low, high, colour, label):
+    ax.plot(table.delta, table.difference, "o-", ms=3, color=colour, label=label)
+    ax.fill_between(table.delta, low, high, color=colour, alpha=0.2, lw=0)

@@ -86,6 +86,76 @@ def separation_beside_accuracy(table, ax, *, layers=None):
     return ax
 
 
+def layer_curve(table, ax, **style):
+    """The mean over seeds of the values of each layer, with a band of one standard deviation: columns index, value."""
+    mean_curve(table.groupby("index").value, ax, ms=3, **style)
+    ax.xaxis.get_major_locator().set_params(integer=True)
+
+
+def response_panels(layers, beside, k):
+    """A network's response at one scale: the neighbours' classes, intrinsic dimension, similarity from layer to layer.
+
+    ``layers``: columns index, measure, neighbours, value; ``beside``: {"NNTS" and "CKA": rows of i, j = i + 1, value};
+    ``k``: neighbours. Returns the figure.
+    """
+    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(10, 3))
+    for order, colour in zip((1, 3, k), (SAME, OTHER, "0.4")):
+        rows = layers[(layers.measure == "separation index") & (layers.neighbours == order)]
+        layer_curve(rows, left, color=colour, label=f"SI of order {order}")
+    layer_curve(layers[layers.measure == "class similarity"], left, color="black", label=f"class similarity, k = {k}")
+    left.set(xlabel="layer", ylabel="share", ylim=(0, 1.03), title="classes of the neighbours")
+    layer_curve(layers[layers.measure == "intrinsic dimension"], middle, color=SAME)
+    middle.set(xlabel="layer", ylabel="TwoNN dimension", title="intrinsic dimension")
+    for (measure, rows), colour in zip(beside.items(), (SAME, OTHER)):
+        name = {"CKA": "linear CKA"}.get(measure, measure)
+        layer_curve(rows.rename(columns={"j": "index"}), right, color=colour, label=f"{name} with the layer before")
+    right.set(xlabel="layer", ylabel="similarity", ylim=(0, 1.03), title="from layer to layer")
+    left.legend()
+    right.legend()
+    return figure
+
+
+def settings_grid(table):
+    """Measures over layers under several settings, a row for each study, a column for each measure.
+
+    ``table``: columns study, setting, measure, index, value. Returns the figure.
+    """
+    studies, measures = list(dict.fromkeys(table.study)), list(dict.fromkeys(table.measure))
+    figure, grid = plt.subplots(len(studies), len(measures), figsize=(10, 2.1 * len(studies)), sharex=True,
+                                sharey="col", squeeze=False)
+    for axes, study in zip(grid, studies):
+        part = table[table.study == study]
+        colours = _colours(list(dict.fromkeys(part.setting)), 0.9)
+        for ax, measure in zip(axes, measures):
+            for name, colour in colours.items():
+                rows = part[(part.setting == name) & (part.measure == measure)]
+                ax.plot(rows["index"], rows.value, "o-", ms=2.5, color=colour, label=name)
+            ax.set_ylim(0, 1.03)
+        axes[0].set_ylabel(study)
+        axes[-1].legend(**BESIDE)
+    for ax, measure in zip(grid[0], measures):
+        ax.set_title(measure)
+    for ax in grid[-1]:
+        ax.set_xlabel("layer")
+        ax.xaxis.get_major_locator().set_params(integer=True)
+    return figure
+
+
+def training_panels(tables, kinds):
+    """Measures over layers by how networks were trained: a panel for each of {title: rows of index, training, value}.
+
+    ``kinds``: at most two values of ``training``. Returns the figure.
+    """
+    figure, axes = plt.subplots(1, len(tables), figsize=(3 * len(tables), 2.8), squeeze=False)
+    for ax, (title, rows) in zip(axes[0], tables.items()):
+        for training, colour in zip(kinds, (SAME, OTHER)):
+            if (rows.training == training).any():
+                layer_curve(rows[rows.training == training], ax, color=colour, label=training)
+        ax.set(title=title, xlabel="layer")
+    axes[0][0].legend()
+    return figure
+
+
 def change_gallery(images, labels, chosen, graphs, *, title, neighbours=6):
     """Some images (a row each) and their nearest neighbours in two or more graphs, framed by whether they share its
     class.
@@ -115,5 +185,6 @@ def _ticks(ax, indices, layers):
     ax.set_xticks(list(indices), _labels(indices, layers), rotation=90 if layers else 0)
 
 
-def _colours(indices):
-    return dict(zip(indices, plt.get_cmap(LAYER_COLOURS)([n / max(1, len(indices) - 1) for n in range(len(indices))])))
+def _colours(indices, last=1):
+    shares = [last * n / max(1, len(indices) - 1) for n in range(len(indices))]
+    return dict(zip(indices, plt.get_cmap(LAYER_COLOURS)(shares)))

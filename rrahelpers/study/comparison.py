@@ -68,6 +68,24 @@ def top1_for_reading(table, reference):
     return pd.DataFrame({"": table.label.tolist(), **columns}).set_index("")
 
 
+def rivals_for_reading(table, own):
+    """Differences of the row whose options are ``own`` to every other row, published and measured, as text."""
+    tidy, label = top1(table, own), table.label[[options == own for options in table.options]].iloc[0]
+    rows = []
+    for other in table.label[[options != own for options in table.options]]:
+        found = {row.who: row for row in tidy[tidy.label == other].itertuples()}
+        rows.append({f"{label} less": other, **{who: _flipped(found[who]) for who in ("published", "measured")}})
+    return pd.DataFrame(rows)
+
+
+def single_networks(tables):
+    """Top-1 accuracy of every network of some tables with ``stage`` and ``window``: {title: tables} as rows of data,
+    stage, window, seed, top1."""
+    rows = [[name, row.stage, row.window, run.config.seed, 100 * run.accuracy]
+            for name, parts in tables.items() for table in parts for row in table.itertuples() for run in row.runs]
+    return pd.DataFrame(rows, columns=["data", "stage", "window", "seed", "top1"])
+
+
 def published_variation(table):
     """Whether the printed rows of ``table`` differ by more than seeds do
     (:func:`rrahelpers.study.significance.variation`), as text."""
@@ -98,6 +116,13 @@ def with_counts(table):
 def count(model, options, image_size, num_classes):
     """:func:`rrahelpers.complexity.count` of an untrained network for colour images of ``image_size`` pixels."""
     return _count(model, json.dumps(options, sort_keys=True), image_size, num_classes)
+
+
+def with_other_columns(number, tables):
+    """Some columns of one of the paper's tables, with those that are in none of them behind."""
+    tables, printed = list(tables), published.table(number)
+    others = printed[~printed["data"].isin([table["data"].iloc[0] for table in tables])]
+    return [*tables, *(part for _, part in others.groupby("data", sort=False))]
 
 
 def counts_for_reading(table):
@@ -160,6 +185,15 @@ def _mean(row):
     diverged = f", {row.diverged} diverged" if row.diverged else ""
     seeds = "" if row.status == "printed" else f" ({row.seeds} seed{'s' * (row.seeds > 1)}{diverged})"
     return f"{row.mean:.1f}{spread}{seeds}"
+
+
+def _flipped(row):
+    """The difference the other way round."""
+    if math.isnan(row.difference):
+        return ""
+    if row.open:
+        return f"{-row.difference:+.1f} (no conclusion: {row.open})"
+    return f"{-row.difference:+.1f} [{-row.high:+.2f}, {-row.low:+.2f}]"
 
 
 def _difference(row):

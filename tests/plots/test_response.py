@@ -78,3 +78,41 @@ def test_separation_beside_accuracy(ax):
     np.testing.assert_allclose(ax.lines[0].get_ydata(), [0.01, 0.11, 0.21])
     assert ax.lines[0].get_color() == ax.lines[1].get_color() != ax.lines[2].get_color()
     assert ax.lines[0].get_linestyle() == "-" and ax.lines[1].get_linestyle() == "--"
+
+
+def test_response_panels_draw_each_measure_with_its_mean_over_seeds():
+    layers = pd.DataFrame([{"index": index, "measure": measure, "neighbours": near, "value": value + index + seed}
+                           for index in (0, 1) for seed in (0, 0.5)
+                           for measure, near, value in (("separation index", 1, 1), ("separation index", 3, 2),
+                                                        ("separation index", 10, 3), ("class similarity", 10, 4),
+                                                        ("intrinsic dimension", 2, 5), ("duplicates", 1, 99))])
+    pairs = pd.DataFrame({"i": [0, 1], "j": [1, 2], "value": [0.25, 0.75]})
+    figure = response_plots.response_panels(layers, {"NNTS": pairs, "CKA": pairs.assign(value=0.5)}, 10)
+    left, middle, right = figure.axes
+    np.testing.assert_allclose([line.get_ydata() for line in left.lines], [[v + 0.25, v + 1.25] for v in (1, 2, 3, 4)])
+    assert left.lines[-1].get_label() == "class similarity, k = 10"
+    np.testing.assert_allclose(middle.lines[0].get_ydata(), [5.25, 6.25])
+    np.testing.assert_allclose(right.lines[0].get_xydata(), [[1, 0.25], [2, 0.75]])
+    assert [line.get_label() for line in right.lines] == ["NNTS with the layer before",
+                                                          "linear CKA with the layer before"]
+    plt.close(figure)
+
+
+def test_settings_have_a_row_for_each_study_and_a_line_for_each_setting():
+    settings = ("k", "k = 1", 0.1), ("k", "k = 5", 0.5), ("search", "exact", 1)
+    table = pd.DataFrame([{"study": study, "setting": setting, "measure": measure, "index": index, "value": value}
+                          for study, setting, value in settings
+                          for measure in ("NNTS", "NNTP") for index in (0, 1)])
+    figure = response_plots.settings_grid(table)
+    assert [len(ax.lines) for ax in figure.axes] == [2, 2, 1, 1]
+    np.testing.assert_allclose(figure.axes[1].lines[1].get_ydata(), [0.5, 0.5])
+    assert figure.axes[0].get_title() == "NNTS" and figure.axes[2].get_ylabel() == "search"
+    plt.close(figure)
+
+
+def test_training_panels_leave_out_a_kind_that_is_not_there():
+    rows = pd.DataFrame({"index": [0, 1, 0], "value": [0.1, 0.2, 0.3], "training": ["with", "with", "without"]})
+    figure = response_plots.training_panels({"both": rows, "one": rows[:2]}, ("with", "without"))
+    assert [len(ax.lines) for ax in figure.axes] == [2, 1]
+    np.testing.assert_allclose(figure.axes[1].lines[0].get_ydata(), [0.1, 0.2])
+    plt.close(figure)

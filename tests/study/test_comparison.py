@@ -124,3 +124,26 @@ def test_counts_beside_printed_ones():
     assert text.loc["Max CS (8 4 8)", "counted flops"] == "43.0M"
     assert text.loc["P 2", "counted params"] == "563K"
     assert text.loc["Max CS (8 4 8)", "published params"] == ""
+
+
+def test_differences_to_every_other_row(table):
+    text = comparison.rivals_for_reading(table, {"attention": "stac"}).set_index("P 8 less")
+    assert list(text.index) == ["P 1", "P 2", "P 4", "P GAP"]
+    assert text.measured.tolist() == ["-2.0 (no conclusion: too few seeds)", "", "", ""]
+    tidy = comparison.top1(table, {"attention": "stac"}).query("who == 'published'").set_index("label")
+    row = tidy.loc["P GAP"]
+    assert text.loc["P GAP", "published"] == f"{-row.difference:+.1f} [{-row.high:+.2f}, {-row.low:+.2f}]"
+
+
+def test_every_network_of_some_tables():
+    runs = [SimpleNamespace(accuracy=accuracy, config=SimpleNamespace(seed=seed))
+            for seed, accuracy in enumerate((0.5, 0.6))]
+    grid = pd.DataFrame({"stage": [1, 2], "window": [8, 4], "runs": [runs, []]})
+    found = comparison.single_networks({"A": (grid, grid[1:]), "B": (grid[1:],)})
+    assert found.to_numpy().tolist() == [["A", 1, 8, 0, 50], ["A", 1, 8, 1, 60]]
+    assert list(found) == ["data", "stage", "window", "seed", "top1"]
+
+
+def test_columns_that_nobody_measured_come_behind(table):
+    first, *others = comparison.with_other_columns(4, [table])
+    assert first is table and [part["data"].iloc[0] for part in others] == ["Img64-50"]

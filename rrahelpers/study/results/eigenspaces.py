@@ -2,6 +2,7 @@
 
 import pandas as pd
 import torch
+from torch import nn
 
 from rrahelpers.base.devices import default_device
 from rrahelpers.eigenspace.layers import covariances, weighted_layers
@@ -58,7 +59,7 @@ def projected_accuracy_table(run, samples, deltas, *, test_samples=None, layers=
     return None if table is None else table.assign(seed=run.config.seed)
 
 
-def projected_layers(network):
+def projected_layers(network: nn.Module) -> list[str]:
     """The weighted layers that are projected: of the dissertation's ResNets the convolutions of the main path, else
     all."""
     weighted = weighted_layers(network)

@@ -1,0 +1,95 @@
+"""Stored networks on new data, by the features of their last layer before the classifier: ranking and guarantees."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from rrahelpers import data, separation
+from rrahelpers.features import extract
+from rrahelpers.probes import fit_probe
+from rrahelpers.study import figures
+from rrahelpers.training.runs import Run
+
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import Features, ImageTensor, Integers
+
+
+def title(run: Run) -> str:
+    """A stored network and its data in words: "VGG16, width 1/4 on CIFAR-10"."""
+    network = figures.network_title(run.config.model, run.config.options)
+    return f"{network} on {figures.TITLES.get(run.config.data, run.config.data)}"
+
+
+def last_features(model: nn.Module, images: ImageTensor) -> Features:
+    """What a network's global pooling answers: [N, D]."""
+    layer = "avgpool" if "avgpool" in dict(model.named_modules()) else "pool"
+    return extract(model, images, [layer])[layer].flatten(1)
+
+
+def ranking(runs: Sequence[Run], target: str, samples: int, *, limit: int = 16) -> pd.DataFrame:
+    """Trained and untrained networks in the order in which they suit a data set (slides' algorithm 2).
+
+    ``target``: name of the data set; ``samples``: of its images in either split; ``limit``: features of the best
+    subset. Returns the table of :func:`rrahelpers.separation.rank_models`, of test images, with ``accuracy``: of a
+    logistic regression on the same features, trained on training images.
+    """
+    features, accuracies = {}, {}
+    for run in runs:
+        torch.manual_seed(0)
+        untrained = run.untrained().eval()
+        for name, model in ((_told(run), run.model()), (f"{title(run).split(' on ')[0]}, untrained", untrained)):
+            if name in features:
+                continue
+            sets = {split: images_for(run, target, split, samples) for split in data.SPLITS}
+            x = {split: last_features(model, images) for split, (images, _) in sets.items()}
+            labels = {split: own for split, (_, own) in sets.items()}
+            features[name] = x["test"]
+            accuracies[name] = fit_probe(x["train"], labels["train"], x["test"], labels["test"]).accuracy
+    ranked = separation.rank_models(features, labels["test"], limit=limit)
+    return ranked.assign(accuracy=ranked.model.map(accuracies))
+
+
+def images_for(run: Run, target: str, split: str, samples: int) -> tuple[ImageTensor, Integers]:
+    """Images and labels of a data set as a run's network takes them: its image size, its channels, its
+    normalisation."""
+    side = run.images("test", 1).images.shape[-1]
+    chosen = data.load(target, split, limit=samples, image_size=side)
+    channels, images = len(run.record["mean"]), chosen.images.float() / 255
+    if channels == 1:
+        images = images.mean(1, keepdim=True)
+    elif images.shape[1] == 1:
+        images = images.expand(-1, channels, -1, -1)
+    return run.preprocess(images), chosen.labels
+
+
+def guarantees(runs: Sequence[Run], samples: int, *, steps: int = 25) -> pd.DataFrame:
+    """How many test images a nearest-neighbour prediction is sure of, against the error γ of their features.
+
+    ``samples``: images of either split. Returns a row for each network and γ: network, "SI of the training images",
+    gamma, share (of test images whose radius is above γ), right (of these, predicted rightly), guaranteed (as
+    :func:`rrahelpers.separation.guarantee` says: none where SI is below 1).
+    """
+    rows = []
+    for run in runs:
+        model, sets = run.model(), {split: run.images(split, samples) for split in data.SPLITS}
+        x = {split: last_features(model, run.preprocess(part.images)) for split, part in sets.items()}
+        known = separation.margins_of(x["test"], x["train"], sets["train"].labels)
+        radius = ((known.between - known.within) / 2).clamp(min=0)
+        right = known.prediction == sets["test"].labels
+        for gamma in np.linspace(0, radius.quantile(0.99).item(), steps):
+            inside = radius > gamma
+            rows.append({"network": title(run), "SI of the training images": known.index, "gamma": gamma,
+                         "share": inside.double().mean().item(), "right": right[inside].double().mean().item(),
+                         "guaranteed": separation.guarantee(known, gamma).double().mean().item()})
+    return pd.DataFrame(rows)
+
+
+def _told(run):
+    return (f"{title(run)}, {'augmented' if run.config.augmentation else 'not augmented'}, "
+            f"learning rate {run.config.learning_rate:g}, seed {run.config.seed}")
