@@ -1,6 +1,5 @@
 """Layers' feature maps pooled to a few places as they are computed, so that a whole data set's fit into memory."""
 
-import math
 from numbers import Integral
 
 import torch
@@ -8,7 +7,7 @@ import torch.nn.functional as F
 
 from rrahelpers.base.modules import layer_list
 from rrahelpers.features.batches import as_batches
-from rrahelpers.features.layers import readings, visit
+from rrahelpers.features.layers import groups, readings, visit
 
 POOLING = ("average", "nearest")
 AVERAGE = {3: F.adaptive_avg_pool1d, 4: F.adaptive_avg_pool2d, 5: F.adaptive_avg_pool3d}
@@ -51,7 +50,7 @@ def each_pooled_layer(model, image_sets, layers, sizes, pooling="average", *, me
         shapes = {p.shape: p.numel() * p.element_size() for p in pooled.values()}
         alike[layer] = [tuple(size for size in sizes if pooled[size].shape == shape) for shape in shapes]
         needed[layer] = images * sum(shapes.values())
-    for group in _groups(layers, needed, memory):
+    for group in groups(layers, needed, memory):
         found = {layer: {sizes: [[] for _ in image_sets] for sizes in alike[layer]} for layer in group}
         for number, images in enumerate(image_sets):
             def keep(layer, output, _place):
@@ -61,14 +60,3 @@ def each_pooled_layer(model, image_sets, layers, sizes, pooling="average", *, me
             visit(model, images, group, keep, batch_size=batch_size, maps=maps)
         for layer in group:
             yield layer, {sizes: [torch.cat(parts) for parts in sets] for sizes, sets in found.pop(layer).items()}
-
-
-def _groups(layers, needed, memory):
-    groups, held = [], math.inf
-    for layer in layers:
-        held += needed[layer]
-        if held > memory:
-            groups.append([])
-            held = needed[layer]
-        groups[-1].append(layer)
-    return groups
