@@ -86,7 +86,7 @@ def scale_graphs(model: nn.Module, images: Images, *, layers: Iterable[str] | No
                 raise ValueError(f"layer {layer!r}: {error}") from error
             for scale, window in windows[layer].items():
                 height = features.shape[2] if features.ndim > 2 else 1
-                side = 1 if window == "global" else height // window
+                side = 1 if isinstance(window, str) else height // window
                 yield LayerGraph(layer, index, scale, side, graphs[window])
             del features
             bar.update()
@@ -137,8 +137,9 @@ def pooling_windows(maps: Mapping[str, Tensor], scales: Scales | None = None, *,
             raise ValueError(f"layer {layer!r} has maps of three dimensions, {tuple(x.shape[2:])} places; expected one "
                              "or two")
         sides = x.shape[2:]
-        wide = [scale for scale in chosen if scale == "global" or scale >= max(sides, default=1)]
-        misfits = [scale for scale in chosen if scale not in wide and any(side % scale for side in sides)]
+        wide = [scale for scale in chosen if isinstance(scale, str) or scale >= max(sides, default=1)]
+        misfits = [scale for scale in chosen if scale not in wide and not isinstance(scale, str)
+                   and any(side % scale for side in sides)]
         unfit += [f"{layer} ({' x '.join(map(str, sides))}): {', '.join(map(str, misfits))}"] if misfits else []
         found[layer] = {scale: "global" if scale in wide else scale for scale in chosen if scale not in misfits}
     if unfit and strict:

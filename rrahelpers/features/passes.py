@@ -64,7 +64,7 @@ def run(model, images, layers, take, batch_size=100):
 
 def forward(model, batch):
     with evaluation_mode(model), torch.inference_mode(False), torch.no_grad():
-        model(as_taken(model, batch))
+        return model(as_taken(model, batch))
 
 
 def as_taken(model, batch):
