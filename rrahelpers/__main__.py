@@ -1,8 +1,7 @@
-"""The command line: ``python -m rrahelpers train|figures|list``."""
+"""The command line: ``python -m rrahelpers analyse|train|figures|list``."""
 
 import argparse
 import contextlib
-import json
 import multiprocessing
 import os
 import re
@@ -17,6 +16,8 @@ import torch
 
 from rrahelpers.base.devices import cores_each
 from rrahelpers.base.files import atomic
+from rrahelpers.data import DataError
+from rrahelpers.report import command
 from rrahelpers.study import batch, grids
 from rrahelpers.training import Interrupted, train_all
 from rrahelpers.training.config import RunConfig
@@ -56,6 +57,10 @@ def main(arguments=None):
                               f"{batch.CELL_TIMEOUT // 3600}h)")
     figures.set_defaults(run=run_figures)
 
+    command.add_arguments(commands.add_parser(
+        "analyse", help="what each layer of a network contributes: a page and tables",
+        description="Measure every layer of a network over images, and write a page, tables and JSON."))
+
     listing = commands.add_parser("list", help="the stored runs")
     listing.set_defaults(run=run_list)
 
@@ -64,7 +69,7 @@ def main(arguments=None):
         return options.run(options)
     except (ValueError, TypeError, FileNotFoundError) as error:  # what the user asked for does not exist
         parser.error(str(error))
-    except (RunError, OSError) as error:  # what is stored cannot be used, or nothing can be stored
+    except (RunError, DataError, OSError) as error:  # what is stored cannot be used, or nothing can be stored
         print(error, file=sys.stderr)
         return 1
 
@@ -131,15 +136,7 @@ def workers(jobs):
 
 def single(options):
     """The configuration of ``train MODEL --set ...``: fields of RunConfig first, what is left are model options."""
-    given = {}
-    for item in options.set:
-        name, sign, value = item.partition("=")
-        if not sign:
-            raise ValueError(f"--set expects NAME=VALUE, got {item!r}")
-        try:
-            given[name] = json.loads(value)
-        except ValueError:
-            given[name] = value
+    given = command.pairs(options.set)
     known = {f.name for f in fields(RunConfig)} - {"model", "data", "options"}
     return grids.recipe(options.data or "cifar10", options.model,
                         options={k: v for k, v in given.items() if k not in known},

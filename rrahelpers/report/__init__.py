@@ -6,6 +6,8 @@
 """
 
 from rrahelpers.report.analysis import analyse
+from rrahelpers.report.networks import build_network
+from rrahelpers.report.preprocessing import Preprocessing
 from rrahelpers.report.result import Report, ReportError
 
-__all__ = ["Report", "ReportError", "analyse"]
+__all__ = ["Preprocessing", "Report", "ReportError", "analyse", "build_network"]

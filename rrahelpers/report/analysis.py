@@ -19,6 +19,7 @@ from rrahelpers.features.passes import forward
 from rrahelpers.report.geometry import geometry
 from rrahelpers.report.measures import chosen_windows, measure, scale_table
 from rrahelpers.report.notes import Notes
+from rrahelpers.report.preprocessing import Preprocessing
 from rrahelpers.report.result import Report
 from rrahelpers.report.source import gather
 from rrahelpers.tails import in_tail
@@ -36,7 +37,8 @@ TEXTS = ("best_scale", "finest")
 def analyse(model: nn.Module, data: Any, labels: Labels | None = None, *, test: Any = None,
             test_labels: Labels | None = None, layers: Iterable[str] | None = None, scales: Scales | None = None,
             k: int = 10, probes: bool = True, samples: int | None = 2000, image_size: int | None = None,
-            mean: Sequence[float] | None = None, std: Sequence[float] | None = None, memory: float = MEMORY,
+            mean: Sequence[float] | None = None, std: Sequence[float] | None = None,
+            preprocessing: Preprocessing | None = None, memory: float = MEMORY,
             grid: Grid | None = None, axis: dict[str, int] | None = None, progress: bool = True) -> Report:
     """Measure what each layer of a network contributes.
 
@@ -64,6 +66,7 @@ def analyse(model: nn.Module, data: Any, labels: Labels | None = None, *, test: 
         configuration says, else their own, if they all have one size.
     mean, std: of each channel, for images in [0, 1]; default for bytes, folders and data sets: the model's
         configuration. Where that says nothing either, the images stay in [0, 1], with a warning.
+    preprocessing: of :func:`rrahelpers.report.build_network`, instead of the model's configuration.
     memory: bytes that features and the neighbour search may take together; a single layer that is larger goes through
         a temporary file.
     grid, axis: how layers are read as maps, see :func:`rrahelpers.features.layers.readings`.
@@ -74,7 +77,8 @@ def analyse(model: nn.Module, data: Any, labels: Labels | None = None, *, test: 
     to look at, for unknown layers, impossible scales, and data that can't be read.
     """
     started, notes = time.perf_counter(), Notes()
-    told = {"samples": samples, "image_size": image_size, "mean": mean, "std": std, "progress": progress}
+    told = {"samples": samples, "image_size": image_size, "mean": mean, "std": std, "progress": progress,
+            "preprocessing": preprocessing}
     source = gather(model, data, labels, **told)
     tested = None if test is None else gather(model, test, test_labels, **told)
     with notes.listening("layers"):

@@ -77,11 +77,13 @@ class Rows:
             start += len(x)
 
 
-def gather(model, data, labels=None, *, samples=None, image_size=None, mean=None, std=None, progress=True):
+def gather(model, data, labels=None, *, samples=None, image_size=None, mean=None, std=None, preprocessing=None,
+           progress=True):
     """A :class:`Source` of at most ``samples`` images, evenly spread; everything as for
     :func:`rrahelpers.report.analyse`."""
     if isinstance(data, (str, Path, data_sets.ImageSet)) or _is_bytes(data):
-        return _of_bytes(model, data, labels, samples, (image_size, mean, std), progress)
+        how = (preprocessing or of_model(model)).told(image_size, mean, std)
+        return _of_bytes(data, labels, samples, how, channels_of(model), progress)
     if image_size is not None:
         raise ValueError("image_size goes with a folder or a data set's name; images that are given as numbers stay as "
                          f"they are, got image_size={image_size} and {type(data).__name__}")
@@ -113,8 +115,7 @@ def _is_bytes(data):
     return getattr(first, "ndim", 0) == 4 and getattr(first, "dtype", None) in (torch.uint8, np.dtype("uint8"))
 
 
-def _of_bytes(model, data, labels, samples, told, progress):
-    how, channels = of_model(model).told(*told), channels_of(model)
+def _of_bytes(data, labels, samples, how, channels, progress):
     name, own, classes = "", None, ()
     if isinstance(data, (str, Path)) and Path(data).is_dir():
         name = f"the folder {Path(data).resolve().name}"
