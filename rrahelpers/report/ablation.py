@@ -25,7 +25,7 @@ from rrahelpers.features.passes import forward, run
 ADDITIONS = {"add", "add_", "__add__", "__iadd__", "__radd__"}
 
 
-def ablate(model, images, labels, layers, *, samples=None, progress=True):
+def ablate(model, images, labels, layers, *, samples=None, outputs=None, progress=True):
     """One row for each layer that is replaced by its mean, and for each residual block that is left out.
 
     Parameters
@@ -34,7 +34,8 @@ def ablate(model, images, labels, layers, *, samples=None, progress=True):
     images, labels: as for :func:`rrahelpers.report.analyse`; a label is the number of a logit.
     layers: names; "input" is passed over. Blocks are found: modules that add what they are given to what they make of
         it, and answer in the same shape.
-    samples: images to look at, at most, evenly spread; default: all.
+    samples: images to look at, at most, spread over the data; default: all.
+    outputs: how many the network has to have; default: any number above the largest label.
 
     Returns ``layer``, ``how`` ("mean": the mean answer over these images, place by place; "left out": a block answers
     with what it was given), ``accuracy`` (with the layer ablated), ``lost`` (by the network's own). Costs a forward
@@ -47,13 +48,13 @@ def ablate(model, images, labels, layers, *, samples=None, progress=True):
         raise ValueError("expected labels: what ablation costs is told in accuracy")
     labels, places = check_labels(labels, len(images)), evenly(len(images), samples)
     layers, modules = [name for name in layer_list(layers) if name != "input"], dict(model.named_modules())
-    means, whole = _means(model, images, layers), _accuracy(model, images, labels, places)
+    means, whole = _means(model, images, layers), _accuracy(model, images, labels, places, outputs)
     jobs = [(name, "mean") for name in layers if means[name].is_floating_point()]
     jobs += [(name, "left out") for name in residual_blocks(model, images.sample)]
     rows = []
     for name, how in tqdm(jobs, desc="ablation", unit="layer", disable=not progress):
         with _replaced(modules[name], means[name]) if how == "mean" else _left_out(modules[name]):
-            left = _accuracy(model, images, labels, places)
+            left = _accuracy(model, images, labels, places, outputs)
         rows.append({"layer": name, "how": how, "accuracy": left, "lost": whole - left})
     return pd.DataFrame(rows, columns=["layer", "how", "accuracy", "lost"])
 
@@ -135,21 +136,24 @@ def _left_out(module):
         after.remove()
 
 
-def _accuracy(model, images, labels, places):
+def _accuracy(model, images, labels, places, outputs):
     right, start = 0, 0
     for batch in images.split(100):
         inside = places[(places >= start) & (places < start + len(batch))]
         if len(inside):
-            logits = _logits(forward(model, batch[inside - start]), int(labels.max()) + 1)
+            logits = _logits(forward(model, batch[inside - start]), int(labels.max()) + 1, outputs)
             right += int((logits.argmax(1).cpu() == labels[inside]).sum())
         start += len(batch)
     return right / len(places)
 
 
-def _logits(answer, classes):
+def _logits(answer, least, outputs):
     if not isinstance(answer, torch.Tensor):
         answer = answer.get("logits") if isinstance(answer, Mapping) else getattr(answer, "logits", None)
-    if not isinstance(answer, torch.Tensor) or answer.ndim != 2 or answer.shape[1] < classes:
+    if not isinstance(answer, torch.Tensor) or answer.ndim != 2 or (
+            answer.shape[1] < least if outputs is None else answer.shape[1] != outputs):
         came = list(answer.shape) if isinstance(answer, torch.Tensor) else "no tensor"
-        raise ValueError(f"expected logits [N, {classes} or more], one for each class, got {came}")
+        wanted = f"{least} or more" if outputs is None else outputs
+        raise ValueError(f"expected logits [N, {wanted}], one for each class of the data, got {came}; labels have to "
+                         "be numbers of the network's outputs")
     return answer

@@ -82,14 +82,15 @@ class Report:
         """The accuracy that is lost without a layer: see :func:`rrahelpers.report.ablation.ablate`. It is kept in
         ``ablations``, and as the column ``lost`` of ``layers`` where a layer was replaced by its mean.
 
-        Raises ``ValueError`` for a report without labels, and for one that was loaded: it has no network.
+        Raises ``ValueError`` for a report without labels, for one that was loaded (it has no network), and where the
+        network's outputs aren't the classes of the data.
         """
         from rrahelpers.report.ablation import ablate
 
         if self.model is None or self.source is None:
             raise ValueError("a stored report has neither network nor images: call analyse again, and ablation on that")
         table = ablate(self.model, self.source.images, self.labels, layers or list(self.layers["layer"]),
-                       samples=samples, progress=progress)
+                       samples=samples, outputs=self.source.outputs, progress=progress)
         self.ablations = table
         means = table[table["how"] == "mean"].set_index("layer")["lost"]
         self.layers["lost"] = self.layers["layer"].map(means).astype(float)

@@ -34,6 +34,12 @@ class Source:
     name: str
     how: Preprocessing
 
+    @property
+    def outputs(self):
+        """How many outputs a network of these classes has, where classes have names; None where labels are numbers,
+        which may be those of a network with more."""
+        return None if self.classes == tuple(map(str, range(len(self.classes)))) else len(self.classes)
+
     def survey(self):
         """A digest of images and labels (16 digits), and small pictures of all: uint8 [N, C, h, w]; one pass without
         the network.

@@ -1,4 +1,4 @@
-"""``python -m rrahelpers analyse``: networks by name, their weights, how they want images; layers listed, a page written."""
+"""``python -m rrahelpers analyse``: networks by name, their weights and images; layers listed, a page written."""
 
 import re
 

@@ -153,6 +153,8 @@ def test_ablation_is_kept_beside_the_other_columns(report):
         analyse(residual(), x, k=5, progress=False).ablation()
     with pytest.raises(ValueError, match=r"expected logits \[N, 9 or more\]"):
         ablate(residual(), x, labels + 6, ["0"], progress=False)
+    with pytest.raises(ValueError, match=r"expected logits \[N, 2\]"):  # a folder's classes aren't the network's
+        ablate(residual(), x, labels % 2, ["0"], outputs=2, progress=False)
 
 
 class Links(HTMLParser):
