@@ -1,4 +1,4 @@
-"""The command line: ``python -m rrahelpers analyse|train|figures|list``."""
+"""The command line: ``python -m rrahelpers analyse|train|figures|list|cache``."""
 
 import argparse
 import contextlib
@@ -60,6 +60,8 @@ def main(arguments=None):
     command.add_arguments(commands.add_parser(
         "analyse", help="what each layer of a network contributes: a page and tables",
         description="Measure every layer of a network over images, and write a page, tables and JSON."))
+
+    command.add_cache_arguments(commands.add_parser("cache", help="features that reports left on the disk"))
 
     listing = commands.add_parser("list", help="the stored runs")
     listing.set_defaults(run=run_list)

@@ -17,10 +17,11 @@ from rrahelpers.base.provenance import commit, environment, libraries
 from rrahelpers.features import analysed_layers, readings
 from rrahelpers.features.passes import forward
 from rrahelpers.report.geometry import geometry
-from rrahelpers.report.measures import chosen_windows, measure, scale_table
+from rrahelpers.report.measures import measure, scale_table
 from rrahelpers.report.notes import Notes
 from rrahelpers.report.preprocessing import Preprocessing
 from rrahelpers.report.result import Report
+from rrahelpers.report.scales import chosen_windows
 from rrahelpers.report.source import gather
 from rrahelpers.tails import in_tail
 from rrahelpers.topology import nnts, nnts_matrix
@@ -28,7 +29,8 @@ from rrahelpers.topology import nnts, nnts_matrix
 if TYPE_CHECKING:
     from rrahelpers.base.shapes import Grid, Labels, Scales
 
-MEMORY = 3 * 2**30  # bytes of features and of the neighbour search together
+MEMORY = 2 * 2**30  # bytes of features and of the neighbour search together
+DISK = 20 * 2**30  # bytes of the cache of features
 NUMBERS = ("class_similarity", "separation_index", "intrinsic_dimension", "saturation", "probe", "probe_train",
            "nnts_input", "nnts_before", "nnts_output")
 TEXTS = ("best_scale", "finest")
@@ -38,7 +40,7 @@ def analyse(model: nn.Module, data: Any, labels: Labels | None = None, *, test: 
             test_labels: Labels | None = None, layers: Iterable[str] | None = None, scales: Scales | None = None,
             k: int = 10, probes: bool = True, samples: int | None = 2000, image_size: int | None = None,
             mean: Sequence[float] | None = None, std: Sequence[float] | None = None,
-            preprocessing: Preprocessing | None = None, memory: float = MEMORY,
+            preprocessing: Preprocessing | None = None, memory: float = MEMORY, disk: float = DISK,
             grid: Grid | None = None, axis: dict[str, int] | None = None, progress: bool = True) -> Report:
     """Measure what each layer of a network contributes.
 
@@ -67,8 +69,10 @@ def analyse(model: nn.Module, data: Any, labels: Labels | None = None, *, test: 
     mean, std: of each channel, for images in [0, 1]; default for bytes, folders and data sets: the model's
         configuration. Where that says nothing either, the images stay in [0, 1], with a warning.
     preprocessing: of :func:`rrahelpers.report.build_network`, instead of the model's configuration.
-    memory: bytes that features and the neighbour search may take together; a single layer that is larger goes through
-        a temporary file.
+    memory: bytes that features and the neighbour search may take together, as far as single layers allow.
+    disk: bytes that features may take in a cache folder where they are more than the memory: see
+        :mod:`rrahelpers.report.cache`. ``python -m rrahelpers cache`` tells where it is, and empties it. 0: none; then
+        there are more passes.
     grid, axis: how layers are read as maps, see :func:`rrahelpers.features.layers.readings`.
     progress: whether to show a progress bar.
 
@@ -87,8 +91,9 @@ def analyse(model: nn.Module, data: Any, labels: Labels | None = None, *, test: 
     digest, pictures = source.survey()
     neighbours = _neighbour_count(k, len(source.images), source.labels, notes)
     table = geometry(model, source.images.sample, names, notes)
-    measured = measure(model, source, tested, maps, windows=chosen_windows(maps, scales, notes), k=neighbours,
-                       probes=probes, memory=memory, axis=axis, notes=notes, progress=progress)
+    windows = chosen_windows(maps, scales, notes)
+    measured = measure(model, source, tested, maps, windows=windows, k=neighbours, probes=probes, digest=digest,
+                       memory=memory, disk=disk, axis=axis, notes=notes, progress=progress)
     similarities = scale_table(measured, names)
     layers_table = _columns(table, measured, similarities, notes)
     shape = tuple(source.images.sample.shape[1:])

@@ -7,6 +7,7 @@ import torch
 
 from rrahelpers.features import analysed_layers, as_batches, layer_names
 from rrahelpers.features.passes import run
+from rrahelpers.report import cache
 from rrahelpers.report.analysis import analyse
 from rrahelpers.report.networks import FORMS, build_network
 from rrahelpers.report.preprocessing import channels_of
@@ -52,6 +53,19 @@ def run_analyse(options):
     for note in report.notes:
         print(f"- {note}")
     print(f"page: {page}; tables: {options.out}")
+    return 0
+
+
+def add_cache_arguments(parser):
+    parser.add_argument("--empty", action="store_true", help="remove every entry")
+    parser.set_defaults(run=run_cache)
+
+
+def run_cache(options):
+    """Tell what the cache of features holds, or empty it."""
+    count, size = cache.empty() if options.empty else (
+        len(cache.entries()), sum(size for _, size, _ in cache.entries()))
+    print(f"{'removed ' if options.empty else ''}{count} entries, {size / 1e6:.1f} MB, in {cache.cache_folder()}")
     return 0
 
 

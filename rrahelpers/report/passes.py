@@ -1,10 +1,8 @@
 """One forward pass over all images for a group of layers: what each of their measures needs, and no more, is kept."""
 
 import contextlib
-import tempfile
-from pathlib import Path
+import hashlib
 
-import numpy as np
 import torch
 
 from rrahelpers.eigenspace import Covariance
@@ -12,47 +10,17 @@ from rrahelpers.eigenspace.layers import attach
 from rrahelpers.features import visit
 
 
-class Room:
-    """Where features lie: in memory, or in a file of a temporary folder where one tensor alone is more than
-    ``memory``."""
+def collect(model, images, wanted, maps, sink):
+    """Put into ``sink`` what is kept of each layer's maps, from one pass.
 
-    def __init__(self, memory):
-        self.memory, self.files, self.count = memory, contextlib.ExitStack(), 0
-        self.folder = None
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        self.files.close()
-
-    def empty(self, shape, dtype):
-        """A tensor of that shape on the CPU, to be written."""
-        size = int(np.prod(shape)) * torch.empty((), dtype=dtype).element_size()
-        if size <= self.memory:
-            return torch.empty(shape, dtype=dtype)
-        self.folder = self.folder or Path(self.files.enter_context(tempfile.TemporaryDirectory()))
-        self.count += 1
-        return torch.from_file(str(self.folder / f"{self.count}.bin"), True, int(np.prod(shape)),
-                               dtype=dtype).view(shape)
-
-
-def collect(model, images, wanted, maps, room):
-    """{layer: {name: float tensor [N, ...] on the CPU}} from one pass.
-
-    ``wanted``: {layer: {name: function of the layer's maps}}; ``maps``: the layers' readings.
+    ``wanted``: {layer: {name: function of the layer's maps}}; ``maps``: the layers' readings; ``sink``: of
+    :mod:`rrahelpers.report.cache`.
     """
-    found = {layer: {} for layer in wanted}
-
     def keep(layer, x, place):
         for name, function in wanted[layer].items():
-            y = function(x)
-            if name not in found[layer]:
-                found[layer][name] = room.empty((len(images), *y.shape[1:]), y.dtype)
-            found[layer][name][place:place + len(y)] = y
+            sink.put(layer, name, function(x), place)
 
     visit(model, images, list(wanted), keep, maps=maps)
-    return found
 
 
 @contextlib.contextmanager
@@ -69,3 +37,13 @@ def observed(model, layers, axis=None):
         return
     with attach(model, layers, record, {name: one for name, one in (axis or {}).items() if name in layers}):
         yield found
+
+
+def weights_digest(model):
+    """A digest of a network's kind, modules and all numbers in it."""
+    sha = hashlib.sha256(repr(model).encode())
+    for name, value in model.state_dict().items():
+        if isinstance(value, torch.Tensor):
+            sha.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
+            sha.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return sha.hexdigest()

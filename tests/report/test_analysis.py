@@ -46,6 +46,7 @@ def test_it_is_reached_from_the_package():
 
 def test_layers_types_shapes_and_costs(found):
     model, x, _, report = found
+    assert report.notes == []
     assert report.layers["layer"].tolist() == LAYERS and report.layers["index"].tolist() == [0, 1, 2, 3, 4]
     assert column(report, "type") == ["", "Conv2d", "Conv2d", "Conv2d", "Linear"]
     answers = extract(model, x, LAYERS)
@@ -124,7 +125,7 @@ def test_the_networks_own_accuracy_and_the_advice(found):
 def test_the_model_stays_as_it_was_and_memory_does_not_matter(found):
     model, x, labels, report = found
     model.train()
-    again = analyse(model, x, labels, k=5, memory=2**17, progress=False)  # a pass for each layer, files for the widest
+    again = analyse(model, x, labels, k=5, memory=2**17, disk=0, progress=False)  # a pass for each layer
     assert model.training and not any(module._forward_hooks for module in model.modules())
     pd.testing.assert_frame_equal(again.layers, report.layers)
 
