@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import multiprocessing
 import os
-import re
 import sys
 import tarfile
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 import torch
 
 from rrahelpers.base.devices import cores_each
+from rrahelpers.base.durations import seconds
 from rrahelpers.base.files import atomic
 from rrahelpers.data import DataError
 from rrahelpers.report import command
@@ -22,8 +22,6 @@ from rrahelpers.study import batch, grids
 from rrahelpers.training import Interrupted, train_all
 from rrahelpers.training.config import RunConfig
 from rrahelpers.training.runs import Run, RunError, run_folders, store_root
-
-UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 def main(arguments=None):
@@ -77,11 +75,11 @@ def main(arguments=None):
 
 
 def duration(text):
-    """Seconds from "90", "90s", "9m" or "1.5h"."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
-    if not match:
-        raise argparse.ArgumentTypeError(f"expected a time such as 90s, 9m or 1.5h, got {text!r}")
-    return float(match[1]) * UNITS[match[2] or "s"]
+    """:func:`rrahelpers.base.durations.seconds` for an argument."""
+    try:
+        return seconds(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def run_train(options):

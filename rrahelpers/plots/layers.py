@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 from matplotlib.ticker import MaxNLocator
 
 from rrahelpers.plots.response import similarity_heatmap
-from rrahelpers.plots.style import OTHER, SAME, class_similarity_curves, framed_image
+from rrahelpers.plots.style import OTHER, SAME, class_similarity_curves
 
 SIZE = (5.2, 2.9)
 THIRD, FOURTH = "#029e73", "#cc78bc"  # of seaborn's palette for the colour-blind
@@ -68,23 +68,6 @@ def pairs_figure(pairs):
     numbers = sorted(pairs["i"].unique())
     for set_ticks in (ax.set_xticks, ax.set_yticks):
         set_ticks(range(0, count, step), numbers[::step])
-    return fig
-
-
-def neighbours_figure(pictures, labels, rows, query):
-    """A picture and its nearest neighbours in several layers, framed by whether they share its class.
-
-    ``pictures``: uint8 [N, C, h, w]; ``rows``: {layer: int64 [k]}, the neighbours of ``query`` there.
-    """
-    columns = 1 + max(len(neighbours) for neighbours in rows.values())
-    fig, axes = plt.subplots(len(rows), columns, figsize=(columns * 0.62, len(rows) * 0.78), squeeze=False)
-    for line, (layer, neighbours) in zip(axes, rows.items()):
-        for ax in line:
-            ax.axis("off")
-        for place, (ax, sample) in enumerate(zip(line, [query, *neighbours])):
-            alike = labels is None or labels[sample] == labels[query]
-            framed_image(ax, pictures[sample], "black" if place == 0 else SAME if alike else OTHER)
-        line[0].set_title(layer, fontsize=8, loc="left")
     return fig
 
 

@@ -12,33 +12,32 @@ import torch
 from torch import nn
 
 from rrahelpers.advisor import propose
+from rrahelpers.base.durations import seconds
 from rrahelpers.base.modules import is_leaf, kind, named_layers
 from rrahelpers.base.provenance import commit, environment, libraries
 from rrahelpers.features import analysed_layers, readings
 from rrahelpers.features.passes import forward
+from rrahelpers.report.budget import plan
+from rrahelpers.report.columns import columns, pairs
 from rrahelpers.report.geometry import geometry
 from rrahelpers.report.measures import measure, scale_table
 from rrahelpers.report.notes import Notes
 from rrahelpers.report.preprocessing import Preprocessing
 from rrahelpers.report.result import Report
-from rrahelpers.report.scales import chosen_windows
+from rrahelpers.report.scales import chosen_windows, searched
 from rrahelpers.report.source import gather
-from rrahelpers.tails import in_tail
-from rrahelpers.topology import nnts, nnts_matrix
 
 if TYPE_CHECKING:
     from rrahelpers.base.shapes import Grid, Labels, Scales
 
 MEMORY = 2 * 2**30  # bytes of features and of the neighbour search together
 DISK = 20 * 2**30  # bytes of the cache of features
-NUMBERS = ("class_similarity", "separation_index", "intrinsic_dimension", "saturation", "probe", "probe_train",
-           "nnts_input", "nnts_before", "nnts_output")
-TEXTS = ("best_scale", "finest")
 
 
 def analyse(model: nn.Module, data: Any, labels: Labels | None = None, *, test: Any = None,
             test_labels: Labels | None = None, layers: Iterable[str] | None = None, scales: Scales | None = None,
-            k: int = 10, probes: bool = True, samples: int | None = 2000, image_size: int | None = None,
+            k: int = 10, probes: bool = True, samples: int | None = 2000,
+            budget: str | float | None = None, image_size: int | None = None,
             mean: Sequence[float] | None = None, std: Sequence[float] | None = None,
             preprocessing: Preprocessing | None = None, memory: float = MEMORY, disk: float = DISK,
             grid: Grid | None = None, axis: dict[str, int] | None = None, progress: bool = True) -> Report:
@@ -64,6 +63,8 @@ def analyse(model: nn.Module, data: Any, labels: Labels | None = None, *, test: 
     k: neighbours of each sample; fewer where there are no more samples.
     probes: whether to fit probes, which take as long as everything else for wide layers.
     samples: images to look at, at most, evenly spread over the data; None: all.
+    budget: a time such as "5m": fewer images, and below 200 fewer layers, are looked at where two small trials say that
+        it would be passed; a note tells what was left out. An estimate: it may be passed all the same.
     image_size: side in pixels that images of a folder or data set are brought to; default: what the model's
         configuration says, else their own, if they all have one size.
     mean, std: of each channel, for images in [0, 1]; default for bytes, folders and data sets: the model's
@@ -80,22 +81,26 @@ def analyse(model: nn.Module, data: Any, labels: Labels | None = None, *, test: 
     traced, class similarity without labels) is missing, and ``report.notes`` say why. Raises for a model without layers
     to look at, for unknown layers, impossible scales, and data that can't be read.
     """
-    started, notes = time.perf_counter(), Notes()
-    told = {"samples": samples, "image_size": image_size, "mean": mean, "std": std, "progress": progress,
-            "preprocessing": preprocessing}
-    source = gather(model, data, labels, **told)
-    tested = None if test is None else gather(model, test, test_labels, **told)
+    started, notes, allowed = time.perf_counter(), Notes(), None if budget is None else seconds(budget)
+    told = {"image_size": image_size, "mean": mean, "std": std, "preprocessing": preprocessing, "progress": progress}
+    source = gather(model, data, labels, samples=samples, **told)
+    tested = None if test is None else gather(model, test, test_labels, samples=samples, **told)
     with notes.listening("layers"):
         names = analysed_layers(model, source.images, layers, grid=grid, axis=axis)
     maps = readings(model, source.images, names, grid=grid, axis=axis)
+    windows = chosen_windows(maps, scales, notes)
+    if allowed is not None:
+        options = {"windows": windows, "probes": probes, "memory": memory, "axis": axis}
+        left = allowed - (time.perf_counter() - started)
+        source, names = _within(left, model, source, tested, maps, k, options, notes)
+        maps = {layer: maps[layer] for layer in names}
     digest, pictures = source.survey()
     neighbours = _neighbour_count(k, len(source.images), source.labels, notes)
     table = geometry(model, source.images.sample, names, notes)
-    windows = chosen_windows(maps, scales, notes)
     measured = measure(model, source, tested, maps, windows=windows, k=neighbours, probes=probes, digest=digest,
                        memory=memory, disk=disk, axis=axis, notes=notes, progress=progress)
     similarities = scale_table(measured, names)
-    layers_table = _columns(table, measured, similarities, notes)
+    layers_table = columns(table, measured, similarities)
     shape = tuple(source.images.sample.shape[1:])
     advice = pd.DataFrame()
     with notes.attempt("advice"):
@@ -103,9 +108,21 @@ def analyse(model: nn.Module, data: Any, labels: Labels | None = None, *, test: 
     about = _about(model, source, tested, shape, neighbours, digest, measured)
     about["seconds"] = round(time.perf_counter() - started, 2)
     return Report(
-        layers=layers_table, scales=similarities, pairs=_pairs(measured, names), advice=advice, notes=list(notes),
+        layers=layers_table, scales=similarities, pairs=pairs(measured, names), advice=advice, notes=list(notes),
         about=about, graphs=measured.graphs, grams=measured.grams, pictures=pictures, labels=source.labels,
         source=source, model=model)
+
+
+def _within(allowed, model, source, tested, maps, k, options, notes):
+    """The images (a Source) and layers that a time allows, see :func:`rrahelpers.report.budget.plan`."""
+    def trial(images):
+        measure(model, source.some(images), tested and tested.some(images), maps, k=min(k, images - 1), digest="",
+                disk=0, notes=Notes(), progress=False, **options)
+
+    images, names, told = plan(allowed, trial, len(source.images), list(maps), searched(maps, options["windows"]))
+    if told:
+        notes.add(told)
+    return source.some(images), names
 
 
 def _neighbour_count(k, images, labels, notes):
@@ -123,43 +140,10 @@ def _neighbour_count(k, images, labels, notes):
     return min(k, images - 1)
 
 
-def _columns(table, measured, similarities, notes):
-    """All columns of a layer side by side."""
-    rows = pd.DataFrame.from_dict(measured.rows, orient="index")
-    rows = rows.reindex(columns=[*TEXTS, *NUMBERS]).astype(dict.fromkeys(NUMBERS, float))
-    rows[list(TEXTS)] = rows[list(TEXTS)].astype(object).where(rows[list(TEXTS)].notna(), "").astype(str)
-    finest = {layer: graphs[rows.loc[layer, "finest"]] for layer, graphs in measured.graphs.items()}
-    names = list(finest)
-    for place, layer in enumerate(names):
-        rows.loc[layer, "nnts_output"] = nnts(finest[layer], finest[names[-1]])
-        if "input" in finest:
-            rows.loc[layer, "nnts_input"] = nnts(finest[layer], finest["input"])
-        if place:
-            rows.loc[layer, "nnts_before"] = nnts(finest[layer], finest[names[place - 1]])
-    known = rows["saturation"].dropna()
-    rows["in_tail"] = (in_tail(known) if len(known) else known).reindex(rows.index).astype("boolean")
-    wide = similarities.pivot(index="layer", columns="scale", values="value")
-    wide = wide[sorted(wide.columns, key=lambda scale: (scale == "global", scale.rjust(9)))]
-    result = table.set_index("layer").join(rows).join(wide.add_prefix("class_similarity_"))
-    return result.rename_axis("layer").reset_index().rename_axis(columns=None).assign(index=range(len(result)))[
-        ["layer", "index", *result.columns]]
-
-
 def _saturations(model, table):
     """Those that the advisor takes: of layers without others inside, or none where others were looked at."""
     known, modules = table.dropna(subset="saturation").set_index("layer")["saturation"], named_layers(model)
     return known if len(known) and all(is_leaf(modules[name]) for name in known.index) else None
-
-
-def _pairs(measured, names):
-    """NNTS between all layers, at the finest scale of each: i, j (places in the table), value."""
-    graphs = {layer: next(iter(sorted(own.items(), key=lambda item: (item[0] == "global", item[0].rjust(9)))))[1]
-              for layer, own in measured.graphs.items()}
-    if not graphs:
-        return pd.DataFrame(columns=["i", "j", "value"])
-    places = [names.index(layer) for layer in graphs]
-    table = nnts_matrix(graphs.values())
-    return table.assign(i=[places[i] for i in table.i], j=[places[j] for j in table.j])
 
 
 def _about(model, source, tested, shape, k, digest, measured):

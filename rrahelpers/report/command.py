@@ -26,6 +26,8 @@ def add_arguments(parser):
     parser.add_argument("--mean", type=float, nargs="+", help="of each channel, for images in [0, 1]")
     parser.add_argument("--std", type=float, nargs="+", help="likewise")
     parser.add_argument("--samples", type=int, default=2000, help="images at most (default: 2000)")
+    parser.add_argument("--budget", metavar="TIME", help="look at fewer images and layers where it would take longer, "
+                        "e.g. 5m")
     parser.add_argument("--neighbours", type=int, default=10, metavar="K", help="of each image (default: 10)")
     parser.add_argument("--no-probes", action="store_true", help="fit no linear probes")
     parser.add_argument("--ablation", action="store_true", help="also what accuracy is lost without each layer")
@@ -43,7 +45,7 @@ def run_analyse(options):
         raise ValueError("analyse needs --data (a folder of images or a data set's name) and --out (a folder), or "
                          "--list-layers")
     report = analyse(model, options.data, layers=options.layers, k=options.neighbours, samples=options.samples,
-                     probes=not options.no_probes, preprocessing=how)
+                     budget=options.budget, probes=not options.no_probes, preprocessing=how)
     report.about["model"] = options.model
     if options.ablation:
         report.ablation()

@@ -3,7 +3,6 @@
 Styles, script and figures are in the page; its content security policy lets it fetch nothing.
 """
 
-import base64
 import io
 import json
 from html import escape
@@ -14,6 +13,7 @@ import pandas as pd
 
 from rrahelpers.plots import layers as figures
 from rrahelpers.plots.style import STYLE
+from rrahelpers.report import explorer
 from rrahelpers.report.summary import sentences
 
 INK = "#010203"  # what is drawn in it takes the page's own colour of text
@@ -22,7 +22,8 @@ STYLES = {**STYLE, **dict.fromkeys(INKED, INK), "figure.facecolor": "none",
           "axes.facecolor": "none", "savefig.facecolor": "none", "svg.fonttype": "none"}
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 SHARES = ("class_similarity", "separation_index", "saturation", "probe", "nnts", "lost")  # beginnings of columns
-ROWS = 5  # layers whose neighbours are shown
+EXPLAINED = ("A click on a point chooses its layer and scale; below are an image (left) and its nearest neighbours "
+             "there, then those of the layer that was chosen before. The pictures at the bottom choose the image.")
 
 
 def page(report):
@@ -34,6 +35,9 @@ def page(report):
                     for picture, caption in _figures(report))
     advice = "" if report.advice.empty else f"<h2>What could be changed</h2>{table(report.advice)}"
     ablations = "" if report.ablations is None else f"<h2>Without a layer</h2>{table(report.ablations)}"
+    if explored := explorer.fragment(report):
+        explored = (f'<section class="screen"><h2>Neighbours, layer by layer</h2><p><small>{EXPLAINED}</small></p>'
+                    f"{explored}</section>")
     notes = "".join(f"<li>{escape(note)}</li>" for note in report.notes)
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -43,6 +47,7 @@ def page(report):
 {len(report.layers)} layers, {escape(about['written'][:10])}</p>
 <ol class="summary">{''.join(f'<li>{escape(one)}</li>' for one in sentences(report))}</ol>
 <h2>Layer by layer</h2><div class="figures">{drawn}</div>
+{explored}
 <h2>All layers</h2><p><small>A click on a heading sorts. Layers in a tail of low saturation are in italics; an empty
 cell was not measured, see the notes.</small></p>{table(report.layers, sortable=True)}
 {advice}{ablations}
@@ -118,8 +123,6 @@ def _figures(report):
             "Accuracy that is lost where a layer is replaced by its mean.":
                 lambda: figures.columns_figure(layers, {"lost": ""}, "accuracy lost"),
         })
-    if report.pictures is not None and len(report.graphs) > 1:
-        yield from _gallery(report)
 
 
 def _svg(drawings):
@@ -133,25 +136,6 @@ def _svg(drawings):
             start, end = svg.find("<metadata>"), svg.find("</metadata>")
             svg = svg[svg.index("<svg"):start] + svg[end + len("</metadata>"):]
             yield svg.replace(INK, "currentColor").replace("<svg", '<svg role="img"', 1), caption
-
-
-def _gallery(report):
-    """The neighbours of one image in some layers, as a small picture."""
-    names = list(report.graphs)
-    chosen = dict.fromkeys(names[round(place * (len(names) - 1) / (ROWS - 1))] for place in range(ROWS))
-    query = len(report.pictures) // 2
-    with plt.rc_context({**STYLE, "figure.facecolor": "white"}):
-        fig = figures.neighbours_figure(report.pictures, report.labels,
-                                        {name: report.finest(name).indices[query, :8].tolist() for name in chosen},
-                                        query)
-        data = io.BytesIO()
-        fig.savefig(data, format="png", dpi=110)
-        plt.close(fig)
-    caption = "An image (left) and its nearest neighbours in some layers"
-    if report.labels is not None:
-        caption += "; blue frames: of its class, orange: of another"
-    yield (f'<img alt="{escape(caption)}" src="data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}">',
-           f"{caption}.")
 
 
 def _provenance(about):

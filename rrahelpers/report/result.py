@@ -102,6 +102,20 @@ class Report:
 
         return compare(self, other)
 
+    def explore(self) -> Any:
+        """The explorer of layers, scales and neighbours, to be shown in a notebook: a click on a point selects it.
+
+        Raises ``ValueError`` for a report without pictures (images of other than one or three channels) or without
+        neighbours.
+        """
+        from IPython.display import HTML
+
+        from rrahelpers.report.explorer import frame
+
+        if self.pictures is None or not self.graphs:
+            raise ValueError("this report has no pictures, or no neighbours: there is nothing to explore")
+        return HTML(frame(self))
+
     def to_html(self, path: str | Path) -> Path:
         """Write everything as one page that needs no other file and no network: see
         :func:`rrahelpers.report.page.page`. Returns its path."""

@@ -69,3 +69,9 @@ def _pooled(x, window):
     if window == "global":
         return x.mean(tuple(range(2, x.ndim)), keepdim=True)
     return (avg_pool1d if x.ndim == 3 else avg_pool2d)(x, window)
+
+
+def searched(maps, windows):
+    """How many numbers of one image the neighbour search compares, of all layers at their finest scale."""
+    return sum(kept_of(windows[layer], False)["maps"](reading.example).numel() for layer, reading in maps.items()
+               if windows.get(layer))

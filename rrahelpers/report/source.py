@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +39,15 @@ class Source:
         """How many outputs a network of these classes has, where classes have names; None where labels are numbers,
         which may be those of a network with more."""
         return None if self.classes == tuple(map(str, range(len(self.classes)))) else len(self.classes)
+
+    def some(self, count):
+        """The same with at most ``count`` images, spread over these as :func:`rrahelpers.data.folders.evenly` has
+        it."""
+        if count >= len(self.images):
+            return self
+        places = evenly(len(self.images), count)
+        labels = None if self.labels is None else self.labels[places]
+        return replace(self, images=Batches(Rows(self.images, places, Preprocessing())), labels=labels)
 
     def survey(self):
         """A digest of images and labels (16 digits), and small pictures of all: uint8 [N, C, h, w]; one pass without
