@@ -44,7 +44,7 @@ def compare(one, other):
     places = [dict(zip(report.layers["layer"], report.layers["index"])) for report in (one, other)]
     pairs = pd.DataFrame(
         [{"layer": a, "other": b, "i": places[0][a], "j": places[1][b], "nnts": nnts(one.finest(a), other.finest(b)),
-          "cka": _cka(one.grams[a], other.grams[b])} for a in one.graphs for b in other.graphs],
+          "cka": _cka(one.grams.get(a), other.grams.get(b))} for a in one.graphs for b in other.graphs],
         columns=["layer", "other", "i", "j", "nnts", "cka"])
     tables = [report.layers.set_index("layer") for report in (one, other)]
     shared = [layer for layer in tables[0].index if layer in tables[1].index]
@@ -63,4 +63,4 @@ def _same_pictures(one, other):
 
 
 def _cka(a, b):
-    return debiased_cka(a, b) if len(a) >= 4 else float("nan")
+    return float("nan") if a is None or b is None or len(a) < 4 else debiased_cka(a, b)

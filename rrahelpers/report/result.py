@@ -42,8 +42,9 @@ class Report:
     ``scales``: class similarity of each layer and scale (layer, index, scale, value). ``pairs``: NNTS of all pairs of
     layers (i, j, value). ``advice``: the proposals of :func:`rrahelpers.advisor.propose` with their costs. ``notes``:
     what is missing, and why. ``about``: model, data and where the numbers come from. ``graphs``: {layer: {scale:
-    KNNGraph}}. ``grams``: {layer: Gram matrix of the first 256 images}. ``pictures``: small ones of all images, uint8
-    [N, C, h, w], or None. ``labels``: int64 [N], or None. ``ablations``: None until :meth:`ablation` was called.
+    KNNGraph}}, of a loaded report without distances (NaN). ``grams``: {layer: Gram matrix of the first 256 images}.
+    ``pictures``: small ones of all images, uint8 [N, C, h, w], or None. ``labels``: int64 [N], or None. ``ablations``:
+    None until :meth:`ablation` was called.
     """
 
     layers: pd.DataFrame
@@ -127,7 +128,8 @@ class Report:
 
     def save(self, folder: str | Path) -> Path:
         """Write the report into a folder (made if it isn't there): tables as Parquet, the layers as CSV too, the rest
-        as JSON and safetensors. Model and images aren't kept, small pictures are. Returns the folder."""
+        as JSON and safetensors. Small pictures and who is whose neighbour are kept; the model, the images and the
+        neighbours' distances aren't. Returns the folder."""
         from safetensors.torch import save_file
 
         folder = Path(folder)
@@ -161,22 +163,26 @@ class Report:
                                   "analyse the network again")
             tables = {name: pd.read_parquet(folder / f"{name}.parquet") for name in stored["tables"]}
             tensors = load_file(folder / "graphs.safetensors")
-            graphs = {layer: {scale: KNNGraph(tensors[f"indices/{layer}/{scale}"].long(),
-                                              tensors[f"distances/{layer}/{scale}"]) for scale in scales}
+            graphs = {layer: {scale: _graph(tensors[f"indices/{layer}/{scale}"]) for scale in scales}
                       for layer, scales in stored["scales"].items()}
-            return cls(**tables, notes=stored["notes"], about=stored["about"], graphs=graphs,
-                       grams={layer: tensors[f"gram/{layer}"] for layer in graphs}, pictures=tensors.get("pictures"),
-                       labels=tensors.get("labels"))
+            grams = {layer: tensors[f"gram/{layer}"] for layer in graphs if f"gram/{layer}" in tensors}
+            return cls(**tables, notes=stored["notes"], about=stored["about"], graphs=graphs, grams=grams,
+                       pictures=tensors.get("pictures"), labels=tensors.get("labels"))
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise ReportError(f"{folder} holds no report that can be read ({error}); expected a folder that "
                               "Report.save wrote") from error
 
     def _tensors(self):
         found = {"indices": torch.empty(0)}  # a file needs one
+        found |= {f"gram/{layer}": gram.contiguous() for layer, gram in self.grams.items()}
         for layer, graphs in self.graphs.items():
-            found[f"gram/{layer}"] = self.grams[layer].contiguous()
             for scale, graph in graphs.items():
-                found[f"indices/{layer}/{scale}"] = graph.indices.int()
-                found[f"distances/{layer}/{scale}"] = graph.distances.clone()
+                small = torch.int16 if len(graph) <= 2**15 else torch.int32
+                found[f"indices/{layer}/{scale}"] = graph.indices.to(small)
         given = {"pictures": self.pictures, "labels": self.labels}
         return found | {name: value.contiguous() for name, value in given.items() if value is not None}
+
+
+def _graph(indices):
+    """A stored graph, whose distances are not known any more."""
+    return KNNGraph(indices.long(), torch.full(indices.shape, torch.nan))
