@@ -73,7 +73,7 @@ class FeatureCache:
         try:
             about = json.loads((path / "entry.json").read_text(encoding="utf-8"))
             found = {name: _mapped(path / f"{name}.bin", **about["tensors"][name]) for name in examples}
-        except (OSError, ValueError, KeyError, RuntimeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError):
             return None
         if not all(x[0].shape == examples[name][0].shape and torch.allclose(
                 x[0].float(), examples[name][0].float().cpu(), rtol=1e-3, atol=1e-5, equal_nan=True)

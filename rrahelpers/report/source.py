@@ -57,7 +57,7 @@ class Source:
         """
         sha, pictures = hashlib.sha256(), []
         for x in self.images.split(BATCH):
-            sha.update(x.contiguous().cpu().numpy().tobytes())
+            sha.update(x.cpu().contiguous().view(torch.uint8).numpy().tobytes())
             if x.ndim == 4 and x.shape[1] in (1, 3):
                 pictures.append(_picture(x.cpu().float(), self.how))
         sha.update(b"" if self.labels is None else self.labels.numpy().tobytes())

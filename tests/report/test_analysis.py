@@ -267,3 +267,25 @@ def test_a_data_sets_name():
     images = rrahelpers.data.load("digits", "test").images
     assert report.about["data"] == "digits, test images" and report.about["images"] == 50
     assert np.array_equal(report.pictures, images[evenly(len(images), 50)])
+
+
+@pytest.mark.parametrize("model, shape", [
+    (nn.Sequential(nn.Conv1d(2, 4, 3), nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(4, 3)), (2, 30)),
+    (nn.Sequential(nn.Conv3d(2, 4, 3), nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(4, 3)), (2, 6, 6, 6)),
+    (nn.Sequential(nn.Linear(12, 8), nn.ReLU(), nn.Linear(8, 3)), (12,)),
+], ids=["signals", "volumes", "rows of a table"])
+@pytest.mark.filterwarnings("ignore:left out pooling windows")
+def test_what_is_no_image(model, shape, tmp_path):
+    x, labels = torch.randn(20, *shape), torch.arange(20) % 2
+    report = analyse(model, x, labels, k=3, progress=False)
+    last = report.layers.iloc[-1]
+    assert last["class_similarity"] >= 0 and last["probe"] >= 0 and last["saturation"] > 0
+    assert report.pictures is None and len(report.summary().splitlines()) == 5
+    assert report.to_html(tmp_path / "report.html").is_file() and report.save(tmp_path / "kept")
+
+
+def test_half_precision():
+    model, (x, labels) = network().bfloat16(), images()
+    report = analyse(model, x.bfloat16(), labels, k=3, progress=False)
+    assert report.layers[["class_similarity", "saturation", "probe"]].drop(index=0).notna().all(axis=None)
+    assert report.layers["activation"].tolist() == [2 * size for size in (768, 2048, 768, 768, 3)]
