@@ -47,12 +47,14 @@ def saturation_figure(table):
         return None
     ax = fig.axes[0]
     inside = table[table["in_tail"].fillna(False).astype(bool)]
-    ax.plot(inside["index"], inside["saturation"].astype(float), "o", ms=4, mfc="white", color=SAME, label="in a tail")
+    if len(inside):
+        ax.plot(inside["index"], inside["saturation"].astype(float), "o", ms=4, mfc="white", color=SAME,
+                label="in a tail")
     for bound, style in (("b_min", "--"), ("b_max", ":")):
         place = table.loc[table["border"].str.contains(bound), "index"]
         if len(place):
             ax.axvline(place.iloc[0], ls=style, lw=1, color=OTHER, label=f"border layer, {bound}")
-    if len(inside) or len(ax.lines) > 2:
+    if len(ax.lines) > 1:
         ax.legend(loc="best")
     return fig
 
