@@ -16,16 +16,19 @@ __version__ = "0.1.0"
 
 MODULES = (
     "advisor", "attention", "base", "class_similarity", "complexity", "data", "eigenspace", "features",
-    "intrinsic_dimension", "models", "neighbors", "plots", "probes", "receptive_field", "representational_response",
-    "separation", "similarity", "study", "tails", "topology", "training", "widgets",
+    "intrinsic_dimension", "models", "neighbors", "plots", "probes", "receptive_field", "report",
+    "representational_response", "separation", "similarity", "study", "tails", "topology", "training", "widgets",
 )
+CALLS = {"analyse": "report"}  # what is reached from the package itself
 
 
 def __getattr__(name):
     if name in MODULES:
         return importlib.import_module(f"{__name__}.{name}")
+    if name in CALLS:
+        return getattr(importlib.import_module(f"{__name__}.{CALLS[name]}"), name)
     raise AttributeError(f"rrahelpers has no module {name!r}; expected one of {', '.join(MODULES)}")
 
 
 def __dir__():
-    return sorted([*globals(), *MODULES])
+    return sorted([*globals(), *MODULES, *CALLS])

@@ -1,11 +1,9 @@
-"""The command line: ``python -m rrahelpers train|figures|list``."""
+"""The command line: ``python -m rrahelpers analyse|train|figures|list|cache``."""
 
 import argparse
 import contextlib
-import json
 import multiprocessing
 import os
-import re
 import sys
 import tarfile
 import time
@@ -17,13 +15,14 @@ import torch
 from tqdm.auto import tqdm
 
 from rrahelpers.base.devices import cores_each
+from rrahelpers.base.durations import seconds
 from rrahelpers.base.files import atomic
+from rrahelpers.data import DataError
+from rrahelpers.report import command
 from rrahelpers.study import batch, grids, measures, recipes
 from rrahelpers.training import Interrupted, train_all
 from rrahelpers.training.config import RunConfig
 from rrahelpers.training.runs import Run, RunError, run_folders, store_root
-
-UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 def main(arguments=None):
@@ -65,6 +64,12 @@ def main(arguments=None):
                               f"{batch.CELL_TIMEOUT // 3600}h)")
     figures.set_defaults(run=run_figures)
 
+    command.add_arguments(commands.add_parser(
+        "analyse", help="what each layer of a network contributes: a page and tables",
+        description="Measure every layer of a network over images, and write a page, tables and JSON."))
+
+    command.add_cache_arguments(commands.add_parser("cache", help="features that reports left on the disk"))
+
     listing = commands.add_parser("list", help="the stored runs")
     listing.set_defaults(run=run_list)
 
@@ -73,17 +78,17 @@ def main(arguments=None):
         return options.run(options)
     except (ValueError, TypeError, FileNotFoundError) as error:  # what the user asked for does not exist
         parser.error(str(error))
-    except (RunError, OSError) as error:  # what is stored cannot be used, or nothing can be stored
+    except (RunError, DataError, OSError) as error:  # what is stored cannot be used, or nothing can be stored
         print(error, file=sys.stderr)
         return 1
 
 
 def duration(text):
-    """Seconds from "90", "90s", "9m" or "1.5h"."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
-    if not match:
-        raise argparse.ArgumentTypeError(f"expected a time such as 90s, 9m or 1.5h, got {text!r}")
-    return float(match[1]) * UNITS[match[2] or "s"]
+    """:func:`rrahelpers.base.durations.seconds` for an argument."""
+    try:
+        return seconds(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def run_train(options):
@@ -153,15 +158,7 @@ def workers(jobs):
 
 def single(options):
     """The configuration of ``train MODEL --set ...``: fields of RunConfig first, what is left are model options."""
-    given = {}
-    for item in options.set:
-        name, sign, value = item.partition("=")
-        if not sign:
-            raise ValueError(f"--set expects NAME=VALUE, got {item!r}")
-        try:
-            given[name] = json.loads(value)
-        except ValueError:
-            given[name] = value
+    given = command.pairs(options.set)
     known = {f.name for f in fields(RunConfig)} - {"model", "data", "options"}
     return recipes.recipe(options.recipe or grids.STAC, options.data or "cifar10", options.model,
                           options={k: v for k, v in given.items() if k not in known},

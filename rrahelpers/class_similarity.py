@@ -7,7 +7,7 @@ average-pooled to different spatial resolutions.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,8 @@ from rrahelpers.features.layers import readings
 from rrahelpers.neighbors import SCALES, KNNGraph, pyramid_graphs
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from rrahelpers.base.shapes import Grid, Images, Labels, Scales
 
 
@@ -73,7 +75,7 @@ def scale_graphs(model: nn.Module, images: Images, *, layers: Iterable[str] | No
     if k < 1 or k >= len(images):
         raise ValueError(f"k must be between 1 and the number of images less one ({len(images) - 1}), got {k}")
     maps = readings(model, images, layers, grid=grid, axis=axis)
-    windows = _windows({layer: maps[layer].example for layer in layers}, scales)
+    windows = pooling_windows({layer: maps[layer].example for layer in layers}, scales)
     bar = tqdm(total=len(layers), desc="class similarity", unit="layer", disable=not progress)
     with bar:
         for index, (layer, features) in enumerate(each_layer(model, images, layers, memory=memory, maps=maps)):
@@ -84,7 +86,7 @@ def scale_graphs(model: nn.Module, images: Images, *, layers: Iterable[str] | No
                 raise ValueError(f"layer {layer!r}: {error}") from error
             for scale, window in windows[layer].items():
                 height = features.shape[2] if features.ndim > 2 else 1
-                side = 1 if window == "global" else height // window
+                side = 1 if isinstance(window, str) else height // window
                 yield LayerGraph(layer, index, scale, side, graphs[window])
             del features
             bar.update()
@@ -108,9 +110,21 @@ def classrepsim(model: nn.Module, images: Images, labels: Labels | None = None, 
                           "value": class_similarity(g.graph, labels)} for g in graphs])
 
 
-def _windows(features, scales):
-    """{layer: {scale: pooling window}} for the map of each layer, or what :func:`scale_graphs` says of it."""
+def pooling_windows(maps: Mapping[str, Tensor], scales: Scales | None = None, *,
+                    strict: bool | None = None) -> dict[str, dict[int | str, int | str]]:
+    """The pooling window of each layer at each scale: {layer: {scale: window}}.
+
+    Parameters
+    ----------
+    maps: {layer: a map of one image or several}, [N, D], [N, C, T] or [N, C, H, W].
+    scales: as for :func:`scale_graphs`; a scale that is no smaller than a layer's map has the window "global" there.
+    strict: whether a scale that doesn't divide a layer's map raises ``ValueError``; else it is left out with a warning.
+        Default: where ``scales`` are given.
+
+    Raises ``ValueError`` for scales that are none, or no scales, and for maps of three dimensions.
+    """
     chosen = SCALES if scales is None else tuple(dict.fromkeys(scales))
+    strict = scales is not None if strict is None else strict
     if bad := [scale for scale in chosen if scale != "global"
                and (isinstance(scale, (bool, str)) or scale < 1 or scale % 1)]:
         raise ValueError(f"expected scales that are whole numbers from 1 on, or 'global', got {bad}")
@@ -118,16 +132,17 @@ def _windows(features, scales):
     if not chosen:
         raise ValueError("expected at least one scale, got none")
     found, unfit = {}, []
-    for layer, x in features.items():
+    for layer, x in maps.items():
         if x.ndim > 4:
             raise ValueError(f"layer {layer!r} has maps of three dimensions, {tuple(x.shape[2:])} places; expected one "
                              "or two")
         sides = x.shape[2:]
-        wide = [scale for scale in chosen if scale == "global" or scale >= max(sides, default=1)]
-        misfits = [scale for scale in chosen if scale not in wide and any(side % scale for side in sides)]
+        wide = [scale for scale in chosen if isinstance(scale, str) or scale >= max(sides, default=1)]
+        misfits = [scale for scale in chosen if scale not in wide and not isinstance(scale, str)
+                   and any(side % scale for side in sides)]
         unfit += [f"{layer} ({' x '.join(map(str, sides))}): {', '.join(map(str, misfits))}"] if misfits else []
         found[layer] = {scale: "global" if scale in wide else scale for scale in chosen if scale not in misfits}
-    if unfit and scales is not None:
+    if unfit and strict:
         raise ValueError(f"pooling windows that don't divide the map, by layer: {'; '.join(unfit)}")
     if unfit:
         warnings.warn(f"left out pooling windows that don't divide the map, by layer: {'; '.join(unfit)}", stacklevel=3)

@@ -12,6 +12,8 @@ import torch
 from rrahelpers.base.arrays import as_features, symmetric_table
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from rrahelpers.base.shapes import Features
 
 
@@ -58,6 +60,41 @@ def linear_cka_matrix(features: Iterable[Features]) -> pd.DataFrame:
         return sum((p * q).sum(dtype=torch.float64) for p, q in zip(a.split(256), b.split(256))).item()
 
     return symmetric_table(grams, inner)
+
+
+def gram(x: Features) -> Tensor:
+    """The products of all pairs of samples, float32 [N, N], of centred features of about unit size.
+
+    ``x``: [N, ...], as for :func:`linear_cka`, and raises as that.
+    """
+    x = _centred(x).float()
+    return x @ x.T
+
+
+def debiased_cka(a: Tensor, b: Tensor) -> float:
+    """Linear CKA of two layers from their :func:`gram` matrices [N, N], its bias for few samples taken out.
+
+    With N samples of more features than that, :func:`linear_cka` is near 1 whatever they say. Here its three inner
+    products are replaced by unbiased estimators (Song et al., JMLR 2012, equation 5; Nguyen et al., ICLR 2021): in
+    expectation 0 for independent features, so at times a little below 0, and 1 for equal ones. NaN where the features
+    of one side do not vary. Raises ``ValueError`` for fewer than four samples, and for different N.
+    """
+    if a.shape != b.shape or len(a) < 4:
+        raise ValueError("expected two Gram matrices of the same four samples or more, "
+                         f"got {tuple(a.shape)} and {tuple(b.shape)}")
+    a, b = _without_bias(a), _without_bias(b)
+    norm = a.square().sum() * b.square().sum()
+    return ((a * b).sum() / norm.sqrt()).item() if norm > 0 else math.nan
+
+
+def _without_bias(gram):
+    """A Gram matrix without its diagonal, centred so that inner products of two are unbiased (Székely and Rizzo
+    2014)."""
+    gram = gram.double().clone()
+    n = len(gram)
+    gram.fill_diagonal_(0)
+    rows, total = gram.sum(1, keepdim=True) / (n - 2), gram.sum() / ((n - 1) * (n - 2))
+    return (gram - rows - rows.T + total).fill_diagonal_(0)
 
 
 def _centred(x):

@@ -52,6 +52,17 @@ def find_tails(saturations: LayerValues) -> pd.DataFrame:
     return pd.DataFrame(tails, columns=columns).sort_values("start", ignore_index=True)
 
 
+def in_tail(saturations: LayerValues) -> pd.Series:
+    """Whether each layer lies within one of :func:`find_tails`: booleans, indexed by layer.
+
+    ``saturations``: as for :func:`layer_values`, and raises as that.
+    """
+    inside = pd.Series(False, index=layer_values(saturations, "saturations").index)
+    for tail in find_tails(saturations).itertuples():
+        inside.iloc[tail.start:tail.start + tail.length] = True
+    return inside
+
+
 def layer_values(values: LayerValues, what: str = "values") -> pd.Series:
     """One fraction for each layer as a Series indexed by layer, in the order given.
 

@@ -22,9 +22,11 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(autouse=True)
 def data_folder(tmp_path_factory, monkeypatch):
-    """An empty stand-in for ``data/`` (decoded caches, downloads), and ``$RRA_RUNS`` in it; ``$RRA_DATA`` is unset."""
+    """An empty stand-in for ``data/`` (decoded caches, downloads), ``$RRA_RUNS`` and ``$RRA_CACHE`` in it;
+    ``$RRA_DATA`` is unset."""
     folder = tmp_path_factory.mktemp("data")
     monkeypatch.setenv("RRA_RUNS", str(folder / "runs"))
+    monkeypatch.setenv("RRA_CACHE", str(folder / "features"))
     monkeypatch.delenv("RRA_DATA", raising=False)
     monkeypatch.setattr("rrahelpers.data.sets.data_root", lambda: folder)
     return folder

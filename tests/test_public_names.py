@@ -17,7 +17,7 @@ NAMES = {
     "neighbors": "knn_graph KNNGraph pyramid_graphs",
     "class_similarity": "class_similarity classrepsim",
     "topology": "nnts nntp births_and_deaths",
-    "similarity": "linear_cka linear_cka_matrix",
+    "similarity": "linear_cka linear_cka_matrix debiased_cka gram",
     "separation": "separation_index center_separation_index smoothness_index confidence guarantee rank_models",
     "intrinsic_dimension": "two_nn",
     "eigenspace": "Covariance n_components saturation PCAProjection project SaturationTracker covariances",
@@ -25,6 +25,7 @@ NAMES = {
     "receptive_field": "receptive_fields border_layer",
     "tails": "find_tails",
     "advisor": "advise propose truncate",
+    "report": "analyse Report ReportError",
     "study.figures": "save_figure",
     "widgets": "class_similarity_explorer neighbour_change_explorer prediction_explorer probe_explorer "
                "projection_explorer proposal_explorer receptive_field_explorer saturation_explorer "

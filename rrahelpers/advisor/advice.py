@@ -17,7 +17,7 @@ from rrahelpers import complexity
 from rrahelpers.base.modules import is_leaf, named_layers, own_parameters
 from rrahelpers.models.surgery import duplicate, truncate, without_downsampling
 from rrahelpers.receptive_field import beyond_border, border_layer, image_shape, receptive_fields
-from rrahelpers.tails import LayerValues, find_tails, layer_values
+from rrahelpers.tails import LayerValues, in_tail, layer_values
 
 if TYPE_CHECKING:
     from rrahelpers.base.shapes import InputSize
@@ -55,19 +55,26 @@ def advise(model: nn.Module, input_size: InputSize, saturations: LayerValues | N
     result["type"] = result["type"].fillna(result["kind"])
     result = result.astype(dict.fromkeys([*seen[5:], "index", "params", "flops"], "Int64"))
     result = result.fillna({"params": 0, "flops": 0})
-    beyond = {bound: beyond_border(table, input_size, bound) for bound in ("max", "min")}
-    borders = {bound: idle.idxmax() for bound, idle in beyond.items() if idle.any()}  # places of calls, not of layers
-    result["border"] = [", ".join(f"b_{bound}" for bound, place in borders.items() if place == index)
-                        for index in result["index"].fillna(-1)]
-    idle = beyond["min"].reindex(table.index).astype("boolean").ffill().fillna(False)
-    result["productive"] = ~result["index"].map(idle).astype("boolean")
+    found = borders(table, input_size)
+    result["border"] = result["index"].map(found["border"]).fillna("")
+    result["productive"] = result["index"].map(found["productive"]).astype("boolean")
     saturation = _measured(saturations, "saturations", table, model).drop("input", errors="ignore")
     probe = _measured(probes, "probes", table, model)
-    for name, values in (("saturation", saturation), ("in_tail", _in_tail(saturation)), ("probe", probe),
+    inside = in_tail(saturation) if len(saturation) else saturation
+    for name, values in (("saturation", saturation), ("in_tail", inside), ("probe", probe),
                          ("probe_gain", probe.diff())):
         result[name] = result["layer"].map(values)
     result["in_tail"] = result["in_tail"].astype("boolean")
     return result[[*seen, "border", "productive", "saturation", "in_tail", "probe", "probe_gain", "params", "flops"]]
+
+
+def borders(table: pd.DataFrame, input_size: InputSize) -> pd.DataFrame:
+    """The columns ``border`` and ``productive`` of :func:`advise`, by the index of a table of ``receptive_fields``."""
+    beyond = {bound: beyond_border(table, input_size, bound) for bound in ("max", "min")}
+    first = {bound: idle.idxmax() for bound, idle in beyond.items() if idle.any()}  # places of calls, not of layers
+    border = [", ".join(f"b_{bound}" for bound, place in first.items() if place == index) for index in table.index]
+    idle = beyond["min"].reindex(table.index).astype("boolean").ffill().fillna(False)
+    return pd.DataFrame({"border": border, "productive": ~idle}, index=table.index)
 
 
 def propose(model: nn.Module, input_size: InputSize, saturations: LayerValues | None = None, *,
@@ -195,11 +202,3 @@ def _measured(values, what, table, model):
     if unknown := [layer for layer in missing if layer not in idle]:
         raise ValueError(f"{what}: unknown layers {unknown}; expected layers without submodules: {', '.join(order)}")
     return series.reindex([layer for layer in order if layer in series.index])
-
-
-def _in_tail(saturation):
-    """Whether each measured layer lies in a tail."""
-    inside = pd.Series(False, index=saturation.index)
-    for tail in find_tails(saturation).itertuples() if len(saturation) else ():
-        inside.iloc[tail.start:tail.start + tail.length] = True
-    return inside

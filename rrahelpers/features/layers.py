@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -207,11 +208,22 @@ def each_layer(model: nn.Module, images: Images, layers: Iterable[str], *, memor
     sizes = {name: maps[name].example.numel() * maps[name].example.element_size() * len(images) for name in layers}
     if images.whole is not None:
         sizes["input"] = 0  # already there
-    remaining = layers
-    while remaining:
-        group = [remaining.pop(0)]
-        while remaining and sum(sizes[name] for name in (*group, remaining[0])) <= memory:
-            group.append(remaining.pop(0))
+    for group in groups(layers, sizes, memory):
         features = extract(model, images, group, batch_size=batch_size, maps=maps)
         for name in group:
             yield name, features.pop(name)
+
+
+def groups(layers, needed, memory):
+    """``layers`` in order, in lists of which each needs ``memory`` bytes at most, or is a single layer: one pass each.
+
+    ``needed``: {layer: bytes}.
+    """
+    found, held = [], math.inf
+    for layer in layers:
+        held += needed[layer]
+        if held > memory:
+            found.append([])
+            held = needed[layer]
+        found[-1].append(layer)
+    return found

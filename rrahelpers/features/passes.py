@@ -75,7 +75,7 @@ def run(model: nn.Module, images: Batches, layers: Sequence[str], take: Callable
 
 def forward(model: nn.Module, batch: ImageTensor) -> None:
     with evaluation_mode(model), torch.inference_mode(False), torch.no_grad():
-        model(as_taken(model, batch))
+        return model(as_taken(model, batch))
 
 
 def as_taken(model: nn.Module, batch: ImageTensor) -> ImageTensor:

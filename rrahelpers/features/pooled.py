@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ from torch import nn
 from rrahelpers.base.arrays import is_whole
 from rrahelpers.base.modules import layer_list
 from rrahelpers.features.batches import as_batches
-from rrahelpers.features.layers import readings, visit
+from rrahelpers.features.layers import groups, readings, visit
 
 if TYPE_CHECKING:
     from rrahelpers.base.shapes import Answers, FeatureAxes, Grid, Images
@@ -62,7 +61,7 @@ def each_pooled_layer(
         shapes = {p.shape: p.numel() * p.element_size() for p in pooled.values()}
         alike[layer] = [tuple(size for size in sizes if pooled[size].shape == shape) for shape in shapes]
         needed[layer] = images * sum(shapes.values())
-    for group in _groups(layers, needed, memory):
+    for group in groups(layers, needed, memory):
         found: dict[str, dict[tuple[int, ...], list[list[torch.Tensor]]]] = {
             layer: {sizes: [[] for _ in sets] for sizes in alike[layer]} for layer in group}
         for number, images in enumerate(sets):
@@ -73,14 +72,3 @@ def each_pooled_layer(
             visit(model, images, group, keep, batch_size=batch_size, maps=maps)
         for layer in group:
             yield layer, {sizes: list(map(torch.cat, parts)) for sizes, parts in found.pop(layer).items()}
-
-
-def _groups(layers, needed, memory):
-    groups, held = [], math.inf
-    for layer in layers:
-        held += needed[layer]
-        if held > memory:
-            groups.append([])
-            held = needed[layer]
-        groups[-1].append(layer)
-    return groups

@@ -1,0 +1,73 @@
+"""How many images, and which layers, a time allows: told by two small trials and the speed of the neighbour search.
+
+The time of n images is taken for c + a n + b n²: a fixed part, passes and probes, and the search, which compares all
+pairs.
+"""
+
+import math
+import time
+
+import torch
+
+from rrahelpers.neighbors import knn_graph
+
+FIRST, SECOND = 4, 64  # images of the trials
+WORTH = 200  # images below which layers are left out instead
+SHARE = 0.8  # of the time that is planned: estimates err
+
+
+def plan(budget, trial, images, layers, numbers):
+    """(images, layers, what to tell of them) that ``budget`` seconds allow, the trials' own included.
+
+    Parameters
+    ----------
+    trial: called with a number of images; runs everything once.
+    images, layers: what there is; layers: names, "input" and the last are kept.
+    numbers: features of one image that are searched, of all layers and scales together.
+    """
+    started = time.perf_counter()
+    fixed = _timed(trial, min(FIRST, images))
+    some = min(SECOND, images)
+    each = max(0, _timed(trial, some) - fixed) / some
+    pairs = numbers / _speed()
+    left = SHARE * (budget - (time.perf_counter() - started)) - fixed
+    wanted = min(images, WORTH)
+    share = min(1, max(0, left) / (each * wanted + pairs * wanted**2)) if each or pairs else 1
+    chosen = _spread(layers, max(2, math.floor(share * len(layers)))) if share < 1 else layers
+    part = len(chosen) / len(layers)
+    allowed = min(images, max(min(images, FIRST), _solve(pairs * part, each * part, left)))
+    told = []
+    if allowed < images:
+        told.append(f"{allowed} of {images} images")
+    if len(chosen) < len(layers):
+        missing = [layer for layer in layers if layer not in chosen]
+        told.append(f"{len(chosen)} of {len(layers)} layers (without {', '.join(missing)})")
+    return allowed, chosen, f"budget: {budget:.3g} seconds allow {' and '.join(told)}" if told else ""
+
+
+def _timed(function, argument):
+    start = time.perf_counter()
+    function(argument)
+    return time.perf_counter() - start
+
+
+def _speed(rows=512, features=4096):
+    """Pairs of features that the search compares in a second."""
+    x = torch.randn(rows, features, generator=torch.Generator().manual_seed(0))
+    knn_graph(x[:8], 1)  # sets up
+    return rows**2 * features / _timed(lambda k: knn_graph(x, k), 10)
+
+
+def _solve(square, each, left):
+    """The largest whole n with square n² + each n <= left."""
+    if left <= 0:
+        return 0
+    if not square:
+        return math.floor(left / each) if each else 2**62
+    return math.floor((math.sqrt(each**2 + 4 * square * left) - each) / (2 * square))
+
+
+def _spread(layers, count):
+    """So many of the layers, evenly, the first and the last among them."""
+    places = dict.fromkeys(round(i * (len(layers) - 1) / max(1, count - 1)) for i in range(count))
+    return [layers[place] for place in places]

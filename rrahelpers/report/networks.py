@@ -1,0 +1,136 @@
+"""A network by the name under which people know it, its weights, and how it wants its images."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from rrahelpers import models
+from rrahelpers.report.preprocessing import Preprocessing, of_model
+
+LIBRARIES = ("timm", "transformers", "torchvision")
+FORMS = ("a family's or torchvision's name (resnet20, vgg16, convnext_tiny, torchvision/resnet18), timm/NAME, "
+         "transformers/NAME (of the hub, a folder, or a class such as ViTForImageClassification), or module:function")
+
+
+def build_network(name, weights=None, options=None):
+    """(network in evaluation mode, its :class:`Preprocessing`).
+
+    Parameters
+    ----------
+    name: a family's or torchvision's name, ``timm/NAME``, ``transformers/NAME`` or ``module:function``, which is
+        called without arguments beside ``options`` and answers with a module.
+    weights: a file (safetensors, or of ``torch.save``, read without running code), "pretrained" (the library's own,
+        which it downloads), or "random". Needed unless it is ``module:function``, which may load its own.
+    options: {name: value} for whatever builds the network, such as ``num_classes``.
+
+    Raises ``ValueError`` for unknown names, for weights that don't fit, and where a library is missing or fetches
+    nothing.
+    """
+    options, own = options or {}, weights == "pretrained"
+    library, _, rest = name.partition("/")
+    if weights is None and ":" not in name:
+        raise ValueError(f"{name} has no weights yet; expected --weights with a file, 'pretrained' (the library's own, "
+                         "which it downloads) or 'random'")
+    if ":" in name:
+        if own:
+            raise ValueError(f"{name}: 'pretrained' weights are for names of {', '.join(LIBRARIES)}")
+        model, how = _called(name, options), None
+    elif library in LIBRARIES[:2] and rest:
+        model, how = (_timm if library == "timm" else _transformers)(rest, own, options)
+    elif own:
+        model, how = _torchvision(name.removeprefix("torchvision/"), options)
+    else:
+        model, how = models.build(name, **options), None
+    if weights not in (None, "random", "pretrained"):
+        load_weights(model, weights)
+    return model.eval(), how or of_model(model)
+
+
+def load_weights(model, path):
+    """Read weights from a file into a network. Raises ``ValueError`` for a file that is none, or doesn't fit."""
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"expected a file of weights, 'pretrained' or 'random', got {path}, which is no file")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            state = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # safetensors' and torch's own errors, of many kinds
+        raise ValueError(f"{path} holds no weights that can be read: {error}") from error
+    for key in ("state_dict", "model"):  # as training scripts nest them
+        state = state[key] if isinstance(state, dict) and isinstance(state.get(key), dict) else state
+    try:
+        model.load_state_dict({key.removeprefix("module."): value for key, value in state.items()})
+    except (RuntimeError, AttributeError) as error:
+        raise ValueError(f"the weights in {path} don't fit {type(model).__name__}: {error}") from error
+
+
+def _called(name, options):
+    module, _, function = name.partition(":")
+    sys.path.insert(0, "")  # where the command is called
+    try:
+        make = getattr(importlib.import_module(module), function, None)
+    except ImportError as error:
+        raise ValueError(f"can't import {module!r} ({error}); expected {FORMS}") from error
+    finally:
+        sys.path.remove("")
+    if make is None:
+        raise ValueError(f"{module!r} has no {function!r}; expected module:function")
+    model = make(**options)
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"{name} answers with {type(model).__name__}; expected a torch.nn.Module")
+    return model
+
+
+def _timm(name, own, options):
+    timm = _library("timm")
+    try:
+        return timm.create_model(name, pretrained=own, **options), None
+    except Exception as error:  # an unknown name, or whatever a failed download raises
+        raise ValueError(f"timm gives no {name!r}: {error}") from error
+
+
+def _transformers(name, own, options):
+    transformers = _library("transformers")
+    kind = getattr(transformers, name, None)
+    try:
+        if isinstance(kind, type) and not own:
+            return kind(kind.config_class(**options)), None
+        if own:
+            model = transformers.AutoModelForImageClassification.from_pretrained(name, **options)
+        else:
+            config = transformers.AutoConfig.from_pretrained(name, **options)
+            model = transformers.AutoModelForImageClassification.from_config(config)
+        about = transformers.AutoImageProcessor.from_pretrained(name)
+    except Exception as error:
+        raise ValueError(f"transformers gives no {name!r} for the classification of images: {error}") from error
+    size = about.size.get("height") or about.size.get("shortest_edge")
+    return model, Preprocessing(size, tuple(about.image_mean), tuple(about.image_std))
+
+
+def _torchvision(name, options):
+    from rrahelpers.base.torchvision import torchvision
+
+    try:
+        chosen = torchvision.models.get_model_weights(name).DEFAULT
+        model, how = torchvision.models.get_model(name, weights=chosen, **options), chosen.transforms()
+    except Exception as error:
+        raise ValueError(f"torchvision gives no weights of {name!r}: {error}; our own families have none") from error
+    size = how.crop_size[0]
+    return model, Preprocessing(size, tuple(how.mean), tuple(how.std), size / how.resize_size[0],
+                                how.interpolation.value)
+
+
+def _library(name):
+    from rrahelpers.base.torchvision import torchvision  # noqa: F401  # both import it
+
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ValueError(f"{name} isn't installed ({error}); pip install {name}") from error

@@ -1,0 +1,34 @@
+"""What a report could not tell, and why."""
+
+import contextlib
+import warnings
+
+
+class Notes(list):
+    """Sentences, each once, in the order in which they came up."""
+
+    def add(self, text):
+        if text not in self:
+            self.append(text)
+
+    @contextlib.contextmanager
+    def attempt(self, what):
+        """Within it, an error or a warning becomes a note that begins with ``what``: one measure less, not no report.
+
+        Interrupts pass.
+        """
+        with self.listening(what):
+            try:
+                yield
+            except Exception as error:  # whatever a stranger's network raises
+                self.add(f"{what}: {error or type(error).__name__}")
+
+    @contextlib.contextmanager
+    def listening(self, what):
+        """Within it, a warning becomes a note; an error passes."""
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("always", UserWarning)
+            yield
+        for warning in told:
+            self.add(f"{what}: {warning.message}")

@@ -1,0 +1,73 @@
+"""A time budget: what it leaves out, and that this is said."""
+
+import time
+
+import pytest
+
+from rrahelpers.base.durations import seconds
+from rrahelpers.report import analyse, budget
+from tests.report.networks import images, network
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+LAYERS = [f"l{n}" for n in range(11)]
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that only trials move."""
+    now = [0.0]
+    monkeypatch.setattr(budget.time, "perf_counter", lambda: now[0])
+    return now
+
+
+def costs(clock, fixed, each):
+    def trial(images):
+        clock[0] += fixed + each * images
+    return trial
+
+
+def planned(monkeypatch, clock, time, fixed=1.0, each=0.01, numbers=1e6, speed=1e9, **options):
+    monkeypatch.setattr(budget, "_speed", lambda: speed)
+    return budget.plan(time, costs(clock, fixed, each), 2000, LAYERS, numbers, **options)
+
+
+def test_time_enough_leaves_nothing_out(monkeypatch, clock):
+    assert planned(monkeypatch, clock, 1e5) == (2000, LAYERS, "")
+
+
+def test_fewer_images_come_first(monkeypatch, clock):
+    count, layers, told = planned(monkeypatch, clock, 200)
+    left = 0.8 * (200 - 2.68) - 1.04  # two trials; the fixed part comes again
+    assert layers == LAYERS and told == f"budget: 200 seconds allow {count} of 2000 images"
+    each = (0.01 * 64 - 0.01 * 4) / 64
+    assert count == pytest.approx(((each**2 + 4e-3 * left) ** 0.5 - each) / 2e-3, abs=1)
+
+
+def test_below_a_worth_layers_go_and_the_first_and_last_stay(monkeypatch, clock):
+    count, layers, told = planned(monkeypatch, clock, 30)
+    assert layers[0] == "l0" and layers[-1] == "l10" and 2 <= len(layers) < 11 and count >= 150
+    assert f"{len(layers)} of 11 layers (without l" in told and f"{count} of 2000 images" in told
+
+
+def test_a_budget_of_nothing_leaves_the_least(monkeypatch, clock):
+    count, layers, _ = planned(monkeypatch, clock, 0.1)
+    assert (count, layers) == (4, ["l0", "l10"])
+
+
+def test_a_report_within_a_budget():
+    x, labels = images(300)
+    start = time.perf_counter()
+    analyse(network(), x, labels, samples=20, progress=False)  # sets up
+    report = analyse(network(), x, labels, budget="1s", progress=False)
+    assert time.perf_counter() - start < 60
+    assert any(note.startswith("budget: ") for note in report.notes)
+    assert report.about["images"] < 300 or len(report.layers) < 5
+    ample = analyse(network(), x[:30], labels[:30], budget="2h", k=3, progress=False)
+    assert ample.about["images"] == 30 and ample.notes == []
+    assert ample.layers.equals(analyse(network(), x[:30], labels[:30], k=3, progress=False).layers)
+
+
+def test_what_is_no_time():
+    assert seconds("1.5h") == 5400 and seconds(90) == 90
+    with pytest.raises(ValueError, match="expected a time such as 90s"):
+        analyse(network(), *images(), budget="soon", progress=False)
