@@ -40,7 +40,8 @@ def counted(what, network, data):
     table, label = network if isinstance(network, tuple) else (1, network)
     if table == 1:
         column = f"counted_{what}"
-        return lambda tables: tables.numbers("stac-table-1", column, who="counts", label=label, data=data)[column].iloc[0]
+        return lambda tables: tables.numbers("stac-table-1", column, who="counts", label=label,
+            data=data)[column].iloc[0]
     rows = published.table(table)
     row = next(rows[(rows.label == label) & (rows["data"] == data)].itertuples())
     return lambda tables: getattr(comparison.count(row.model, row.options, row.image_size, row.num_classes), what)

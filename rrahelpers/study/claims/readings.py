@@ -1,11 +1,13 @@
 """What claims compare: numbers read from tables, one for each network, and their mean with its interval."""
 
+import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import pandas as pd
 
+from rrahelpers.base.files import project_root
 from rrahelpers.study.claims.tables import Missing, Tables
 from rrahelpers.study.significance import Sample, sample, welch
 
@@ -107,6 +109,18 @@ def last_epoch(figure, column, **fields):
 def computed(function):
     """An exact :class:`Effect` of what needs no training: ``function`` takes nothing and gives a number."""
     return lambda tables: Effect(float(function()), networks=0, exact=True)
+
+
+def benchmark(name, function):
+    """An exact :class:`Effect` of the rows of a benchmark, as it was measured last."""
+    def of(tables):
+        path = project_root() / "benchmarks" / "results" / f"{name}.json"
+        try:
+            return Effect(float(function(pd.DataFrame(json.loads(path.read_text(encoding="utf-8"))["rows"]))),
+                exact=True)
+        except (OSError, ValueError, KeyError, AttributeError) as error:
+            raise Missing(f"benchmarks/results/{name}.json isn't what this claim reads: {error}") from None
+    return of
 
 
 def stored(figure, column, **where):

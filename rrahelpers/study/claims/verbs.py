@@ -23,7 +23,8 @@ PRINTED = re.compile(r"([+-]?[\d.]+)([KMB%]?)(?: ± ([\d.]+)%?)?")
 def number(found, printed, *, of=1):
     """A printed number: "41.5M", "90.6 ± 0.2", "53.34%" (of 1).
 
-    Agrees within half a unit of the last printed digit and, where a deviation over ``of`` networks is printed, twice the
+    Agrees within half a unit of the last printed digit and, where a deviation over ``of`` networks is printed,
+        twice the
     standard error that it gives the difference. Partly where the number lies outside and its interval doesn't.
     """
     text, unit, deviation = PRINTED.fullmatch(printed).groups()
