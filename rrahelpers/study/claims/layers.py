@@ -1,8 +1,9 @@
 """Readings of the dissertation's tables: layers of a network with their saturation, probes, border layers and tails."""
 
+import math
 import re
 
-import pandas as pd
+from scipy import stats
 
 from rrahelpers.study.claims.readings import Effect, Numbers, each, value
 from rrahelpers.study.claims.tables import Missing
@@ -111,13 +112,19 @@ def borders(network, column):
     return of
 
 
-def test_of(model, delta, column):
-    """A number of the projection tests (tables 5, 14 to 16), measured: :class:`Effect` with its interval, in points
-    where it is a difference."""
+def tested(model):
+    """The measured rows of a model in the table of projection tests, of whatever width."""
+    return {"who": "measured", "network": f"{model.replace('resnet', 'ResNet').replace('vgg', 'VGG')}~"}
+
+
+def projection_test(model, delta, column):
+    """A column of the projection tests (tables 5, 14 to 16), measured: an :class:`Effect` with its interval, in
+    percentage points where it is the "difference"."""
     def of(tables):
-        row = tables.numbers("projection-tables", column, model=model, who="measured", delta=delta).iloc[0]
-        if column != "difference":
-            return Effect(float(row[column]), networks=int(row.networks))
-        low, high = (100 * row[name] if pd.notna(row[name]) else float("nan") for name in ("low", "high"))
-        return Effect(100 * row.difference, low, high, int(row.networks))
+        row = tables.numbers("projection-tables", column, **tested(model), delta=delta).iloc[0]
+        if column == "difference":
+            return Effect(100 * row.difference, 100 * row.low, 100 * row.high, int(row.networks))
+        count, deviation = int(row.networks), row.get(f"{column}_std", math.nan)
+        half = stats.t.ppf(0.975, count - 1) * deviation / count**0.5 if count > 1 else math.nan
+        return Effect(float(row[column]), row[column] - half, row[column] + half, count)
     return of

@@ -151,13 +151,23 @@ def trained_as(figure, *, networks=None, **fields):
         if not configs:
             return Verdict("not measured", why=f"the store has no runs of {figure}")
         differ = [f"{name} {_told(found)} (printed {wanted})" for name, wanted in fields.items()
-                  if (found := {_value(config, name) for config in configs}) != {wanted}]
+                  if (found := {_plain(getattr(config, name)) for config in configs}) != {_plain(wanted)}]
         most = max(Counter(str(replace(config, seed=0)) for config in configs).values())
         if networks and most < networks:
             differ.append(f"{most} networks of each at most (printed {networks})")
-        asked = len(fields) + bool(networks)
-        verdict = "agrees" if not differ else "partly" if len(differ) < asked else "disagrees"
-        return Verdict(verdict, why="; ".join(differ), networks=len(configs))
+        return replace(_procedure(differ, len(fields) + bool(networks)), networks=len(configs))
+    return Check("procedure", run)
+
+
+def set_as(figure, **parameters):
+    """The notebook that drew a figure had these values of its parameters."""
+    def run(tables):
+        tables.read(figure)
+        told = tables.provenance(figure).get("parameters", {})
+        if missing := sorted(set(parameters) - set(told)):
+            raise Missing(f"{figure}.json has no parameter {', '.join(missing)}")
+        return _procedure([f"{name} {told[name]} (printed {wanted})" for name, wanted in parameters.items()
+                           if told[name] != wanted], len(parameters))
     return Check("procedure", run)
 
 
@@ -200,10 +210,15 @@ def _safely(check, tables):
         return Verdict("not measured", why=str(missing))
 
 
-def _value(config, name):
-    found = getattr(config, name)
-    return tuple(sorted(found)) if isinstance(found, (list, tuple)) else found
+def _procedure(differ, asked):
+    """The verdict on a procedure of which so many of the things that are ``asked`` differ."""
+    return Verdict("agrees" if not differ else "partly" if len(differ) < asked else "disagrees", why="; ".join(differ))
+
+
+def _plain(value):
+    """As text, whatever the order of a list."""
+    return ", ".join(sorted(map(str, value))) if isinstance(value, (list, tuple)) else str(value)
 
 
 def _told(values):
-    return ", ".join(sorted(map(str, values)))
+    return " or ".join(sorted(values))
