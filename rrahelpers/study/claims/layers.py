@@ -128,3 +128,17 @@ def projection_test(model, delta, column):
         half = stats.t.ppf(0.975, count - 1) * deviation / count**0.5 if count > 1 else math.nan
         return Effect(float(row[column]), row[column] - half, row[column] + half, count)
     return of
+
+
+def spread_ratio(figure, **where):
+    """The deviation of average saturation over trainings, over that of accuracy, with the interval of an F test."""
+    def of(tables):
+        rows = tables.numbers(figure, "saturation", **where).groupby("seed")
+        mean, right = rows.saturation.mean(), rows.accuracy.first()
+        freedom = len(mean) - 1
+        ratio = mean.std() / right.std() if freedom else math.nan
+        if math.isnan(ratio):
+            raise Missing(f"{figure}.csv has fewer than two trainings")
+        edges = [ratio / stats.f.ppf(q, freedom, freedom) ** 0.5 for q in (0.975, 0.025)]
+        return Effect(ratio, *edges, len(mean))
+    return of
