@@ -8,6 +8,7 @@ from rrahelpers.study.claims.tables import Missing, Tables
 
 VERDICTS = ("agrees", "partly", "disagrees", "not measured", "not possible here")
 KINDS = ("number", "ordering", "direction", "definition", "procedure", "slip")
+UNREADABLE = "the table isn't as this claim reads it"
 MARKS = re.compile(r"(figure|table|algorithm|listing)s? (\d+[a-e]?(?:(?:, | and | to )\d+[a-e]?)*)", re.IGNORECASE)
 
 
@@ -45,6 +46,16 @@ class Check:
 
     kind: str
     run: Callable[[Tables], Verdict]
+
+    def decide(self, tables):
+        """What ``run`` answers; "not measured" where a table, a column or rows are missing or of another form."""
+        try:
+            return self.run(tables)
+        except Missing as missing:
+            return Verdict("not measured", why=str(missing))
+        except (KeyError, IndexError, ValueError, TypeError, AttributeError) as error:
+            return Verdict("not measured", why=f"{UNREADABLE} ({', '.join(sorted(tables.used)) or 'no table'}): "
+                                               f"{type(error).__name__} {error}")
 
 
 @dataclass(frozen=True)
@@ -90,10 +101,7 @@ class Claim:
     def decide(self, tables):
         """The :class:`Verdict` by what ``tables`` (:class:`Tables`) hold; "not measured" where they lack something."""
         tables.used.clear()
-        try:
-            found = self.check.run(tables)
-        except Missing as missing:
-            found = Verdict("not measured", why=str(missing))
+        found = self.check.decide(tables)
         return replace(found, figures=tuple(sorted(tables.used)), **tables.origin(tables.used))
 
 

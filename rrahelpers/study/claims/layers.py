@@ -72,7 +72,7 @@ def border(table, bound="b_min"):
     """The number of the convolution that is marked as border layer."""
     found = table[table["border"].fillna("").str.contains(bound)]["conv"]
     if found.empty:
-        raise ValueError(f"no layer is marked {bound}")
+        raise Missing(f"no layer is marked {bound}")
     return found.iloc[0]
 
 
@@ -93,10 +93,10 @@ def drop_behind(figure, bound="b_min", **where):
 
 
 def measured(table, column):
-    """The rows with a column's number; ``ValueError`` where the network isn't trained yet."""
+    """The rows with a column's number; :class:`Missing` where the network isn't trained yet."""
     rows = table.dropna(subset=column)
     if rows.empty:
-        raise ValueError(f"no {column} yet: the network isn't trained")
+        raise Missing(f"no {column} yet: the network isn't trained")
     return rows.sort_values("index")
 
 

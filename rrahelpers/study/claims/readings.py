@@ -76,12 +76,9 @@ def each(figure, function, by="seed", **where):
     apart; where the table lacks it there is one network."""
     def of(tables):
         rows = tables.read(figure, **where)
-        try:
-            if by not in rows:
-                return pd.Series({0: float(function(rows))})
-            return pd.Series({key: float(function(part)) for key, part in rows.groupby(by, sort=False)})
-        except (KeyError, IndexError, ValueError) as error:
-            raise Missing(f"{figure}.csv isn't what this claim reads: {type(error).__name__} {error}") from None
+        if by not in rows:
+            return pd.Series({0: float(function(rows))})
+        return pd.Series({key: float(function(part)) for key, part in rows.groupby(by, sort=False)})
     return Numbers(of)
 
 

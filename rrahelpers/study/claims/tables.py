@@ -34,7 +34,7 @@ class Tables:
         self.config, self.record = cache(self.config), cache(self.record)
 
     def read(self, name, **where):
-        """The rows of a figure's table with ``where``'s values: {column: value, values, or a pattern}.
+        """The rows of a figure's table with ``where``'s values: {column: value, values, a pattern, or a function}.
 
         In a pattern ``*`` stands for any text and ``~`` for a width that may be named (", width 1/4"). Raises
         :class:`Missing` where the figure, a column or such rows are not there.
@@ -46,7 +46,7 @@ class Tables:
                 raise Missing(f"{name}.csv has no column {column!r}")
             chosen = table[matching(table[column], wanted)]
             if chosen.empty:
-                raise Missing(f"{name}.csv has no row with {column} {wanted!r}" +
+                raise Missing(f"{name}.csv has no row with {column} {getattr(wanted, '__name__', wanted)}" +
                               (" among those chosen before" if len(where) > 1 else ""))
             table = chosen
         return table
@@ -112,7 +112,9 @@ class Tables:
 
 
 def matching(column, wanted):
-    """Which values of a column are ``wanted``: a value, several, or a pattern (see :meth:`Tables.read`)."""
+    """Which values of a column are ``wanted``: a value, several, a pattern (see :meth:`Tables.read`) or a function."""
+    if callable(wanted):
+        return column.map(wanted).astype(bool)
     if isinstance(wanted, (list, tuple, set, range)):
         return column.isin(list(wanted))
     if isinstance(wanted, str) and set("*~") & set(wanted):

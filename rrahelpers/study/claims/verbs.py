@@ -107,7 +107,7 @@ def shows(figure, pattern, by="seed", *, kind="direction", **where):
 def every(*checks, kind=None):
     """All of some checks: agrees where all do, disagrees where some do and none agrees, partly in between."""
     def run(tables):
-        found = [_safely(check, tables) for check in checks]
+        found = [check.decide(tables) for check in checks]
         counts = Counter(v.verdict for v in found)
         decided = [v for v in found if not v.verdict.startswith("not ")]
         if not decided:
@@ -143,13 +143,14 @@ def takes(function, *names, why=""):
     return Check("procedure", run)
 
 
-def trained_as(figure, *, networks=None, **fields):
-    """The networks of a figure were trained with these values of RunConfig; ``networks``: so many of each."""
+def trained_as(figure, *, networks=None, only=lambda config: True, **fields):
+    """The networks of a figure were trained with these values of RunConfig; ``networks``: so many of each; ``only``:
+    which of them it is about."""
     def run(tables):
-        configs = tables.configs(figure)
+        configs = [config for config in tables.configs(figure) if only(config)]
         tables.used.add(figure)
         if not configs:
-            return Verdict("not measured", why=f"the store has no runs of {figure}")
+            return Verdict("not measured", why=f"the store has no such runs of {figure}")
         differ = [f"{name} {_told(found)} (printed {wanted})" for name, wanted in fields.items()
                   if (found := {_plain(getattr(config, name)) for config in configs}) != {_plain(wanted)}]
         most = max(Counter(str(replace(config, seed=0)) for config in configs).values())
@@ -201,13 +202,6 @@ def _verdict(verdict, ours, *, printed, why=""):
     low, high = (None, None) if math.isnan(ours.low) else (ours.low, ours.high)
     return Verdict(verdict, why=why, value=f"{ours.value:.5g}", published=ours.printed or printed, low=low, high=high,
                    networks=ours.networks)
-
-
-def _safely(check, tables):
-    try:
-        return check.run(tables)
-    except Missing as missing:
-        return Verdict("not measured", why=str(missing))
 
 
 def _procedure(differ, asked):
