@@ -148,7 +148,7 @@ def unpaired(first, second):
     """``first`` less ``second`` (:class:`Numbers` of different networks): Welch's :class:`Effect`."""
     def of(tables):
         ours, theirs = (sample(numbers(tables)) for numbers in (first, second))
-        return _difference(ours, theirs)
+        return difference(ours, theirs)
     return of
 
 
@@ -161,7 +161,7 @@ def row(figure, label, less=None, **where):
             return Effect(*_interval(ours), ours.n, printed=f"{printed.mean:g} ± {printed.std:g}")
         other = less if isinstance(less, tuple) else (figure, less, where)
         base, theirs = (_sample(tables, *other[:2], who, other[2]) for who in ("measured", "published"))
-        found = _difference(ours, base)
+        found = difference(ours, base)
         return Effect(found.value, found.low, found.high, found.networks, printed=f"{printed.mean - theirs.mean:+.1f}")
     return of
 
@@ -194,6 +194,7 @@ def _interval(ours):
     return ours.mean, ours.mean - half, ours.mean + half
 
 
-def _difference(ours, theirs):
+def difference(ours, theirs):
+    """Two :class:`rrahelpers.study.significance.Sample`: the first less the second, with Welch's interval."""
     found = welch(ours, theirs)
     return Effect(found.value, found.low, found.high, min(ours.n, theirs.n))

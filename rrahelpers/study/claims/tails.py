@@ -206,9 +206,9 @@ CLAIMS = (
           stated("disagrees", "the two numbers are exchanged: images of 32 pixels on a canvas of 160", "slip")),
     claim("N8b", "9.2.2, figure 51", "The tail is at the beginning of the network",
           stated("disagrees", "by the figure and what is said before it is at the end", "slip")),
-    claim("227", "C, figure 44", "1x1 convolutions make saturation zigzag, and so in every training: each has less "
-          "than the "
-          "layers beside it", shows("saturation-figure-44", _lower_than_neighbours, network="ResNet18~")),
+    claim("227", "C, figure 44", "1x1 convolutions make saturation zigzag, and so in every training: it turns at each "
+          "of "
+          "them", shows("saturation-figure-44", _turns, network="ResNet18~")),
     claim("228", "C, figure 69a", "VGG16's tail passes on what it gets", shows(FIG_69, _passes_on, **SMALL)),
     claim("229", "C, figure 69b", "DenseNet18 skips its last block: probes fall, and come back at the end",
           shows(FIG_69, _skipped, **images("DenseNet18"))),
