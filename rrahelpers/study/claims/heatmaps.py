@@ -64,4 +64,4 @@ def with_saturation():
     def saturations(tables):
         rows = tables.read("receptive-field-figures-52-53", panel="VGG16~: *").set_index("layer").saturation
         return rows[deviations(tables).index]
-    return correlation(deviations, saturations)
+    return correlation(deviations, saturations, networks=1)

@@ -109,20 +109,20 @@ def computed(function):
 
 
 def benchmark(name, function):
-    """An exact :class:`Effect` of the rows of a benchmark, as it was measured last."""
+    """An exact :class:`Effect` of a benchmark as it was measured last: ``function`` takes what its file holds."""
     def of(tables):
         path = project_root() / "benchmarks" / "results" / f"{name}.json"
         try:
-            return Effect(float(function(pd.DataFrame(json.loads(path.read_text(encoding="utf-8"))["rows"]))),
-                exact=True)
-        except (OSError, ValueError, KeyError, AttributeError) as error:
+            return Effect(float(function(json.loads(path.read_text(encoding="utf-8")))), exact=True)
+        except (OSError, ValueError, KeyError) as error:
             raise Missing(f"benchmarks/results/{name}.json isn't what this claim reads: {error}") from None
     return of
 
 
-def stored(figure, column, **where):
-    """An exact :class:`Effect` of a figure's table about untrained networks."""
-    return lambda tables: Effect(float(tables.numbers(figure, column, **where)[column].mean()), exact=True)
+def overhead():
+    """What following saturation adds to a training step, as a share of it, at most."""
+    return benchmark("saturation", lambda told: max(row["ratio"] for row in told["rows"]
+                                                    if row["method"] == "rrahelpers") - 1)
 
 
 def effect(found, tables):
@@ -166,17 +166,21 @@ def row(figure, label, less=None, **where):
     return of
 
 
-def correlation(first, second):
-    """Pearson's r over points, with Fisher's interval: two functions that answer with numbers in one order."""
+def correlation(first, second, networks=None):
+    """Pearson's r over points, with Fisher's interval: two functions that answer with numbers in one order.
+
+    ``networks``: how many there are where points aren't networks, but layers.
+    """
     def of(tables):
         x, y = (pd.Series(list(part(tables)), dtype=float) for part in (first, second))
         if len(x) != len(y) or len(x) < 3:
             raise Missing(f"a correlation needs pairs of numbers, at least 3; got {len(x)} and {len(y)}")
         r = float(x.corr(y))
         if len(x) < 4 or not abs(r) < 1:
-            return Effect(r, networks=len(x))
+            return Effect(r, networks=networks or len(x))
         half = 1.959964 / (len(x) - 3) ** 0.5
-        return Effect(r, math.tanh(math.atanh(r) - half), math.tanh(math.atanh(r) + half), len(x))
+        return Effect(r, math.tanh(math.atanh(r) - half), math.tanh(math.atanh(r) + half),
+                      networks or len(x))
     return of
 
 

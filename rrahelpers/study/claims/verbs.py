@@ -62,6 +62,11 @@ def falls(found, by=0.0, *, kind="direction"):
                     printed=f"< {by:g}")
 
 
+def differs(found, *, kind="direction"):
+    """A difference whatever its sign: no difference lies outside its interval."""
+    return _compare(kind, found, lambda low, high: "agrees" if low > 0 or high < 0 else "partly", printed="not 0")
+
+
 def within(found, bound, *, kind="direction"):
     """A difference of at most ``bound`` either way: "the same", "negligible"."""
     return _compare(kind, found, lambda low, high: "agrees" if -bound <= low and high <= bound
