@@ -1,4 +1,4 @@
-"""The command line: ``python -m rrahelpers train|figures|list``."""
+"""The command line: ``python -m rrahelpers train|figures|claims|list``."""
 
 import argparse
 import contextlib
@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from rrahelpers.base.devices import cores_each
-from rrahelpers.base.files import atomic
+from rrahelpers.base.files import atomic, project_root
 from rrahelpers.study import batch, grids
 from rrahelpers.training import Interrupted, train_all
 from rrahelpers.training.config import RunConfig
@@ -55,6 +55,14 @@ def main(arguments=None):
                          help="fail a notebook with a cell that runs longer, 0: never (default: "
                               f"{batch.CELL_TIMEOUT // 3600}h)")
     figures.set_defaults(run=run_figures)
+
+    ledger = commands.add_parser("claims", help="what of the sources' statements holds: counts, or one by one")
+    ledger.add_argument("--source", help="the beginning of a source's name, e.g. STAC")
+    ledger.add_argument("--verdict", help="agrees, partly, disagrees, 'not measured' or 'not possible here'")
+    ledger.add_argument("--figure", help="claims about a figure (57) or a table ('table 5')")
+    ledger.add_argument("--why", metavar="ID", help="all that is known of one claim, e.g. 003-116")
+    ledger.add_argument("--readme", action="store_true", help="bring the tables in README.md up to date")
+    ledger.set_defaults(run=run_claims)
 
     listing = commands.add_parser("list", help="the stored runs")
     listing.set_defaults(run=run_list)
@@ -164,6 +172,32 @@ def run_figures(options):
         os._exit(130)  # without waiting for the notebooks that run: their kernels end with this process
     print(batch.summary(outcomes))
     return int(any(outcome.status == "failed" for outcome in outcomes))
+
+
+def run_claims(options):
+    from rrahelpers.study import claims  # some hundred checks, and what they call
+    from rrahelpers.study.claims import board
+
+    torch.set_num_threads(1)  # the networks that are counted are small
+    tables = claims.Tables()
+    if options.why:
+        if not (found := [claim for claim in claims.CLAIMS if claim.id == options.why]):
+            raise ValueError(f"no claim {options.why!r}; --source, --figure and --verdict list them with their ids")
+        print(board.why(found[0], found[0].decide(tables), tables))
+        return 0
+    verdicts = claims.decided(tables)
+    found = board.chosen(verdicts, options.source, options.verdict, options.figure)
+    if options.source or options.verdict or options.figure:
+        for claim, verdict in found.items():
+            measured = "; ".join(part for part in (verdict.value and f"measured {verdict.value} {board.interval(verdict)}",
+                                                   verdict.published and f"published {verdict.published}") if part)
+            print(f"{claim.id}  {verdict.verdict}: {claim.statement} ({claim.source}, {claim.place})"
+                  + (f"\n    {measured}" if measured else "") + (f"\n    {verdict.why}" if verdict.why else ""))
+    print(board.counts(found).to_string())
+    if options.readme:
+        with atomic(project_root() / "README.md") as temporary:
+            Path(temporary).write_text(board.readme(verdicts), encoding="utf-8")
+    return 0
 
 
 def run_list(options):

@@ -167,6 +167,9 @@ CLAIMS = (
     claim("203b", "11.3, figures 47 and 61", "Below them nothing is gained", falls(below)),
     claim("205", "11.3, figures 62 and 63", "The width doesn't move VGG16's tail", equals(
         _tails, 1, kind="direction")),
+    claim("205b", "11.3, figures 62 and 63", "These are VGG16 whole and of an eighth of the width, on ImageWoof",
+          every(trained_as(TAIL, data="imagewoof"), equals(
+              lambda t: sorted(width(panel) for panel in t.read(TAIL).panel.unique()), [0.125, 1.0]))),
     claim("206", "11.3", "First the depth is put right, then the width", takes(
         propose, "without_tail", why="both are proposed at once, from an average that includes the tail")),
     claim("207", "11.3", "Single layers aren't scaled by their saturation", stated(

@@ -20,6 +20,7 @@ from rrahelpers.study.claims.verbs import (
     rises,
     shows,
     stated,
+    trained_as,
     within,
 )
 from rrahelpers.training.config import RunConfig
@@ -181,6 +182,7 @@ CLAIMS = (
     claim("024", "4.3", "A probe is a logistic regression on a layer's output, with the task's labels", holds(_probe)),
     claim("025", "4.3, figure 33", "In VGG16 on CIFAR-10 probes rise from layer to layer",
           shows(FIGURE_33, lambda t: (t.sort_values("index")["value"].diff().dropna() > -LINE).all())),
+    claim("025b", "4.3, figure 33", "It is VGG16 at its whole width", trained_as(FIGURE_33, model="vgg16", options={})),
     claim("026", "4.3, figure 34a", "The perceptron has 128 units in every layer, a shortcut past 128 of them, 8 "
           "behind",
           holds(_perceptron)),

@@ -70,7 +70,7 @@ def lower(figure, **where):
 
 def border(table, bound="b_min"):
     """The number of the convolution that is marked as border layer."""
-    found = table[table["border"].fillna("").str.contains(bound)]["conv"]
+    found = table[table["border"].astype(str).str.contains(bound)]["conv"]
     if found.empty:
         raise Missing(f"no layer is marked {bound}")
     return found.iloc[0]

@@ -151,6 +151,8 @@ CLAIMS = (
           holds(_index)),
     claim("012", "3.2, Algorithm 2", "Pretrained networks are ranked by the SI of the best features of the last layer "
           "before the dense ones", holds(_rank, kind="procedure"), note="features are chosen one by one, forward"),
+    claim("012b", "3.2, Algorithm 2", "The networks were trained on M data sets by others",
+          stated("partly", "they are this collection's, of two data sets, trained and untrained", "procedure")),
     claim("013", "3.2, Algorithm 2", "The ranking tells which network is the best to go on from: its order is that of "
           "a "
           "classifier's accuracies", rises(correlation(lambda t: t.read(RANKING)["value"].rank(),
