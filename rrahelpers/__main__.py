@@ -189,10 +189,7 @@ def run_claims(options):
     found = board.chosen(verdicts, options.source, options.verdict, options.figure)
     if options.source or options.verdict or options.figure:
         for claim, verdict in found.items():
-            measured = "; ".join(part for part in (verdict.value and f"measured {verdict.value} {board.interval(verdict)}",
-                                                   verdict.published and f"published {verdict.published}") if part)
-            print(f"{claim.id}  {verdict.verdict}: {claim.statement} ({claim.source}, {claim.place})"
-                  + (f"\n    {measured}" if measured else "") + (f"\n    {verdict.why}" if verdict.why else ""))
+            print(board.line(claim, verdict))
     print(board.counts(found).to_string())
     if options.readme:
         with atomic(project_root() / "README.md") as temporary:

@@ -48,6 +48,15 @@ def chosen(verdicts, source=None, verdict=None, figure=None):
     return found
 
 
+def line(claim, verdict):
+    """One claim in up to three lines: verdict and statement, numbers, why."""
+    numbers = [f"{name} {text}" for name, text in (("measured", f"{verdict.value} {interval(verdict)}".strip()),
+                                                   ("published", verdict.published)) if text]
+    return "\n    ".join(filter(None, [
+        f"{claim.id}  {verdict.verdict}: {claim.statement} ({claim.source}, {claim.place})", "; ".join(numbers),
+        verdict.why]))
+
+
 def why(claim, verdict, tables):
     """All that is known of one claim, in lines."""
     books = dict.fromkeys(tables.provenance(name).get("notebook", "") for name in verdict.figures)

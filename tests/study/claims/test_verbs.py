@@ -5,10 +5,10 @@ import math
 import pandas as pd
 import pytest
 
+from rrahelpers.study.claims import verbs
 from rrahelpers.study.claims.claim import Check, Verdict
 from rrahelpers.study.claims.readings import Effect, Numbers
 from rrahelpers.study.claims.tables import Missing
-from rrahelpers.study.claims import verbs
 
 
 def numbers(*values):
