@@ -8,7 +8,7 @@ import pandas as pd
 
 from rrahelpers.base.files import project_root
 from rrahelpers.study import notebooks
-from rrahelpers.study.claims import VERDICTS
+from rrahelpers.study.claims import CLAIMS, VERDICTS, decided
 
 MARKED = re.compile(r"(<!-- (claims|figures): .*?-->\n).*?(\n<!-- /\2 -->)", re.DOTALL)
 
@@ -63,11 +63,21 @@ def why(claim, verdict, tables):
     lines = {"claim": claim.statement, "source": f"{claim.source}, {claim.place}", "kind": claim.kind,
              "verdict": verdict.verdict, "why": verdict.why, "measured": verdict.value, "interval": interval(verdict),
              "published": verdict.published, "networks": verdict.networks or "", "data": verdict.data,
-             "recipe": verdict.recipe, "epochs": verdict.epochs,
+             "models": verdict.models, "recipe": verdict.recipe, "epochs": verdict.epochs,
              "read from": ", ".join(f"figures/study/{name}.csv" for name in verdict.figures),
              "runs": ", ".join(run for name in verdict.figures for run in tables.provenance(name).get("runs", ())),
              "notebook": ", ".join(filter(None, books)), "note": claim.note}
     return "\n".join([claim.id, *(f"  {name}: {value}" for name, value in lines.items() if value != "")])
+
+
+def settled(notebook, tables=None):
+    """:func:`table` of the claims that a notebook settles: those about its figures and tables in
+    ``notebooks/figures.csv``. Raises ``ValueError`` for a notebook that has none."""
+    items = [(row["source"], row["item"]) for row in figure_rows() if row["notebook"] == notebook]
+    found = [claim for claim in CLAIMS if any(claim.source == source and claim.about(item) for source, item in items)]
+    if not found:
+        raise ValueError(f"no claim is about a figure of notebook {notebook!r}")
+    return table(decided(tables, found))
 
 
 def interval(verdict):
@@ -103,12 +113,16 @@ def counts_markdown(verdicts):
 def figure_table(verdicts):
     """The map of every figure and table of the sources (``notebooks/figures.csv``) for the README, each with its
     :func:`status`."""
-    with open(notebooks.folder() / "figures.csv", newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
     lines = ["| source | figure or table | notebook | status | why |", "| --- | --- | --- | --- | --- |"]
     lines += [f"| {r['source']} | {r['item']} | [{r['notebook']}](notebooks/{r['notebook']}.ipynb) | "
-              f"{status(verdicts, r['source'], r['item'])} | {r['why']} |" for r in rows]
+              f"{status(verdicts, r['source'], r['item'])} | {r['why']} |" for r in figure_rows()]
     return "\n".join(lines)
+
+
+def figure_rows():
+    """The rows of ``notebooks/figures.csv``: source, item, notebook, file, why."""
+    with open(notebooks.folder() / "figures.csv", newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 def readme(verdicts, text=None):

@@ -18,8 +18,8 @@ class Verdict:
 
     ``verdict``: one of :data:`VERDICTS`. ``why``: what decided it, in words. ``value`` and ``published``: measured and
     printed, as text. ``low``, ``high``: a 95 % confidence interval over networks, None where there is none.
-    ``networks``: how many. ``figures``: names of the tables that it was read from; ``data``, ``recipe``, ``epochs``: of
-    the runs behind them.
+    ``networks``: how many. ``figures``: names of the tables that it was read from; ``data``, ``models`` with their
+    widths, ``recipe``, ``epochs``: of the runs behind them, which is what may differ from the source's.
     """
 
     verdict: str
@@ -31,6 +31,7 @@ class Verdict:
     networks: int = 0
     figures: tuple[str, ...] = ()
     data: str = ""
+    models: str = ""
     recipe: str = ""
     epochs: str = ""
 

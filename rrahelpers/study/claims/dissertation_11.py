@@ -133,6 +133,12 @@ def _tails(tables):
     return len({tail(TAIL, panel=panel)(tables).iloc[0] for panel in panels})
 
 
+def _search(tables):
+    if not hasattr(advisor, "search"):
+        raise Missing("a search over architectures, which isn't built yet")
+    return True
+
+
 def _shrinks(network):
     """How many times smaller the last receptive field is with CIFAR's stem."""
     def of(tables):
@@ -203,7 +209,7 @@ CLAIMS = (
     claim("248", "5.1; 12", "It follows training live, at little cost: a third of a step at most",
           falls(overhead(), 1 / 3)),
     claim("249", "12", "To come: a search that rules out architectures beforehand",
-          holds(lambda: hasattr(advisor, "search"), "there is no search", kind="procedure")),
+          equals(_search, True, kind="procedure")),
     claim("250", "12", "To come: detection and several tasks at once",
           not_possible("data and networks of such tasks are not at hand", "procedure")),
 )

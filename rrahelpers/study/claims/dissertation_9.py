@@ -150,8 +150,10 @@ CLAIMS = (
                   for n in ("ResNet18", "ResNet34")))),
     claim("264", "9.4, figures 53 and 55", "Shortcuts spread the inference over more layers: the tail begins later",
           rises(tail(RESNETS, **panel("ResNet18", "b_max*")) - tail(SEQUENTIAL, **panel("ResNet18, no shortcuts")))),
-    *(claim(f"239{letter}", "F.1, figure 82", f"{name} of an eighth of the width: its tail begins at {layer} too",
-            begins(NARROW, f"{name}, 1/8 width", layer)) for letter, (name, layer) in zip("abcd", VGG.items())),
+    *(claim(f"239{letter}", "F.1, figure 82", f"{name} of an eighth of the width: its tail begins where the wider "
+            "one's does",
+            equals(tail(NARROW, **panel(f"{name}, 1/8 width")) - tail(SEQUENTIAL, **panel(name)), 0, kind="direction"))
+      for letter, name in zip("abcd", VGG)),
     claim("240", "F.1, figure 82", "Even there probes hardly gain behind the border layer",
           every(*(stops(NARROW, f"{name}, 1/8 width") for name in VGG))),
     *(part for letter, name in zip("ab", ("VGG11", "VGG16"))

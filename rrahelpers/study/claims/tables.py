@@ -94,17 +94,20 @@ class Tables:
         return [config for run in self.provenance(name).get("runs", ()) if (config := self.config(run))]
 
     def origin(self, names):
-        """``data``, ``recipe`` and ``epochs`` behind some figures, as text."""
-        data, recipe, epochs = {}, {}, {}
+        """``data``, ``models`` (with their widths), ``recipe`` and ``epochs`` behind some figures, as text."""
+        data, models, recipe, epochs = {}, {}, {}, {}
         for name in sorted(names):
             told = self.provenance(name)
             notes = told.get("parameters", {}).get("data_notes", {})
             data |= {TITLES.get(key, key) + (f" ({notes[value]})" if value in notes else ""): None
                      for key, value in told.get("data", {}).items()}
             for config in self.configs(name):
+                width = config.options.get("width", 1)
+                models |= {config.model + (f" (width {width:g})" if width != 1 else ""): None}
                 recipe |= {recipe_of(config): None}
                 epochs |= {config.epochs: None}
-        return {"data": ", ".join(data), "recipe": ", ".join(recipe), "epochs": "/".join(map(str, sorted(epochs)))}
+        return {"data": ", ".join(data), "models": ", ".join(models), "recipe": ", ".join(recipe),
+                "epochs": "/".join(map(str, sorted(epochs)))}
 
     @cached_property
     def names(self):

@@ -136,6 +136,15 @@ def test_some_of_the_claims(verdicts):
     assert list(table.columns)[:3] == ["id", "place", "claim"] and len(table) > 5
 
 
+def test_what_a_notebook_settles(tmp_path):
+    settled = board.settled("05_saturation", Tables(tmp_path, tmp_path)).set_index("id")
+    assert {"003-115", "003-226", "003-120a"} <= set(settled.index) and "003-075" not in settled.index
+    assert settled.loc["003-115", ["verdict", "why"]].tolist() == ["not measured", f"no figure saturation-figure-47 in "
+                                                                                   f"{tmp_path.name} yet"]
+    with pytest.raises(ValueError, match="no claim is about a figure of notebook '99_nothing'"):
+        board.settled("99_nothing")
+
+
 def test_one_claim_on_the_command_line(monkeypatch, capsys):
     monkeypatch.setenv("RRA_RUNS", str(RUNS))
     assert main(["claims", "--why", "003-115"]) == 0

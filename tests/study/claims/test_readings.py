@@ -139,12 +139,13 @@ def test_widths_of_labels(label, expected):
 
 
 def test_where_numbers_come_from(tables):
-    config = recipe("STAC paper, section 5", "cifar10", "resnet20", epochs=15, data_checksum="abc")
+    config = recipe("STAC paper, section 5", "cifar10", "resnet20", options={"width": 0.25}, epochs=15,
+                    data_checksum="abc")
     run(tables, "one", config, test_accuracy=0.8, train_accuracy=0.9)
     write(tables, "curves", CURVES, runs=["one", "gone"], data={"cifar10": "abc", "mnist": "def"},
           parameters={"data_notes": {"abc": "lossy JPEG copy"}, "epochs": 15})
-    assert tables.origin(["curves"]) == {"data": "CIFAR-10 (lossy JPEG copy), MNIST", "recipe": "STAC paper, section 5",
-                                         "epochs": "15"}
+    assert tables.origin(["curves"]) == {"data": "CIFAR-10 (lossy JPEG copy), MNIST", "models": "resnet20 (width 0.25)",
+                                         "recipe": "STAC paper, section 5", "epochs": "15"}
     assert last_epoch("curves", "test_accuracy")(tables).tolist() == [0.8]
     with pytest.raises(Missing, match="no test_top5"):
         last_epoch("curves", "test_top5")(tables)
