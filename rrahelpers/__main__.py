@@ -1,4 +1,4 @@
-"""The command line: ``python -m rrahelpers analyse|train|figures|list|cache``."""
+"""The command line: ``python -m rrahelpers analyse|train|measure|figures|claims|list|cache``."""
 
 import argparse
 import contextlib
@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 
 from rrahelpers.base.devices import cores_each
 from rrahelpers.base.durations import seconds
-from rrahelpers.base.files import atomic
+from rrahelpers.base.files import atomic, project_root
 from rrahelpers.data import DataError
 from rrahelpers.report import command
 from rrahelpers.study import batch, grids, measures, recipes
@@ -69,6 +69,14 @@ def main(arguments=None):
         description="Measure every layer of a network over images, and write a page, tables and JSON."))
 
     command.add_cache_arguments(commands.add_parser("cache", help="features that reports left on the disk"))
+
+    ledger = commands.add_parser("claims", help="what of the sources' statements holds: counts, or one by one")
+    ledger.add_argument("--source", help="the beginning of a source's name, e.g. STAC")
+    ledger.add_argument("--verdict", help="agrees, partly, disagrees, 'not measured' or 'not possible here'")
+    ledger.add_argument("--figure", help="claims about a figure (57) or a table ('table 5')")
+    ledger.add_argument("--why", metavar="ID", help="all that is known of one claim, e.g. 003-116")
+    ledger.add_argument("--readme", action="store_true", help="bring the tables in README.md up to date")
+    ledger.set_defaults(run=run_claims)
 
     listing = commands.add_parser("list", help="the stored runs")
     listing.set_defaults(run=run_list)
@@ -183,6 +191,29 @@ def run_figures(options):
         os._exit(130)  # without waiting for the notebooks that run: their kernels end with this process
     print(batch.summary(outcomes))
     return int(any(outcome.status == "failed" for outcome in outcomes))
+
+
+def run_claims(options):
+    from rrahelpers.study import claims  # some hundred checks, and what they call
+    from rrahelpers.study.claims import board
+
+    torch.set_num_threads(1)  # the networks that are counted are small
+    tables = claims.Tables()
+    if options.why:
+        if not (found := [claim for claim in claims.CLAIMS if claim.id == options.why]):
+            raise ValueError(f"no claim {options.why!r}; --source, --figure and --verdict list them with their ids")
+        print(board.why(found[0], found[0].decide(tables), tables))
+        return 0
+    verdicts = claims.decided(tables)
+    found = board.chosen(verdicts, options.source, options.verdict, options.figure)
+    if options.source or options.verdict or options.figure:
+        for claim, verdict in found.items():
+            print(board.line(claim, verdict))
+    print(board.counts(found).to_string())
+    if options.readme:
+        with atomic(project_root() / "README.md") as temporary:
+            Path(temporary).write_text(board.readme(verdicts), encoding="utf-8")
+    return 0
 
 
 def run_list(options):

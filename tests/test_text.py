@@ -67,9 +67,11 @@ def test_notebooks_and_profiles_are_read_in_an_ascii_locale():
 import locale
 assert locale.getpreferredencoding(False) not in ("UTF-8", "utf-8"), "the locale is UTF-8 all the same"
 from rrahelpers.base import provenance
-from rrahelpers.study import notebooks, profiles
+from rrahelpers.study import claims, notebooks, profiles
+from rrahelpers.study.claims import board
 print(sum(len(profiles.parameters(name, profile)) > 0 for name in notebooks.names() for profile in profiles.names()))
-notebooks.figure_table(), provenance.commit(), provenance.environment()
+board.readme({claim: claims.Verdict("agrees") for claim in claims.CLAIMS})
+provenance.commit(), provenance.environment()
 """)
     assert child.returncode == 0, child.stderr
     assert int(child.stdout) == len(notebooks.names()) * len(list((ROOT / "notebooks" / "profiles").glob("*.yaml")))

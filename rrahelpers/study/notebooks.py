@@ -1,7 +1,6 @@
 """The numbered notebooks: where they are, and the parameters that each declares."""
 
 import ast
-import csv
 import json
 import threading
 
@@ -54,13 +53,3 @@ def check_parameters(name, given):
     declared = parameters(name)
     if unknown := sorted(set(given) - set(declared)):
         raise ValueError(f"notebook {name} has no parameter {', '.join(unknown)}; it declares {', '.join(declared)}")
-
-
-def figure_table():
-    """The map of every figure and table of the sources (``notebooks/figures.csv``) as Markdown, for the README."""
-    with open(folder() / "figures.csv", newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    lines = ["| source | figure or table | notebook | status | why |", "| --- | --- | --- | --- | --- |"]
-    lines += [f"| {r['source']} | {r['item']} | [{r['notebook']}](notebooks/{r['notebook']}.ipynb) | {r['status']} | "
-              f"{r['why']} |" for r in rows]
-    return "\n".join(lines)

@@ -73,7 +73,8 @@ class TestFolder:
         (lambda folder: (folder / "1.png").write_bytes(b"\x89PNG broken"), "1.png is damaged, or no image"),
         (lambda folder: [photograph(folder / name, 3, 3) for name in ("1.png", "a/1.png")],
          "in subfolders, one for each class, or in the folder itself; got 1 in it and some in a"),
-        (lambda folder: photograph(folder / "1.png", 3, 3, "I;16"), "expected 8 bits a channel, got Pillow's mode I;16"),
+        (lambda folder: photograph(folder / "1.png", 3, 3, "I;16"),
+         "expected 8 bits a channel, got Pillow's mode I;16"),
     ])
     def test_what_is_no_folder_of_images(self, tmp_path, make, words):
         make(tmp_path)

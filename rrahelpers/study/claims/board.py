@@ -1,0 +1,132 @@
+"""The board: how many claims of each source hold, one by one or together, and what that says of a figure."""
+
+import csv
+import re
+from collections import Counter
+
+import pandas as pd
+
+from rrahelpers.base.files import project_root
+from rrahelpers.study import notebooks
+from rrahelpers.study.claims import CLAIMS, VERDICTS, decided
+
+MARKED = re.compile(r"(<!-- (claims|figures): .*?-->\n).*?(\n<!-- /\2 -->)", re.DOTALL)
+
+
+def counts(verdicts):
+    """{claim: verdict} as a table: a row for each source and one for their total, a column for each verdict."""
+    found = Counter((claim.source, verdict.verdict) for claim, verdict in verdicts.items())
+    sources = dict.fromkeys(claim.source for claim in verdicts)
+    table = pd.DataFrame([[found[source, verdict] for verdict in VERDICTS] for source in sources],
+                         index=list(sources), columns=VERDICTS)
+    table.loc["total"] = table.sum()
+    return table.assign(claims=table.sum(axis=1))
+
+
+def table(verdicts):
+    """{claim: verdict} as a table, a row for each claim: for notebooks, with what they settle at their end."""
+    return pd.DataFrame([{"id": claim.id, "place": claim.place, "claim": claim.statement, "published": v.published,
+                          "measured": v.value, "interval": interval(v), "networks": v.networks or "",
+                          "verdict": v.verdict, "why": v.why or claim.note} for claim, v in verdicts.items()])
+
+
+def chosen(verdicts, source=None, verdict=None, figure=None):
+    """Those of a source (its name's beginning), with a verdict, about a figure or table ("57", "table 5").
+
+    Raises ``ValueError`` for a source or a verdict that there is none of, and for a figure that no claim is about.
+    """
+    names = dict.fromkeys(claim.source for claim in verdicts)
+    if source and not any(name.lower().startswith(source.lower()) for name in names):
+        raise ValueError(f"unknown source {source!r}; expected the beginning of one of: {'; '.join(names)}")
+    if verdict and verdict not in VERDICTS:
+        raise ValueError(f"unknown verdict {verdict!r}; expected one of: {', '.join(VERDICTS)}")
+    found = {claim: v for claim, v in verdicts.items()
+             if (not source or claim.source.lower().startswith(source.lower())) and verdict in (None, v.verdict)
+             and (not figure or claim.about(figure))}
+    if figure and not any(claim.about(figure) for claim in verdicts):
+        raise ValueError(f"no claim is about {figure!r}; name a figure by its number, a table as 'table 5'")
+    return found
+
+
+def line(claim, verdict):
+    """One claim in up to three lines: verdict and statement, numbers, why."""
+    numbers = [f"{name} {text}" for name, text in (("measured", f"{verdict.value} {interval(verdict)}".strip()),
+                                                   ("published", verdict.published)) if text]
+    return "\n    ".join(filter(None, [
+        f"{claim.id}  {verdict.verdict}: {claim.statement} ({claim.source}, {claim.place})", "; ".join(numbers),
+        verdict.why]))
+
+
+def why(claim, verdict, tables):
+    """All that is known of one claim, in lines."""
+    books = dict.fromkeys(tables.provenance(name).get("notebook", "") for name in verdict.figures)
+    lines = {"claim": claim.statement, "source": f"{claim.source}, {claim.place}", "kind": claim.kind,
+             "verdict": verdict.verdict, "why": verdict.why, "measured": verdict.value, "interval": interval(verdict),
+             "published": verdict.published, "networks": verdict.networks or "", "data": verdict.data,
+             "models": verdict.models, "recipe": verdict.recipe, "epochs": verdict.epochs,
+             "read from": ", ".join(f"figures/study/{name}.csv" for name in verdict.figures),
+             "runs": ", ".join(run for name in verdict.figures for run in tables.provenance(name).get("runs", ())),
+             "notebook": ", ".join(filter(None, books)), "note": claim.note}
+    return "\n".join([claim.id, *(f"  {name}: {value}" for name, value in lines.items() if value != "")])
+
+
+def settled(notebook, tables=None):
+    """:func:`table` of the claims that a notebook settles: those about its figures and tables in
+    ``notebooks/figures.csv``. Raises ``ValueError`` for a notebook that has none."""
+    items = [(row["source"], row["item"]) for row in figure_rows() if row["notebook"] == notebook]
+    found = [claim for claim in CLAIMS if any(claim.source == source and claim.about(item) for source, item in items)]
+    if not found:
+        raise ValueError(f"no claim is about a figure of notebook {notebook!r}")
+    return table(decided(tables, found))
+
+
+def interval(verdict):
+    return "" if verdict.low is None else f"[{verdict.low:.3g}, {verdict.high:.3g}]"
+
+
+def status(verdicts, source, item):
+    """What became of a figure or table of a source, by the claims about it; the source's own slips don't count.
+
+    "reproduced": all agree; "differs": some disagree, none agrees, not even in part; "partial"; "not possible here" and
+    "not measured", where nothing was decided. Raises ``ValueError`` where no claim is about it.
+    """
+    found = Counter(v.verdict for claim, v in verdicts.items()
+                    if claim.source == source and claim.kind != "slip" and claim.about(item))
+    if not found:
+        raise ValueError(f"no claim is about {item} of {source}")
+    decided = {name: found[name] for name in VERDICTS[:3] if found[name]}
+    if not decided:
+        return "not measured" if found["not measured"] else "not possible here"
+    if set(decided) == {"agrees"} and not found["not measured"]:
+        return "reproduced"
+    return "differs" if set(decided) == {"disagrees"} else "partial"
+
+
+def counts_markdown(verdicts):
+    """:func:`counts` for the README."""
+    rows = counts(verdicts)
+    lines = ["| source | " + " | ".join(rows.columns) + " |", "| --- |" + " --- |" * len(rows.columns)]
+    return "\n".join(lines + [f"| {name} | " + " | ".join(map(str, row)) + " |"
+                              for name, row in zip(rows.index, rows.to_numpy())])
+
+
+def figure_table(verdicts):
+    """The map of every figure and table of the sources (``notebooks/figures.csv``) for the README, each with its
+    :func:`status`."""
+    lines = ["| source | figure or table | notebook | status | why |", "| --- | --- | --- | --- | --- |"]
+    lines += [f"| {r['source']} | {r['item']} | [{r['notebook']}](notebooks/{r['notebook']}.ipynb) | "
+              f"{status(verdicts, r['source'], r['item'])} | {r['why']} |" for r in figure_rows()]
+    return "\n".join(lines)
+
+
+def figure_rows():
+    """The rows of ``notebooks/figures.csv``: source, item, notebook, file, why."""
+    with open(notebooks.folder() / "figures.csv", newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def readme(verdicts, text=None):
+    """The README with both tables made anew between their marks. ``text``: by default what it is now."""
+    text = (project_root() / "README.md").read_text(encoding="utf-8") if text is None else text
+    made = {"claims": counts_markdown(verdicts), "figures": figure_table(verdicts)}
+    return MARKED.sub(lambda match: match[1] + made[match[2]] + match[3], text)

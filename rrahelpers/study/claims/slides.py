@@ -1,0 +1,186 @@
+"""Lecture slides, section 3.2: separation and smoothness from layer to layer, rankings and guarantees."""
+
+import torch
+
+from rrahelpers.neighbors import knn_graph
+from rrahelpers.separation import (
+    confidence,
+    error_bound,
+    guarantee,
+    margins,
+    margins_of,
+    rank_models,
+    separation_index,
+)
+from rrahelpers.study.claims.claim import entries
+from rrahelpers.study.claims.layers import SAME
+from rrahelpers.study.claims.readings import correlation, each
+from rrahelpers.study.claims.tables import Missing
+from rrahelpers.study.claims.verbs import (
+    equals,
+    every,
+    holds,
+    not_measured,
+    rises,
+    shows,
+    stated,
+    within,
+)
+
+LAYERS, RANKING, GUARANTEE, SMOOTH = ("separation-layers", "separation-ranking", "separation-guarantee",
+                                      "smoothness-layers")
+LINE = 0.005  # what a curve may fall and still be called rising
+SI, CCR = "separation index", "correct classification rate"
+VGG16, RESNET18 = "VGG16*CIFAR-10", "ResNet18*"
+claim = entries("Lecture slides", "002")
+
+
+def index(split="test", network="*"):
+    """Rows of SI, layer by layer."""
+    return {"measure": SI, "order": 1, "split": split, "network": network}
+
+
+def course(table):
+    return table.groupby("index")["value"].mean().sort_index()
+
+
+def filters(table):
+    """SI over the layers that are no dense ones."""
+    return course(table[~table.layer.str.contains("classifier|fc")])
+
+
+def together(network, split):
+    """How SI and the rate of right classifications correlate over the layers."""
+    def of(measure):
+        return lambda tables: course(tables.read(LAYERS, measure=measure, split=split, network=network))
+    return correlation(of(SI), of(CCR), networks=1)
+
+
+def guaranteed(tables):
+    """The least share of right predictions among those that are guaranteed."""
+    rows = tables.read(GUARANTEE)
+    if not (rows := rows[rows.guaranteed > 0]).size:
+        raise Missing(f"{GUARANTEE}.csv guarantees nothing: data with SI = 1 are needed")
+    return bool((rows.right == 1).all())
+
+
+def _flat():
+    maps = torch.randn(6, 2, 3, 3)
+    return torch.equal(knn_graph(maps, 2).indices, knn_graph(maps.flatten(1), 2).indices)
+
+
+def _points():
+    """0, 1, 10 and 11 of the classes 0, 0, 1 and 0: of the last two the nearest neighbour has the other class."""
+    x, labels = torch.tensor([[0.0], [1.0], [10.0], [11.0]]), torch.tensor([0, 0, 1, 0])
+    return x, labels, knn_graph(x, 1)
+
+
+def _index():
+    _, labels, graph = _points()
+    return separation_index(graph, labels) == 0.5
+
+
+def _confidence():
+    _, labels, graph = _points()
+    return confidence(graph, labels) == separation_index(graph, labels)
+
+
+def _guarantee():
+    """Classes 9 apart whose samples are 1 apart: half of the 8 between is the limit."""
+    known = margins(torch.tensor([[0.0], [1.0], [10.0], [11.0]]), torch.tensor([0, 0, 1, 1]))
+    return bool(guarantee(known, 3.9)) and not bool(guarantee(known, 4.1))
+
+
+def _guarantee_of_one():
+    """A new sample at 2: 1 from its class, 8 from the other."""
+    known = margins_of(torch.tensor([[2.0]]), torch.tensor([[0.0], [1.0], [10.0], [11.0]]), torch.tensor([0, 0, 1, 1]))
+    return known.prediction.item() == 0 and bool(guarantee(known, 3.4)) and not bool(guarantee(known, 3.6))
+
+
+def _bound():
+    """Targets equal to the place: the bound grows with what the input may be wrong by, and holds."""
+    x = torch.arange(10.0)[:, None]
+    few, many = (error_bound(torch.tensor([[4.2]]), x, x[:, 0], gamma).item() for gamma in (0.1, 2.0))
+    return 0.2 <= few < many
+
+
+def _rank():
+    torch.manual_seed(0)
+    labels = torch.arange(40) % 2
+    useless, useful = torch.randn(40, 3), torch.randn(40, 3)
+    useful[:, 1] += 10 * labels
+    found = rank_models({"useless": useless, "useful": useful}, labels)
+    return found.model.tolist()[0] == "useful"
+
+
+CLAIMS = (
+    claim("001", "3.2, dataflow", "A layer's output is read as a vector", holds(_flat)),
+    claim("002", "3.2, dataflow", "A layer may be a recurrent one as well",
+          stated("partly", "saturation follows them; features for neighbours are read of layers with one output",
+                 "definition")),
+    claim("003", "3.2", "Separation is computed for every layer, of training and of test images",
+          every(*(equals(lambda t, s=s: t.read(LAYERS, **index(s)).groupby("network").size().min() > 10, True,
+                         kind="procedure") for s in ("train", "test")))),
+    claim("023", "3.2, definitions", "That a layer makes data less complex means that separation rises",
+          stated("agrees", "separation is what notebook 11 follows", "definition")),
+    claim("004a", "3.2, notes 1 and 2; figures 10 to 12", "Separation rises from layer to layer of the filters",
+          shows(LAYERS, lambda t: (filters(t).diff().dropna() > -LINE).all(), by="network", **index())),
+    claim("004b", "3.2, notes 1 and 2; figures 10 to 12", "Behind the last filter it is higher than at the input",
+          rises(each(LAYERS, lambda t: filters(t).iloc[-1] - filters(t).iloc[0], by="network", **index()))),
+    claim("005", "3.2, notes; figures 10 to 12", "Courses differ: it rises, stays, or goes up and down",
+          shows(LAYERS, lambda t: (course(t).diff() > LINE).any() and (course(t).diff() < -LINE).any(), by="network",
+                **index())),
+    claim("006", "3.2, notes; figure 11", "Dense layers are not to raise it; in VGG16 they don't",
+          within(each(LAYERS, lambda t: course(t).iloc[-1] - filters(t).iloc[-1], **index(network=VGG16)), SAME)),
+    claim("007", "figure 10", "In ResNet18 on Fashion-MNIST it is higher at the end than at the input", rises(
+        each(LAYERS, lambda t: course(t).iloc[-1] - course(t).iloc[0], **index(network="ResNet18*Fashion-MNIST"))),
+          note="no numbers are printed"),
+    claim("008a", "figure 11", "In VGG16 on CIFAR-10 separation and right classifications rise together, of test "
+          "images",
+          rises(together(VGG16, "test"))),
+    claim("008b", "figure 11", "And of training images", rises(together(VGG16, "train"))),
+    claim("009a", "figure 12", "In ResNet18 on Fashion-MNIST they do, of test images", rises(together(RESNET18,
+          "test")),
+          note="of MNIST where Fashion-MNIST isn't measured"),
+    claim("009b", "figure 12", "And of training images", rises(together(RESNET18, "train"))),
+    claim("010", "figures 11 and 12", "Classifications behind a layer are those of two dense layers with batch norm "
+          "and "
+          "softmax, trained by squared error and Adam for more than 100 epochs", stated(
+              "disagrees", "a logistic regression at its optimum", "procedure")),
+    claim("011", "3.2, definitions", "SI is the share of samples whose nearest neighbour has their label",
+          holds(_index)),
+    claim("012", "3.2, Algorithm 2", "Pretrained networks are ranked by the SI of the best features of the last layer "
+          "before the dense ones", holds(_rank, kind="procedure"), note="features are chosen one by one, forward"),
+    claim("012b", "3.2, Algorithm 2", "The networks were trained on M data sets by others",
+          stated("partly", "they are this collection's, of two data sets, trained and untrained", "procedure")),
+    claim("013", "3.2, Algorithm 2", "The ranking tells which network is the best to go on from: its order is that of "
+          "a "
+          "classifier's accuracies", rises(correlation(lambda t: t.read(RANKING)["value"].rank(),
+                                                       lambda t: t.read(RANKING).accuracy.rank()), kind="ordering"),
+          note="own networks, a logistic regression on the new data"),
+    claim("014", "3.2, Confidence and guarantee", "The confidence of a prediction is the SI of the data",
+          holds(_confidence)),
+    claim("022", "3.2, Confidence and guarantee", "With training data it is their SI, for each prediction",
+          holds(_confidence)),
+    claim("015", "3.2, Confidence and guarantee", "Without training data a prediction is sure while the input is "
+          "wrong by "
+          "less than half of what is between the classes beyond what is within", holds(_guarantee)),
+    claim("016", "3.2, Confidence and guarantee", "With training data the same holds with each sample's own distances",
+          holds(_guarantee_of_one)),
+    claim("017", "3.2, Confidence and guarantee", "What is guaranteed is right", equals(guaranteed, True,
+          kind="direction")),
+    claim("018", "3.2, Confidence and guarantee", "Where SI of a high order is 1 too, inputs may be wrong by much more",
+          not_measured("data of which SI is 1 at high orders, and the largest error that is still guaranteed, by order",
+                       "direction")),
+    claim("019", "3.2, Confidence and guarantee", "In regression the error is bounded by the targets of all that "
+          "could be "
+          "the nearest", holds(_bound)),
+    claim("020", "3.2, Confidence and guarantee", "Where SmI of a high order is 1 that bound is much lower",
+          not_measured("SmI of higher orders, which is not implemented", "direction")),
+    claim("021a", "3.2, smoothness", "SmI rises from layer to layer of a regression network, of training data",
+          rises(each(SMOOTH, lambda t: course(t).iloc[-1] - course(t).iloc[0], measure="smoothness index",
+                     split="train"))),
+    claim("021b", "3.2, smoothness", "And of test data",
+          rises(each(SMOOTH, lambda t: course(t).iloc[-1] - course(t).iloc[0], measure="smoothness index",
+                     split="test"))),
+)

@@ -1,0 +1,234 @@
+"""Dissertation, sections 8.5.2, 9.1 and 9.2, appendices C to E: tails, and what images have to do with them."""
+
+import re
+
+from rrahelpers.data.image_set import has_canvas, size_steps
+from rrahelpers.study.claims.claim import entries
+from rrahelpers.study.claims.layers import SAME, accuracy, border, lower, measured, tail, to_the_output
+from rrahelpers.study.claims.readings import Effect, each, value
+from rrahelpers.study.claims.tables import Missing
+from rrahelpers.study.claims.verbs import (
+    above,
+    equals,
+    every,
+    falls,
+    holds,
+    near,
+    not_possible,
+    number,
+    rises,
+    shows,
+    stated,
+    trained_as,
+    within,
+)
+from rrahelpers.tails import find_tails
+
+LARGE_IMAGES = "images of 1,024 pixels take days on a GPU, which is not at hand for so long"
+TABLE_10 = "tails-table-10"
+ENLARGED = "(?!32)[0-9]{2,3}"  # sides of images that were made larger, but not to a thousand pixels
+claim = entries("Dissertation", "003")
+
+
+def images(network, data="CIFAR-10", side="32", canvas=False):
+    """{network: a test of labels}: a network of whatever width on images of ``side`` pixels (a pattern). ``canvas``: on
+    a black one that is larger."""
+    pattern = re.compile(rf"{network}(, width [^,:]+)?(, stem \w+)?, {data}: ({side}) px"
+                         + (r" on a canvas of \d+ px" if canvas else ""))
+
+    def chosen(label):
+        return pattern.fullmatch(str(label)) is not None
+    chosen.__name__ = (f"{network} on {data} of {'more than 32' if side == ENLARGED else side} pixels"
+                       + (" on a canvas" if canvas else ""))
+    return {"network": chosen}
+
+
+def begins(figure, layer, **where):
+    """A network's tail begins at a convolution."""
+    return equals(tail(figure, **where), layer)
+
+
+def none(figure, **where):
+    return equals(tail(figure, **where), 0, kind="direction")
+
+
+def ends_there(figure, **where):
+    """There is a tail, and it goes on to the output."""
+    return equals(to_the_output(figure, **where), True, kind="direction")
+
+
+def from_layer(figure, number_, **where):
+    """How far the best probe from a convolution on is from the network's accuracy."""
+    def apart(table):
+        rows = measured(table, "probe")
+        return rows[rows.conv == number_].probe.iloc[0] - rows.accuracy.iloc[0]
+    return each(figure, apart, **where)
+
+
+def closer(figure, column, network, data="CIFAR-10"):
+    """How much more a column on the canvas correlates over layers with that of the small images than with that of the
+    enlarged ones."""
+    def of(tables):
+        canvas, small, large = (measured(tables.read(figure, **images(network, data, *how)), column).set_index("layer")[
+            column] for how in (("32", True), ("32",), (ENLARGED,)))
+        return Effect(canvas.corr(small) - canvas.corr(large), networks=1)
+    return of
+
+
+def _definition():
+    """Three layers at half of the others' average are a tail, a little above it they aren't."""
+    return len(find_tails([0.8] * 5 + [0.4] * 3)) == 1 and find_tails([0.8] * 5 + [0.41] * 3).empty
+
+
+def _turns(table):
+    """At each 1x1 convolution saturation is below that of both layers beside it, or above both."""
+    rows = table.sort_values("index").reset_index(drop=True)
+    places = rows.index[rows.layer.str.contains("downsample")]
+    return len(places) > 0 and all((rows.saturation[i] - rows.saturation[i - 1]) * (rows.saturation[i]
+                                                                                    - rows.saturation[i + 1]) > 0
+                                   for i in places)
+
+
+def canvas_side(tables):
+    """Of the images that lie on one."""
+    sides = {step["canvas"] for config in tables.configs(FIG_51) for step in size_steps(config.image_size or 32)
+             if isinstance(step, dict)}
+    if len(sides) != 1:
+        raise Missing(f"expected runs of {FIG_51} on one canvas, got {sorted(sides)}")
+    return sides.pop()
+
+
+def _passes_on(table):
+    rows = measured(table, "probe")
+    return (rows[rows.conv >= border(rows)].probe.diff().dropna() > -SAME / 2).all()
+
+
+def _skipped(table):
+    """Behind the border layer probes fall by 5 points or more, and come back."""
+    probes = measured(table, "probe")
+    behind = probes[probes.conv >= border(probes)].probe
+    lowest = behind.idxmin()
+    return behind.iloc[0] - behind[lowest] > 0.05 and behind.loc[lowest:].max() - behind[lowest] > 0.05
+
+
+def _zigzag(table):
+    """Behind the border layer more than half of the steps change direction."""
+    rows = measured(table, "probe")
+    steps = rows[rows.conv >= border(rows)].probe.diff().dropna()
+    return (steps * steps.shift() < 0).sum() > (len(steps) - 1) / 2
+
+
+def share(column):
+    return value(TABLE_10, column, by="model", who="measured")
+
+
+def canvas(claim_id, place, figure, network, data):
+    """On the canvas saturation looks as that of the small images does."""
+    return claim(claim_id, place, f"{network}: saturation of small images on a canvas resembles that of small images "
+        "more "
+                 "than that of enlarged ones", rises(closer(figure, "saturation", network, data), kind="ordering"))
+
+
+def at_sizes(claim_id, figure, place, network, data, where=None):
+    """Three claims of appendix D about one network: 32 pixels, enlarged, 1,024."""
+    small, large = images(network, data, "32"), images(network, data, ENLARGED)
+    return [claim(f"{claim_id}a", f"D, {place}", f"{network} on {data} of 32 pixels has a tail at the output",
+                  ends_there(where or figure, **small)),
+            claim(f"{claim_id}b", f"D, {place}", f"{network} on {data} has none with images made larger",
+                  none(figure, **large)),
+            claim(f"{claim_id}c", f"D, {place}", f"{network} on {data} of 1,024 pixels has it at the input",
+                  not_possible(LARGE_IMAGES, "direction"))]
+
+
+FIG_49, FIG_50, FIG_51, FIG_69 = (f"tails-figure-{n}" for n in (49, 50, 51, 69))
+D, E, E4 = "tails-figures-70-to-74", "tails-figures-75-to-77", "tails-figures-78-to-81"
+SMALL, ON_CANVAS, LARGE = images("VGG16"), images("VGG16", canvas=True), images("VGG16", side=ENLARGED)
+R_SMALL, R_LARGE = images("ResNet18"), images("ResNet18", side=ENLARGED)
+CLAIMS = (
+    claim("128", "8.5.2", "A tail: at least three layers in a row whose average saturation is at least 50 % lower "
+          "than that "
+          "of the rest", holds(_definition), note="of runs that overlap the one that separates layers best is taken"),
+    claim("124a", "8.5.2, figure 49", "VGG16 on CIFAR-10 of 32 pixels has a tail from convolution 8 on",
+          begins(FIG_49, 8, **SMALL)),
+    claim("124b", "8.5.2, figure 49", "It goes on to the output", ends_there(FIG_49, **SMALL)),
+    claim("125", "8.5.2, figure 49", "On MNIST it begins there too", begins(FIG_49, 8, **images("VGG16", "MNIST"))),
+    claim("126", "8.5.2, figure 49", "From convolution 8 on probes are as good as the network, on CIFAR-10",
+          within(from_layer(FIG_49, 8, **SMALL), SAME)),
+    claim("127", "8.5.2, figure 49", "And on MNIST", within(from_layer(FIG_49, 8, **images("VGG16", "MNIST")), SAME)),
+    claim("129", "8.5.2, figure 50", "ResNet18 on images of 32 pixels has a tail at the output",
+          ends_there(FIG_50, **R_SMALL)),
+    claim("130", "8.5.2, figure 50", "On images made larger (224 pixels) it has none", none(FIG_50, **R_LARGE)),
+    claim("131", "8.5.2, figure 50", "On images of 1,024 pixels its tail is at the input",
+          not_possible(LARGE_IMAGES, "direction")),
+    claim("132a", "8.5.2, figure 50", "It is better on the larger images",
+          above(accuracy(FIG_50, **R_LARGE), accuracy(FIG_50, **R_SMALL))),
+    claim("132b", "8.5.2, figure 50", "84.61 % at 32 pixels", number(accuracy(FIG_50, **R_SMALL), "84.61%")),
+    claim("132c", "8.5.2, figure 50", "92.55 % at 224 pixels",
+          number(accuracy(FIG_50, **images("ResNet18", side="224")), "92.55%")),
+    claim("133", "8.5.2, figure 50", "86.77 % at 1,024 pixels, less than at 224", not_possible(LARGE_IMAGES,
+          "ordering")),
+    claim("134", "8.5.2, figures 49 and 50", "Layers of the tail have a much lower saturation: half at most",
+          every(rises(lower(FIG_49, **SMALL), 0.5), rises(lower(FIG_50, **R_SMALL), 0.5))),
+    claim("254", "8.5.1, figures 48 and 49", "MNIST is augmented as the others are, mirror images included",
+          trained_as(FIG_49, only=lambda config: config.data == "mnist", augmentation=["crop", "flip"])),
+    claim("135", "9.1.1, table 9; table 10", "60 epochs of SGD from 0.1, a tenth every 20, batches of 64, crops of 5 "
+          "to "
+          "100 %", trained_as(TABLE_10, epochs=60, optimiser="sgd", learning_rate=0.1, schedule="steps", step_epochs=20,
+                              batch_size=64, augmentation=["flip", "resized_crop"])),
+    claim("136a", "9.1.2, table 10", "With less detail less than half of the accuracy is left",
+          falls(share("B / A (%)"), 50, kind="number")),
+    claim("136b", "9.1.2, table 10", "15 to 46 % are left", near(share("B / A (%)"), 30.5, 15.5)),
+    claim("137", "9.1.2, table 10", "Enlarged again, 53 to 72 %", near(share("C / A (%)"), 62.2, 10)),
+    claim("138", "9.1.2, table 10", "So enlarging gains although it adds no detail",
+          rises(share("C / A (%)") - share("B / A (%)"))),
+    claim("139", "9.1.2, table 10", "But not all that detail is worth", falls(share("C / A (%)"), 100,
+          kind="ordering")),
+    claim("140", "9.1.2, table 10", "EfficientNet-B0 keeps 19.32 and 15.34 %, enlarged 64.45 and 63.79 %",
+          not_possible("ImageNet and iNaturalist are not at hand", "number")),
+    claim("260", "9; table 10", "Resolution and detail improve accuracy each by itself",
+          every(rises(share("C / A (%)") - share("B / A (%)")), falls(share("C / A (%)"), 100))),
+    claim("141", "9.2.1, figure 51", "A small image lies on a black canvas of 160 pixels, at another place each time",
+          every(trained_as(FIG_51, only=lambda config: has_canvas(config.image_size), redraw_canvas=True),
+                equals(canvas_side, 160))),
+    claim("261", "9.2.1, figure 51", "Its corner is drawn evenly from 0 to 128 pixels",
+          equals(lambda t: canvas_side(t) - 32, 128, kind="procedure")),
+    claim("142a", "9.2.2, figure 51", "VGG16's tail begins at 8 on small images", begins(FIG_51, 8, **SMALL)),
+    claim("142b", "9.2.2, figure 51", "At 9 on the canvas", begins(FIG_51, 9, **ON_CANVAS)),
+    claim("142c", "9.2.2, figure 51", "Enlarged images give none at the output", none(FIG_51, **LARGE)),
+    canvas("143", "9.2.2, figure 51", FIG_51, "VGG16", "CIFAR-10"),
+    claim("144", "9.2.2, figure 51", "So do probes", rises(closer(FIG_51, "probe", "VGG16"), kind="ordering")),
+    claim("145", "9.2.2, figure 51", "Saturation is lower on the canvas than of small images alone",
+          above(value(FIG_51, "saturation", **SMALL), value(FIG_51, "saturation", **ON_CANVAS))),
+    claim("146", "9.2.2, figure 51", "So is accuracy", above(accuracy(FIG_51, **SMALL), accuracy(FIG_51, **ON_CANVAS))),
+    claim("147", "9.2, figure 51", "Not resolution but the size of what is to be seen decides about the tail",
+          every(ends_there(FIG_51, **ON_CANVAS), none(FIG_51, **LARGE))),
+    claim("N8a", "9.2.1, figure 51", "One network is trained on images of 160 pixels that lie on a canvas of 32",
+          stated("disagrees", "the two numbers are exchanged: images of 32 pixels on a canvas of 160", "slip")),
+    claim("N8b", "9.2.2, figure 51", "The tail is at the beginning of the network",
+          stated("disagrees", "by the figure and what is said before it is at the end", "slip")),
+    claim("227", "C, figure 44", "1x1 convolutions make saturation zigzag, and so in every training: it turns at each "
+          "of "
+          "them", shows("saturation-figure-44", _turns, network="ResNet18~")),
+    claim("228", "C, figure 69a", "VGG16's tail passes on what it gets", shows(FIG_69, _passes_on, **SMALL)),
+    claim("229", "C, figure 69b", "DenseNet18 skips its last block: probes fall, and come back at the end",
+          shows(FIG_69, _skipped, **images("DenseNet18"))),
+    claim("230", "C, figure 69c", "ResNet34's probes zigzag in the tail", shows(FIG_69, _zigzag, **images("ResNet34"))),
+    *at_sizes("231", D, "figure 70", "VGG16", "CIFAR-10", FIG_49),
+    *at_sizes("231m", D, "figure 71", "VGG16", "MNIST", FIG_49),
+    *at_sizes("232", D, "figure 72", "ResNet18", "MNIST"),
+    claim("233", "D, figure 73", "ResNet18 has no tail on TinyImageNet at its own 64 pixels",
+          none(D, **images("ResNet18", "Tiny-ImageNet-50", "64"))),
+    claim("234", "D, figure 73", "At 1,024 pixels it has one at the input", not_possible(LARGE_IMAGES, "direction")),
+    *at_sizes("235", D, "figure 74", "ResNet50", "CIFAR-10"),
+    claim("273", "D.5, figures 70 to 74", "Some of these images have 160 pixels in place of 224, by mistake",
+          equals(lambda t: bool(t.read(D).network.str.contains(": 160 px").any()), True)),
+    canvas("236a", "E, figure 75", E, "ResNet18", "CIFAR-10"),
+    canvas("237", "E, figure 76", E, "VGG16", "MNIST"),
+    canvas("236b", "E, figure 77", E, "ResNet50", "CIFAR-10"),
+    claim("238a", "E.4, figures 78 to 81", "Where detail is missing ResNet18 and VGG16 have tails at the output",
+          every(ends_there(E4, **images("ResNet18", "Tiny-ImageNet-50", "16")),
+                ends_there(E4, **images("VGG16", "Tiny-ImageNet-50", "32")))),
+    claim("238b", "E.4, figures 78 to 81", "At the full resolution they have none",
+          every(none(E4, **images("ResNet18", "Tiny-ImageNet-50", "64")),
+                none(E4, **images("VGG16", "Tiny-ImageNet-50", "64")))),
+)
