@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from rrahelpers.__main__ import duration, main
+from rrahelpers.__main__ import main
+from rrahelpers.base.arguments import duration
 from rrahelpers.study import grids, notebooks
 from rrahelpers.training import runs
 from tests.stored import store

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from rrahelpers.advisor import propose
-from rrahelpers.base.durations import seconds
+from rrahelpers.base.arguments import seconds
 from rrahelpers.base.modules import is_leaf, kind, named_layers
 from rrahelpers.base.provenance import commit, environment, libraries
 from rrahelpers.features import analysed_layers, readings

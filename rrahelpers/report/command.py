@@ -1,10 +1,10 @@
 """``python -m rrahelpers analyse``: a report on a network from the command line."""
 
-import json
 from pathlib import Path
 
 import torch
 
+from rrahelpers.base.arguments import pairs
 from rrahelpers.features import analysed_layers, as_batches, layer_names
 from rrahelpers.features.passes import run
 from rrahelpers.report import cache
@@ -13,7 +13,10 @@ from rrahelpers.report.networks import FORMS, build_network
 from rrahelpers.report.preprocessing import channels_of
 
 
-def add_arguments(parser):
+def add_arguments(commands):
+    parser = commands.add_parser("analyse", help="what each layer of a network contributes: a page and tables",
+                                 description="Measure every layer of a network over images, and write a page, tables "
+                                 "and JSON.")
     parser.add_argument("model", help=FORMS)
     parser.add_argument("--data", help="a folder of images, one subfolder for each class, or a data set's name")
     parser.add_argument("--weights", help="a file (safetensors or torch.save), 'pretrained' or 'random'")
@@ -32,6 +35,10 @@ def add_arguments(parser):
     parser.add_argument("--no-probes", action="store_true", help="fit no linear probes")
     parser.add_argument("--ablation", action="store_true", help="also what accuracy is lost without each layer")
     parser.set_defaults(run=run_analyse)
+
+    stored = commands.add_parser("cache", help="features that reports left on the disk")
+    stored.add_argument("--empty", action="store_true", help="remove every entry")
+    stored.set_defaults(run=run_cache)
 
 
 def run_analyse(options):
@@ -58,11 +65,6 @@ def run_analyse(options):
     return 0
 
 
-def add_cache_arguments(parser):
-    parser.add_argument("--empty", action="store_true", help="remove every entry")
-    parser.set_defaults(run=run_cache)
-
-
 def run_cache(options):
     """Tell what the cache of features holds, or empty it."""
     count, size = cache.empty() if options.empty else (
@@ -84,17 +86,3 @@ def list_layers(model, how, layers):
     for name in names:
         print(f"{name:{width}}  {'x'.join(map(str, shapes[name]))}")
     return 0
-
-
-def pairs(items):
-    """{name: value} of texts NAME=VALUE, each value JSON or a plain word."""
-    found = {}
-    for item in items:
-        name, sign, value = item.partition("=")
-        if not sign:
-            raise ValueError(f"--set expects NAME=VALUE, got {item!r}")
-        try:
-            found[name] = json.loads(value)
-        except ValueError:
-            found[name] = value
-    return found

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from rrahelpers.base.durations import seconds
+from rrahelpers.base.arguments import seconds
 from rrahelpers.report import analyse, budget
 from tests.report.networks import images, network
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from rrahelpers import complexity, models
+from rrahelpers.__main__ import main
 from rrahelpers.eigenspace import covariances, saturation
 from rrahelpers.study import experiments
 from rrahelpers.training import train
@@ -81,3 +82,15 @@ def test_finished_runs_are_measured_into_one_table(tmp_path):
     assert (network["params"], network["macs"]) == (costs.params, costs.flops)
     assert network["test_accuracy"] == pytest.approx(run.accuracy)
     assert len(pd.read_csv(tmp_path / "layers.csv")) == len(table)
+
+
+def test_the_command_line_trains_and_measures(tmp_path, capsys):
+    path = tmp_path / "small.yaml"
+    path.write_text(SMALL + "probes: false\nseed: [0, 1]", encoding="utf-8")
+    assert main(["experiment", str(path)]) == 0
+    said = capsys.readouterr().out
+    assert f"2 networks; what is asked for, and then the tables: {tmp_path / 'small'}" in said
+    assert "2 of 2 runs are finished" in said
+    networks = pd.read_csv(tmp_path / "small" / "networks.csv")
+    assert networks["seed"].tolist() == [0, 1] and networks["test_accuracy"].notna().all()
+    assert pd.read_csv(tmp_path / "small" / "layers.csv")["probe"].isna().all()
