@@ -1,13 +1,25 @@
 """Figures 2 and 3 of the STAC paper: how class similarity comes about, and two classes that approach each other."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
 import torch
+from matplotlib.figure import Figure
 from torch.nn.functional import adaptive_avg_pool2d
 
+from rrahelpers.class_similarity import LayerGraph
 from rrahelpers.plots.style import OTHER, SAME, SCALE_NAMES, class_similarity_curves, mean_curve, neighbour_graph
 
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import MapTensor
 
-def approaching_classes(samples, table):
+
+def approaching_classes(samples: dict[float, tuple[np.ndarray, np.ndarray]], table: pd.DataFrame) -> Figure:
     """Two classes of points on their way towards each other, and their class similarity (figure 3).
 
     ``samples``: {transition: (points [N, 2], labels [N])}; ``table``: columns transition, value. Returns the figure.
@@ -27,7 +39,8 @@ def approaching_classes(samples, table):
     return figure
 
 
-def process_figure(features, labels, graphs, values, curves, index):
+def process_figure(features: MapTensor, labels: Sequence[int], graphs: dict[int | str, LayerGraph],
+                   values: dict[int | str, float], curves: pd.DataFrame, index: int) -> Figure:
     """One layer at each scale, and the curves that come of all layers (figure 2).
 
     Parameters
@@ -40,7 +53,7 @@ def process_figure(features, labels, graphs, values, curves, index):
     principal components. Returns the figure.
     """
     figure = plt.figure(figsize=(9, 6))
-    left, right = figure.subfigures(1, 2, width_ratios=[1, 1.25])
+    ((left, right),) = figure.subfigures(1, 2, squeeze=False, width_ratios=[1, 1.25])
     for (map_ax, graph_ax), (scale, layer) in zip(left.subplots(len(graphs), 2, squeeze=False), graphs.items()):
         pooled = adaptive_avg_pool2d(features, layer.side)
         map_ax.imshow(pooled[0].mean(0).numpy(), cmap="viridis")

@@ -1,8 +1,13 @@
 """Plots of saturation and of projected networks. Each takes a tidy table and draws into the axes it is given."""
 
+from collections.abc import Sequence
+
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from rrahelpers.plots.style import OTHER, SAME, image_of, mean_curve
 
@@ -103,7 +108,7 @@ def training_figure(table):
     return figure
 
 
-def towards_one(ax, deltas):
+def towards_one(ax: Axes, deltas: Sequence[float]) -> None:
     """Stretch an axis of shares of the variance towards 1, with ticks among ``deltas``."""
     ax.set_xscale("logit")
     ax.set_xticks([tick for tick in TICKS if min(deltas) <= tick <= max(deltas)], minor=False)
@@ -113,7 +118,8 @@ def towards_one(ax, deltas):
     ax.set(xlabel="explained variance δ")
 
 
-def subspace_panels(table, networks, deltas, *, chance):
+def subspace_panels(table: pd.DataFrame, networks: dict[str, tuple[str, dict]], deltas: Sequence[float], *,
+                    chance: float) -> Figure:
     """Figure 43: each network in eigenspaces (left) and random subspaces (middle), the mean of all (right).
 
     ``table``: as for :func:`relative_accuracy`, with the column ``network``; ``networks``: {its value: (model,
@@ -140,7 +146,7 @@ def subspace_panels(table, networks, deltas, *, chance):
     return figure
 
 
-def accuracy_lost(tested, deltas):
+def accuracy_lost(tested: dict[str, tuple[pd.DataFrame, pd.DataFrame]], deltas: Sequence[float]) -> Figure:
     """The accuracy that networks lose in their eigenspaces, published and measured, a panel each (tables 5, 14 to 16).
 
     ``tested``: {title: (published, measured)}, tables with ``delta``, ``difference`` and ``std``, or ``low`` and

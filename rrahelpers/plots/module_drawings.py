@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 GREY, BLUE, GREEN, ORANGE = "0.93", "#cfe3f3", "#d5efe3", "#f9dfc6"
@@ -20,7 +21,7 @@ PLACEMENTS = {
 }
 
 
-def stac_module():
+def stac_module() -> tuple[Figure, pd.DataFrame]:
     """Figure 5: the steps of the module, what comes out of each, and their three parts. Returns the figure and the
     steps as a table."""
     figure, ax = _canvas(9, 1.9, 13, 2.5)
@@ -38,7 +39,7 @@ def stac_module():
     return figure, pd.DataFrame(STEPS, columns=["x", "width", "step", "colour", "shape"])
 
 
-def stac_placements():
+def stac_placements() -> tuple[Figure, pd.DataFrame]:
     """Figure 6: a residual block without the module, and with it in either place. Returns the figure and the orders
     as a table."""
     figure, ax = _canvas(6.5, 3.6, 9, 7)

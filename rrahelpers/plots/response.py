@@ -4,7 +4,12 @@ Each takes a tidy table (of one scale, one measure; several seeds are averaged) 
 ``layers``: {index: label} to write at the axes instead of the layers' indices.
 """
 
+from collections.abc import Sequence
+
 import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from rrahelpers.plots.style import OTHER, SAME, framed_image, mean_curve
 from rrahelpers.topology import cohorts
@@ -86,13 +91,13 @@ def separation_beside_accuracy(table, ax, *, layers=None):
     return ax
 
 
-def layer_curve(table, ax, **style):
+def layer_curve(table: pd.DataFrame, ax: Axes, **style: object) -> None:
     """The mean over seeds of the values of each layer, with a band of one standard deviation: columns index, value."""
     mean_curve(table.groupby("index").value, ax, ms=3, **style)
     ax.xaxis.get_major_locator().set_params(integer=True)
 
 
-def response_panels(layers, beside, k):
+def response_panels(layers: pd.DataFrame, beside: dict[str, pd.DataFrame], k: int) -> Figure:
     """A network's response at one scale: the neighbours' classes, intrinsic dimension, similarity from layer to layer.
 
     ``layers``: columns index, measure, neighbours, value; ``beside``: {"NNTS" and "CKA": rows of i, j = i + 1, value};
@@ -115,7 +120,7 @@ def response_panels(layers, beside, k):
     return figure
 
 
-def settings_grid(table):
+def settings_grid(table: pd.DataFrame) -> Figure:
     """Measures over layers under several settings, a row for each study, a column for each measure.
 
     ``table``: columns study, setting, measure, index, value. Returns the figure.
@@ -141,7 +146,7 @@ def settings_grid(table):
     return figure
 
 
-def training_panels(tables, kinds):
+def training_panels(tables: dict[str, pd.DataFrame], kinds: Sequence[str]) -> Figure:
     """Measures over layers by how networks were trained: a panel for each of {title: rows of index, training, value}.
 
     ``kinds``: at most two values of ``training``. Returns the figure.

@@ -1,11 +1,14 @@
 """Plots of the separation index: what it says of networks for new data, and of predictions that can be trusted."""
 
 import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from rrahelpers.plots.style import OTHER, SAME
 
 
-def ranking_points(table, ax):
+def ranking_points(table: pd.DataFrame, ax: Axes) -> Axes:
     """Accuracy against SI of the best features, a point with its rank for each network, trained or not.
 
     ``table``: columns model, rank, value, accuracy; a ``model`` that says "untrained" has another colour.
@@ -21,7 +24,7 @@ def ranking_points(table, ax):
     return ax
 
 
-def guarantee_panels(table):
+def guarantee_panels(table: pd.DataFrame) -> Figure:
     """The share of test images with a radius above γ, and how many of these are predicted rightly: a panel for each
     network.
 

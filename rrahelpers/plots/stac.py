@@ -1,17 +1,42 @@
 """What STAC costs and gains, and what its attention lets through (STAC paper: figure 1, sections 5 and 6)."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import seaborn as sns
 import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
+from rrahelpers.data import ImageSet
 from rrahelpers.plots.style import BAND, OTHER, SCALE_COLOURS, SCALE_ORDER, image_of
+
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import MapTensor
+
+class Sample(Protocol):
+    """Mean and standard deviation of ``n`` numbers."""
+
+    @property
+    def mean(self) -> float: ...
+
+    @property
+    def std(self) -> float: ...
+
+    @property
+    def n(self) -> int: ...
+
 
 SHORT = {"Base": "base", "Base - 2x-Deep": "2x deep", "Base - √2x-Wide": "√2x wide", "SENet - Standard": "SENet",
          "BAM - Standard": "BAM", "STAC - Standard": "STAC"}  # the networks of figure 1
 
 
-def trade_off(table):
+def trade_off(table: pd.DataFrame) -> Figure:
     """Accuracy against FLOPs, a circle for each network, its area proportional to the parameters (figure 1).
 
     ``table``: columns panel, label (of ``SHORT``), top1 and std in percent (NaN: not trained), flops, params. Returns
@@ -26,7 +51,7 @@ def trade_off(table):
     return figure
 
 
-def attention_figure(image_set, maps, count=5):
+def attention_figure(image_set: ImageSet, maps: dict[int, MapTensor], count: int = 5) -> Figure:
     """Images, the mean gate of each stage over them, and stage 1's most uneven channel.
 
     ``image_set``: a :class:`rrahelpers.data.ImageSet`; ``maps``: {stage: gates [N, C, H, W]}; ``count``: images, a row
@@ -51,7 +76,8 @@ def attention_figure(image_set, maps, count=5):
     return figure
 
 
-def stage_grid_panel(ax, points, base, chosen, windows):
+def stage_grid_panel(ax: Axes, points: pd.DataFrame, base: Sample, chosen: Sequence[int],
+                     windows: Sequence[int]) -> None:
     """Accuracy by window, a line of means for each stage, dots for single networks, rings for chosen windows.
 
     ``points``: columns stage, window, top1, a row for each network; ``base``: mean, std and n of networks without STAC;
@@ -79,7 +105,7 @@ def stage_grid_panel(ax, points, base, chosen, windows):
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
 
 
-def stage_windows(table, best):
+def stage_windows(table: pd.DataFrame, best: Sequence[int]) -> Figure:
     """Class similarity by pooling window, a panel for each stage, the best window marked. Returns the figure.
 
     ``table``: index stage, a column for each window, NaN where it doesn't fit; ``best``: a window for each stage.

@@ -16,7 +16,7 @@ from rrahelpers.topology import nntp, nnts
 from rrahelpers.training.runs import Run
 
 if TYPE_CHECKING:
-    from rrahelpers.base.shapes import Features, Labels
+    from rrahelpers.base.shapes import Answers, Labels
 
 
 def settings_table(run: Run, samples: int, ks: Sequence[int], k: int) -> pd.DataFrame:
@@ -37,7 +37,7 @@ def settings_table(run: Run, samples: int, ks: Sequence[int], k: int) -> pd.Data
     return run.result("response-settings", {"samples": samples, "ks": list(ks), "k": k}, measure)
 
 
-def graphs(features: Features, ks: Sequence[int], k: int) -> dict[tuple[str, str], KNNGraph]:
+def graphs(features: Answers, ks: Sequence[int], k: int) -> dict[tuple[str, str], KNNGraph]:
     """One layer's graphs: {(study, setting): graph}, of features [N, ...] as they are (identity scale)."""
     x = features.flatten(1)
     n = len(x)

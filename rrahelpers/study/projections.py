@@ -23,7 +23,7 @@ NAMES = {"eigenspace": "eigenspaces", "random": "random subspaces"}
 
 def dimensions(network: nn.Module) -> int:
     """Dimensions of all projected layers together."""
-    return sum(network.get_submodule(name).weight.shape[0] for name in projected_layers(network))
+    return sum(len(network.get_parameter(f"{name}.weight")) for name in projected_layers(network))
 
 
 def accuracies(runs: Sequence[Run], samples: int | None, deltas: Sequence[float],

@@ -75,19 +75,20 @@ def guarantees(runs: Sequence[Run], samples: int, *, steps: int = 25) -> pd.Data
     gamma, share (of test images whose radius is above γ), right (of these, predicted rightly), guaranteed (as
     :func:`rrahelpers.separation.guarantee` says: none where SI is below 1).
     """
-    rows = []
-    for run in runs:
-        model, sets = run.model(), {split: run.images(split, samples) for split in data.SPLITS}
-        x = {split: last_features(model, run.preprocess(part.images)) for split, part in sets.items()}
-        known = separation.margins_of(x["test"], x["train"], sets["train"].labels)
-        radius = ((known.between - known.within) / 2).clamp(min=0)
-        right = known.prediction == sets["test"].labels
-        for gamma in np.linspace(0, radius.quantile(0.99).item(), steps):
-            inside = radius > gamma
-            rows.append({"network": title(run), "SI of the training images": known.index, "gamma": gamma,
-                         "share": inside.double().mean().item(), "right": right[inside].double().mean().item(),
-                         "guaranteed": separation.guarantee(known, gamma).double().mean().item()})
-    return pd.DataFrame(rows)
+    return pd.DataFrame([row for run in runs for row in _guarantees(run, samples, steps)])
+
+
+def _guarantees(run, samples, steps):
+    model, sets = run.model(), {split: run.images(split, samples) for split in data.SPLITS}
+    x = {split: last_features(model, run.preprocess(part.images)) for split, part in sets.items()}
+    known = separation.margins_of(x["test"], x["train"], sets["train"].labels)
+    radius = ((known.between - known.within) / 2).clamp(min=0)
+    right = known.prediction == sets["test"].labels
+    for gamma in np.linspace(0, radius.quantile(0.99).item(), steps):
+        inside = radius > gamma
+        yield {"network": title(run), "SI of the training images": known.index, "gamma": gamma,
+               "share": inside.double().mean().item(), "right": right[inside].double().mean().item(),
+               "guaranteed": separation.guarantee(known, gamma).double().mean().item()}
 
 
 def _told(run):

@@ -71,7 +71,7 @@ class Trainer:
             correct += (logits.detach().argmax(1) == labels[chosen]).sum()
         row = {"epoch": epoch + 1, "learning_rate": self.optimiser.param_groups[0]["lr"],
                "loss": loss_sum.item() / self.steps, "train_accuracy": correct.item() / (self.steps * self.batch)}
-        return row | self.evaluate() | {"seconds": round(time.perf_counter() - start, 3)}
+        return row | self.evaluate() | {"seconds": round(time.perf_counter() - start, 3), "bfloat16": self.bfloat16}
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:

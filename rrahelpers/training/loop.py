@@ -176,7 +176,7 @@ def _train(config, folder, device, deadline):
     record = {
         "format": FORMAT, "status": status, "config": config.as_dict(), "build": build, "mean": mean, "std": std,
         "samples": {split: len(s) for split, s in sets.items()}, "source": sets["train"].source,
-        "environment": environment() | {"bfloat16": trainer.bfloat16}, "history": history,
+        "environment": environment(), "history": history,
     }
     with checkpoints.writing(folder):
         save_weights(folder, {name: tensor.cpu() for name, tensor in model.state_dict().items()})

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,6 +12,7 @@ from rrahelpers.base.files import project_root
 from rrahelpers.study import batch, notebooks, profiles
 
 NAMES = notebooks.names()
+LONG = {"05_saturation", "06_probes", "07_tail_patterns", "08_receptive_field", "09_architecture_advice"}  # as yet
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +53,19 @@ def test_form(name):
     assert "profile" in notebooks.parameters(name)
     explorers = [cell for cell in cells if "skip-execution" in cell["metadata"].get("tags", [])]
     assert explorers == cells[-1:], "the interactive cell comes last"
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - LONG))
+def test_the_first_screen_answers_the_question_and_cells_are_short(name):
+    """Question, prediction and the study figure that answers it; what draws or computes more is in the package."""
+    first, *cells = notebooks.read(name)["cells"]
+    text = "".join(first["source"])
+    (figure,) = re.findall(r"!\[.+\]\(\.\./(figures/study/[\w-]+)\.png\)", text)
+    assert text.index("**Question") < text.index("**Prediction") < text.index(figure)
+    assert (project_root() / f"{figure}.png").is_file()
+    long = [lines[0] for cell in cells if cell["cell_type"] == "code"
+            if len(lines := "".join(cell["source"]).splitlines()) > 25]
+    assert not long, f"cells of more than 25 lines; they begin with: {long}"
 
 
 @pytest.mark.parametrize("profile", profiles.names())
