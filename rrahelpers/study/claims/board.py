@@ -49,12 +49,14 @@ def chosen(verdicts, source=None, verdict=None, figure=None):
 
 
 def line(claim, verdict):
-    """One claim in up to three lines: verdict and statement, numbers, why."""
+    """One claim in up to four lines: verdict and statement, numbers, what they are of, why."""
     numbers = [f"{name} {text}" for name, text in (("measured", f"{verdict.value} {interval(verdict)}".strip()),
                                                    ("published", verdict.published)) if text]
+    behind = [f"{name}{text}" for name, text in (("", verdict.data), ("", verdict.models), ("epochs: ", verdict.epochs),
+                                                 ("networks: ", verdict.networks)) if text]
     return "\n    ".join(filter(None, [
         f"{claim.id}  {verdict.verdict}: {claim.statement} ({claim.source}, {claim.place})", "; ".join(numbers),
-        verdict.why]))
+        "; ".join(behind), verdict.why]))
 
 
 def why(claim, verdict, tables):

@@ -9,9 +9,8 @@ from rrahelpers.models import build
 from rrahelpers.models.multipath import MPBlock
 from rrahelpers.study.claims.claim import entries
 from rrahelpers.study.claims.dissertation_9 import RESNETS, SEQUENTIAL, TEXT, drops, panel
-from rrahelpers.study.claims.layers import SAME, border, borders, gain_behind, measured, tail
+from rrahelpers.study.claims.layers import SAME, border, borders, compare, gain_behind, measured, tail
 from rrahelpers.study.claims.readings import Effect, Numbers, each
-from rrahelpers.study.claims.tables import Missing
 from rrahelpers.study.claims.verbs import (
     above,
     equals,
@@ -51,11 +50,8 @@ def moved(module, shortcuts):
 
 def changed(column, module, shortcuts):
     """Mean difference that a module makes to a column, over the layers, whatever its sign."""
-    def of(tables):
-        ours, base = (measured(tables.read(FIGURE, **resnet18(m, shortcuts)), column).set_index("layer")[column]
-                      for m in (module, ""))
-        return Effect(float((ours - base).abs().mean()), networks=1)
-    return of
+    return compare(FIGURE, column, lambda ours, base: (ours - base).abs().mean(), resnet18(module, shortcuts),
+                   resnet18("", shortcuts))
 
 
 def skip(module, layer):
@@ -72,13 +68,8 @@ def all_modules(check):
 
 def apart(network):
     """How far the probes of an MPNet's two paths are from one another, at most, at the same convolution."""
-    def of(tables):
-        small, large = (measured(tables.read(PATHS, panel=f"{network}~, {path} path: *"), "probe").dropna(
-            subset="conv").set_index("conv").probe for path in ("smallest", "largest"))
-        if (found := (small - large).abs().max()) != found:
-            raise Missing(f"the paths of {network} have no convolution of the same number")
-        return Effect(float(found), networks=1)
-    return of
+    return compare(PATHS, "probe", lambda small, large: (small - large).abs().max(),
+                   *({"panel": f"{network}~, {path} path: *"} for path in ("smallest", "largest")), key="conv")
 
 
 def tail_at_b_min(figure, **where):

@@ -9,6 +9,7 @@ from rrahelpers.eigenspace.spectrum import DELTA
 from rrahelpers.study.claims.claim import entries
 from rrahelpers.study.claims.layers import by_width, halving, spread_ratio
 from rrahelpers.study.claims.readings import Effect, Numbers, correlation, each, mean_of, value
+from rrahelpers.study.claims.tables import Missing
 from rrahelpers.study.claims.verbs import (
     above,
     equals,
@@ -35,12 +36,14 @@ def stable(network):
     """For each network, how its saturation over layers correlates with the mean of the others."""
     def of(tables):
         wide = tables.read(STABLE, **network).pivot(index="layer", columns="seed", values="saturation")
+        if len(wide.columns) < 2:
+            raise Missing(f"{STABLE}.csv has one training")
         return pd.Series({seed: wide[seed].corr(wide.drop(columns=seed).mean(axis=1)) for seed in wide})
     return Numbers(of)
 
 
 def over_layers(split):
-    return lambda tables: tables.read(DATA, split=split).sort_values("index").saturation
+    return lambda tables: tables.read(DATA, split=split).groupby("index").saturation.mean()
 
 
 def mean(split):

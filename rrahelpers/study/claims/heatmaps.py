@@ -62,6 +62,6 @@ def with_saturation():
         return table.groupby(["layer", "seed"], sort=False)["value"].std().groupby("layer", sort=False).mean()
 
     def saturations(tables):
-        rows = tables.read("receptive-field-figures-52-53", panel="VGG16~: *").set_index("layer").saturation
+        rows = tables.read("receptive-field-figures-52-53", panel="VGG16~: *").groupby("layer").saturation.mean()
         return rows[deviations(tables).index]
     return correlation(deviations, saturations, networks=1)

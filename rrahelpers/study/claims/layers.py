@@ -3,6 +3,7 @@
 import math
 import re
 
+import pandas as pd
 from scipy import stats
 
 from rrahelpers.study.claims.readings import Effect, Numbers, each, value
@@ -98,6 +99,21 @@ def measured(table, column):
     if rows.empty:
         raise Missing(f"no {column} yet: the network isn't trained")
     return rows.sort_values("index")
+
+
+def compare(figure, column, function, *networks, key="layer"):
+    """:class:`Numbers`: ``function`` of a column of some networks, each a Series by ``key``, seed by seed.
+
+    ``networks``: {column: value} for each, as for :meth:`rrahelpers.study.claims.tables.Tables.read`.
+    """
+    def of(tables):
+        parts = [measured(tables.read(figure, **where), column).dropna(subset=key) for where in networks]
+        if "seed" not in parts[0]:
+            return pd.Series({0: float(function(*(part.set_index(key)[column] for part in parts)))})
+        seeds = [seed for seed in parts[0].seed.unique() if all((part.seed == seed).any() for part in parts)]
+        return pd.Series({seed: float(function(*(part[part.seed == seed].set_index(key)[column] for part in parts)))
+                          for seed in seeds}, dtype=float)
+    return Numbers(of)
 
 
 def accuracy(figure, column="accuracy", **where):

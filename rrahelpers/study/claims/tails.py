@@ -4,8 +4,8 @@ import re
 
 from rrahelpers.data.image_set import has_canvas, size_steps
 from rrahelpers.study.claims.claim import entries
-from rrahelpers.study.claims.layers import SAME, accuracy, border, lower, measured, tail, to_the_output
-from rrahelpers.study.claims.readings import Effect, each, value
+from rrahelpers.study.claims.layers import SAME, accuracy, border, compare, lower, measured, tail, to_the_output
+from rrahelpers.study.claims.readings import each, value
 from rrahelpers.study.claims.tables import Missing
 from rrahelpers.study.claims.verbs import (
     above,
@@ -68,11 +68,8 @@ def from_layer(figure, number_, **where):
 def closer(figure, column, network, data="CIFAR-10"):
     """How much more a column on the canvas correlates over layers with that of the small images than with that of the
     enlarged ones."""
-    def of(tables):
-        canvas, small, large = (measured(tables.read(figure, **images(network, data, *how)), column).set_index("layer")[
-            column] for how in (("32", True), ("32",), (ENLARGED,)))
-        return Effect(canvas.corr(small) - canvas.corr(large), networks=1)
-    return of
+    return compare(figure, column, lambda canvas, small, large: canvas.corr(small) - canvas.corr(large),
+                   *(images(network, data, *how) for how in (("32", True), ("32",), (ENLARGED,))))
 
 
 def _definition():

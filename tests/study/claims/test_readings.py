@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from rrahelpers.study.claims import verbs
-from rrahelpers.study.claims.layers import border, gain_behind, lower, tail, to_the_output, width
+from rrahelpers.study.claims.layers import border, compare, gain_behind, lower, tail, to_the_output, width
 from rrahelpers.study.claims.readings import correlation, each, last_epoch, row, unpaired, value
 from rrahelpers.study.claims.tables import Missing, Tables, matching
 from rrahelpers.study.recipes import recipe
@@ -131,6 +131,17 @@ def test_layers_tails_and_borders(tables):
     assert verbs.rises(gain_behind("even")).decide(tables).why == "no layer is marked b_min"
     write(tables, "untrained", [row | {"saturation": None, "probe": None} for row in LAYERS])
     assert "isn't trained" in verbs.equals(tail("untrained"), 5).decide(tables).why
+
+
+def test_networks_compared_layer_by_layer(tables):
+    rows = [row | {"layer": f"layer {row['index']}", "seed": seed, "network": name, "probe": row["probe"] + shift}
+            for seed in (0, 1) for name, shift in (("a", 0.0), ("b", -0.1 * (seed + 1))) for row in LAYERS]
+    write(tables, "layers", rows)
+    apart = compare("layers", "probe", lambda a, b: (a - b).abs().max(), {"network": "a"}, {"network": "b"})
+    assert apart(tables).to_dict() == pytest.approx({0: 0.1, 1: 0.2})
+    write(tables, "single", [row | {"network": name} for name in ("a", "b") for row in LAYERS])
+    assert compare("single", "probe", lambda a, b: (a - b).abs().max(), {"network": "a"}, {"network": "b"}, key="conv")(
+        tables).tolist() == [0]
 
 
 @pytest.mark.parametrize("label, expected", [("VGG16", 1), ("VGG16, width 1/4", 0.25), ("width 2: top-1 30 %", 2)])
