@@ -25,7 +25,7 @@ def counts(verdicts):
 
 def table(verdicts):
     """{claim: verdict} as a table, a row for each claim: for notebooks, with what they settle at their end."""
-    return pd.DataFrame([{"id": claim.id, "place": claim.place, "claim": claim.statement, "published": v.published,
+    return pd.DataFrame([{"id": claim.id, "place": claim.place, "claim": claim.statement, "claimed": v.published,
                           "measured": v.value, "interval": interval(v), "networks": v.networks or "",
                           "verdict": v.verdict, "why": v.why or claim.note} for claim, v in verdicts.items()])
 
@@ -51,7 +51,7 @@ def chosen(verdicts, source=None, verdict=None, figure=None):
 def line(claim, verdict):
     """One claim in up to four lines: verdict and statement, numbers, what they are of, why."""
     numbers = [f"{name} {text}" for name, text in (("measured", f"{verdict.value} {interval(verdict)}".strip()),
-                                                   ("published", verdict.published)) if text]
+                                                   ("claimed", verdict.published)) if text]
     behind = [f"{name}{text}" for name, text in (("", verdict.data), ("", verdict.models), ("epochs: ", verdict.epochs),
                                                  ("networks: ", verdict.networks)) if text]
     return "\n    ".join(filter(None, [
@@ -64,7 +64,7 @@ def why(claim, verdict, tables):
     books = dict.fromkeys(tables.provenance(name).get("notebook", "") for name in verdict.figures)
     lines = {"claim": claim.statement, "source": f"{claim.source}, {claim.place}", "kind": claim.kind,
              "verdict": verdict.verdict, "why": verdict.why, "measured": verdict.value, "interval": interval(verdict),
-             "published": verdict.published, "networks": verdict.networks or "", "data": verdict.data,
+             "claimed": verdict.published, "networks": verdict.networks or "", "data": verdict.data,
              "models": verdict.models, "recipe": verdict.recipe, "epochs": verdict.epochs,
              "read from": ", ".join(f"figures/study/{name}.csv" for name in verdict.figures),
              "runs": ", ".join(run for name in verdict.figures for run in tables.provenance(name).get("runs", ())),

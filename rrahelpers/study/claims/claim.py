@@ -16,8 +16,8 @@ MARKS = re.compile(r"(figure|table|algorithm|listing)s? (\d+[a-e]?(?:(?:, | and 
 class Verdict:
     """What was found of a claim.
 
-    ``verdict``: one of :data:`VERDICTS`. ``why``: what decided it, in words. ``value`` and ``published``: measured and
-    printed, as text. ``low``, ``high``: a 95 % confidence interval over networks, None where there is none.
+    ``verdict``: one of :data:`VERDICTS`. ``why``: what decided it, in words. ``value`` and ``published``: what was
+    measured, and what is printed or asked for, as text. ``low``, ``high``: a 95 % confidence interval over networks.
     ``networks``: how many. ``figures``: names of the tables that it was read from; ``data``, ``models`` with their
     widths, ``recipe``, ``epochs``: of the runs behind them, which is what may differ from the source's.
     """

@@ -108,15 +108,14 @@ CLAIMS = (
                  kind="definition")),
     claim("021", "figure 3", "Two toy classes that lie apart have class similarity 1.0",
           number(value("classrepsim-figure-3", by="draw", transition=0), "1.0")),
-    claim("022", "figure 3", "Where they touch it has fallen to almost 0.9",
+    claim("022", "figure 3", "Where the two toy classes touch, class similarity has fallen to almost 0.9",
           number(value("classrepsim-figure-3", by="draw", transition=1), "0.9")),
-    claim("023", "figure 3", "Where they touch a line still separates them",
+    claim("023", "figure 3", "Where the two toy classes touch, a line still separates them",
           stated("agrees", "the two strips of points are drawn so that they touch and don't overlap", "direction")),
     claim("059", "4; figure 5", "STAC condenses the map, makes a gate of it, expands the gate to the map's size and "
           "multiplies the map with it", holds(_formula)),
-    claim("060", "4; figure 5", "It condenses by averages over windows side by side, makes the gate by convolution, "
-          "ReLU, "
-          "convolution and sigmoid, and repeats it to expand", holds(_parts)),
+    claim("060", "4; figure 5", "STAC condenses by averages over windows side by side, makes its gate by "
+          "convolution, ReLU, convolution and sigmoid, and repeats it to expand", holds(_parts)),
     claim("062", "4; figure 6", "Standard placement is before the addition of a block, post placement behind it",
           holds(_placements),
           note="whether post placement is before or behind the last ReLU isn't printed; here behind"),

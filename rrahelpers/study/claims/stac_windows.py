@@ -71,9 +71,11 @@ CLAIMS = (
     claim("125", "6.4, table 5", "Greedy windows on Img64-50: 32, 4 and 2", not_measured(GRID, "number")),
     claim("126", "6.4, table 5", "Windows of the highest class similarity on CIFAR-10: 8, 4 and 8",
           equals(maximum, (8, 4, 8))),
-    claim("126b", "6.4, table 5", "Two of the three stages have that window", equals(
+    claim("126b", "6.4, table 5", "Two of the three stages have the printed window of the highest class similarity "
+          "on CIFAR-10", equals(
         lambda t: sum(a == b for a, b in zip(maximum(t), (8, 4, 8))) >= 2, True)),
-    claim("127", "6.4, table 5", "On Img64-50: 8, 8 and 16", equals(img64_maximum, (8, 8, 16)),
+    claim("127", "6.4, table 5", "Windows of the highest class similarity on Img64-50: 8, 8 and 16",
+          equals(img64_maximum, (8, 8, 16)),
           note="of Tiny-ImageNet-50 here"),
     *levels("128", 5, CHOICES),
     claim("128d", "6.4, table 5", "On CIFAR-10 greedy is the best, then uniform, then class similarity",
@@ -90,7 +92,7 @@ CLAIMS = (
     claim("134a", "6.4, table 5", "Class similarity favours windows of much the same size: they differ by a factor of "
           "2 "
           "at most", equals(lambda t: max(maximum(t)) <= 2 * min(maximum(t)), True, kind="direction")),
-    claim("134b", "6.4, table 5", "In the last stage its window is the whole map",
+    claim("134b", "6.4, table 5", "In the last stage the window of the highest class similarity is the whole map",
           every(equals(lambda t: maximum(t)[2], 8, kind="direction"), equals(lambda t: img64_maximum(t)[2], 16))),
     claim("135", "7", "Windows of about 4 to 16 are to be recommended: the best of each stage alone lies there",
           every(*(equals(lambda t, stage=stage: 4 <= greedy(t)[stage] <= 16, True) for stage in range(3)))),
