@@ -30,22 +30,18 @@ def table(verdicts):
                           "verdict": v.verdict, "why": v.why or claim.note} for claim, v in verdicts.items()])
 
 
-def chosen(verdicts, source=None, verdict=None, figure=None):
-    """Those of a source (its name's beginning), with a verdict, about a figure or table ("57", "table 5").
+def chosen(source=None, figure=None):
+    """The claims of a source (its name's beginning), about a figure or table ("57", "table 5").
 
-    Raises ``ValueError`` for a source or a verdict that there is none of, and for a figure that no claim is about.
+    Raises ``ValueError`` for a source that there is none of, and for a figure that no claim is about.
     """
-    names = dict.fromkeys(claim.source for claim in verdicts)
+    names = dict.fromkeys(claim.source for claim in CLAIMS)
     if source and not any(name.lower().startswith(source.lower()) for name in names):
         raise ValueError(f"unknown source {source!r}; expected the beginning of one of: {'; '.join(names)}")
-    if verdict and verdict not in VERDICTS:
-        raise ValueError(f"unknown verdict {verdict!r}; expected one of: {', '.join(VERDICTS)}")
-    found = {claim: v for claim, v in verdicts.items()
-             if (not source or claim.source.lower().startswith(source.lower())) and verdict in (None, v.verdict)
-             and (not figure or claim.about(figure))}
-    if figure and not any(claim.about(figure) for claim in verdicts):
+    if figure and not any(claim.about(figure) for claim in CLAIMS):
         raise ValueError(f"no claim is about {figure!r}; name a figure by its number, a table as 'table 5'")
-    return found
+    return tuple(claim for claim in CLAIMS if (not source or claim.source.lower().startswith(source.lower()))
+                 and (not figure or claim.about(figure)))
 
 
 def line(claim, verdict):

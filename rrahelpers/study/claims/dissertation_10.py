@@ -164,8 +164,7 @@ CLAIMS = (
                        "direction")),
     claim("186", "10.2", "b_min: from there on to the output every layer's input sees more than the image on all paths",
           stated("partly", "literally, over all paths, that never happens in a ResNet; the printed layers follow "
-              "where a "
-                           "down-sampling shortcut counts like the convolution beside it", "definition")),
+              "where a down-sampling shortcut counts like the convolution beside it", "definition")),
     claim("187", "10.2", "In sequential networks b_min is b_max", every(*(
         number(_same_borders(n), "0") for n in ("VGG11", "VGG13", "VGG16", "VGG19", "ResNet18, no shortcuts")),
                                                                        kind="direction")),
@@ -200,8 +199,7 @@ CLAIMS = (
         equals(each(RESNETS, zigzags, **panel(n, "b_min*")), True, kind="direction") for n in ("ResNet18",
             "ResNet34")))),
     claim("198", "10.4, figures 52 and 60", "No saturation and no probes are needed to find the tail: it begins at "
-          "b_min, "
-          "within two layers", every(*(
+          "b_min, within two layers", every(*(
               equals(Numbers(lambda t, f=f, w=w: abs(tail_at_b_min(f, **w)(t)) <= 2), True, kind="direction")
               for f, w in (*((SEQUENTIAL, panel(n)) for n in ("VGG11", "VGG13", "VGG16", "VGG19")),
                            (SEQUENTIAL, panel("ResNet18, no shortcuts")),

@@ -204,8 +204,8 @@ CLAIMS = (
     claim("268", "11.4", "Receptive fields are changed best by adding, removing or moving pooling",
           stated("partly", "down-sampling in the stem can be taken out; nothing is added or moved", "procedure")),
     claim("269", "11.4, figures 50 and 70 to 74", "Where images are larger than all receptive fields, layers at the "
-          "input "
-          "are idle", holds(_smaller_images, kind="direction"), note="that the images be made smaller is proposed"),
+          "input are idle", holds(_smaller_images, kind="direction"), note="that the images be made smaller is "
+          "proposed"),
     claim("256", "3.1; 11.1", "Four things count: accuracy, parameters, computation, memory",
           holds(lambda: "memory" in complexity.Complexity._fields, "memory isn't counted")),
     claim("259", "5.1", "Analysis is quick, easy to read, tells what is inefficient and how to mend it",

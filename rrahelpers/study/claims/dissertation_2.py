@@ -136,8 +136,8 @@ CLAIMS = (
           not_possible("ImageNet is not at hand", "number")),
     claim("004", "2.3, figure 7", "In a ResNet50 trained on ImageNet texture counts for more than silhouette",
           not_possible("ImageNet and a network trained on it are not at hand", "direction")),
-    claim("005", "2.4.1, equations 1 to 3", "Of one-hot targets cross-entropy is the negative logarithm of the class's "
-          "probability", holds(_cross_entropy)),
+    claim("005", "2.4.1, equations 1 to 3", "Of one-hot targets cross-entropy is the negative logarithm of the "
+          "class's probability", holds(_cross_entropy)),
     claim("006", "2.4.2, figure 8", "Trained on MNIST without augmentation, VGG13 changes its mind when a digit is "
           "turned",
           not_measured("one VGG13 on MNIST with augmentation=(), scored on turned test images", "direction")),
@@ -157,9 +157,8 @@ CLAIMS = (
     claim("013", "3.1.1, figure 12", "The number of parameters explains 90.2 % of the variance of accuracies on "
           "ImageNet",
           not_possible("the networks of the literature that it is taken from aren't listed", "number")),
-    claim("014", "3.2.3", "A pyramid: half the side divides the arithmetic by four, stages double their filters, four "
-          "of "
-          "them", holds(_pyramid)),
+    claim("014", "3.2.3", "A pyramid: half the side divides the arithmetic by four, stages double their filters, "
+          "four of them", holds(_pyramid)),
     claim("015", "3.3.1", "A k x k convolution in two factors has 2 k in place of k² weights for each pair of filters",
           holds(_factorised)),
     claim("016", "3.3.4, figure 20", "A residual block adds its input before the last activation", holds(_residual)),
@@ -176,8 +175,7 @@ CLAIMS = (
     claim("022", "3.3.6, figure 27", "With attention class activations are sharper",
           not_measured("class activation maps, and networks on images large enough for them", "direction")),
     claim("023", "4.2, figure 32", "Networks may be cut to the dimensions of 99.99 % of the variance, and layers in "
-          "which "
-          "these fall be taken out", not_measured("a function that builds such a network, and its training",
+          "which these fall be taken out", not_measured("a function that builds such a network, and its training",
           "procedure")),
     claim("024", "4.3", "A probe is a logistic regression on a layer's output, with the task's labels", holds(_probe)),
     claim("025", "4.3, figure 33", "In VGG16 on CIFAR-10 probes rise from layer to layer",

@@ -203,6 +203,5 @@ CLAIMS = (
           stated("agrees", "record.json holds configuration, checksum of the data and seed", "procedure")),
     claim("251", "2.4.2; 8.3.1", "Images are normalised by (0.4914, 0.4822, 0.4465) and (0.2023, 0.1994, 0.2010)",
           stated("agrees", "recipes of the dissertation have these numbers; runs of the paper's recipe have those of "
-              "the "
-                           "data at hand", "procedure")),
+              "the data at hand", "procedure")),
 )

@@ -52,13 +52,11 @@ def _delta_of(dimensions):
 
 
 CLAIMS = (
-    claim("061", "7.1", "The k largest eigenvalues that reach delta of the variance decide a layer's dimensions, with "
-          "one "
-          "delta for the whole network", holds(lambda: n_components([6.0, 3.0, 1.0], 0.9) == 2)),
+    claim("061", "7.1", "The k largest eigenvalues that reach delta of the variance decide a layer's dimensions, "
+          "with one delta for the whole network", holds(lambda: n_components([6.0, 3.0, 1.0], 0.9) == 2)),
     claim("062", "7.1", "A projection stands behind every layer with weights",
           stated("partly", "in VGG behind every one; in ResNet18 behind the 17 main convolutions, which have the "
-              "printed "
-                           "3,904 dimensions", "procedure")),
+              "printed 3,904 dimensions", "procedure")),
     claim("063", "7.1, figure 43", "Projected networks are trained for 30 epochs of Adam, batches of 64, with crop "
           "and flip",
           trained_as(FIGURE, epochs=30, batch_size=64, optimiser="adam", augmentation=["crop", "flip"])),

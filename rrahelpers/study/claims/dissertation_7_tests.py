@@ -143,8 +143,8 @@ CLAIMS = (
              "21.8")),
          ("c", "VGG19's average saturation is 6.1 % at 0.9", number(projection_test("vgg19", 0.9, "saturation"),
              "6.1"))),
-    claim("091", "7.3.2; 7.5, tables 5 and 14 to 16", "Networks work in a small part of their dimensions: 99 % of the "
-          "variance take less than half", every(falls(share("resnet18", 0.99, 3904), 0.5), *(
+    claim("091", "7.3.2; 7.5, tables 5 and 14 to 16", "Networks work in a small part of their dimensions: 99 % of "
+          "the variance take less than half", every(falls(share("resnet18", 0.99, 3904), 0.5), *(
               falls(share(m, 0.99, _dimensions(m)), 0.5) for m in ("vgg11", "vgg13", "vgg19")))),
     claim("247", "A, tables 14 to 16", "Appendix A is about VGG11, VGG13, VGG16 and ResNet18",
           equals(lambda t: sorted(set(PRINTED.index.get_level_values(0)[PRINTED.table > 5])),

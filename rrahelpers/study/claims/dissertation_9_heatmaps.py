@@ -30,9 +30,8 @@ CLAIMS = (
     claim("161", "9.3.2, figures 54d and 86", "In the last convolution every place is as good as the network",
           every(within(relative(FIGURE_86, 13, "max") - 1, SAME), within(relative(FIGURE_86, 13, "min") - 1, SAME))),
     claim("162", "9.3.2, figures 52 and 86", "Places become alike where saturation falls", rises(with_saturation())),
-    claim("262", "9.3.2, figure 86", "Two stages: before the border layer the problem is solved, behind it places are "
-          "made "
-          "alike", every(rises(relative(FIGURE_86, 8, "max") - relative(FIGURE_86, 7, "max"), SAME),
+    claim("262", "9.3.2, figure 86", "Two stages: before the border layer the problem is solved, behind it places "
+          "are made alike", every(rises(relative(FIGURE_86, 8, "max") - relative(FIGURE_86, 7, "max"), SAME),
                          falls(deviation(10) - deviation(7)))),
     claim("263", "9.3.1, figures 86 to 88", "Heatmaps have a probe for every place of every layer",
           every(*(equals(each(f, complete), True, kind="procedure") for f in (FIGURE_86, FIGURE_87, FIGURE_88)))),

@@ -57,8 +57,7 @@ CLAIMS = (
           falls(benchmark("representational_response", lambda told: told["seconds"]["all measures in one call"]
                           / told["seconds"]["graphs"]), 0.1)),
     claim("004", "abstract: effect of the hyperparameters", "What the settings do to the metrics can be told: the "
-          "number of "
-          "neighbours moves each of them one way", every(*(effect_of_k(m) for m in (
+          "number of neighbours moves each of them one way", every(*(effect_of_k(m) for m in (
               "class similarity", "NNTS with the layer before", "NNTP from the stem")))),
     claim("005a", "abstract: with and without augmentation", "Augmentation changes class similarity",
           differs(moves("class similarity"))),
@@ -69,8 +68,7 @@ CLAIMS = (
           differs(moves("NNTP"))),
     claim("006", "abstract: symmetries across pooled resolutions", "Layers have symmetries across pooled resolutions",
           stated("partly", "which ones isn't said; neighbours at two resolutions agree more at either end of the "
-              "network "
-                           "than in the middle", "procedure")),
+              "network than in the middle", "procedure")),
     claim("007a", "abstract", "STAC improves ResNet20 on CIFAR-10", rises(top1(STAC, BASE))),
     claim("007b", "abstract", "STAC improves ResNet20 on a second data set", rises(
         row("stac-table-3", "S1, S2, S3", "none", column="Img64-50")), note="Tiny-ImageNet-50"),

@@ -148,18 +148,17 @@ CLAIMS = (
     claim("009b", "figure 12", "In ResNet18 on Fashion-MNIST separation and right classifications rise together, of "
           "training images", rises(together(RESNET18, "train"))),
     claim("010", "figures 11 and 12", "Classifications behind a layer are those of two dense layers with batch norm "
-          "and "
-          "softmax, trained by squared error and Adam for more than 100 epochs", stated(
+          "and softmax, trained by squared error and Adam for more than 100 epochs", stated(
               "disagrees", "a logistic regression at its optimum", "procedure")),
     claim("011", "3.2, definitions", "SI is the share of samples whose nearest neighbour has their label",
           holds(_index)),
-    claim("012", "3.2, Algorithm 2", "Pretrained networks are ranked by the SI of the best features of the last layer "
-          "before the dense ones", holds(_rank, kind="procedure"), note="features are chosen one by one, forward"),
+    claim("012", "3.2, Algorithm 2", "Pretrained networks are ranked by the SI of the best features of the last "
+          "layer before the dense ones", holds(_rank, kind="procedure"), note="features are chosen one by one, "
+          "forward"),
     claim("012b", "3.2, Algorithm 2", "The networks were trained on M data sets by others",
           stated("partly", "they are this collection's, of two data sets, trained and untrained", "procedure")),
-    claim("013", "3.2, Algorithm 2", "The ranking tells which network is the best to go on from: its order is that of "
-          "a "
-          "classifier's accuracies", rises(correlation(lambda t: t.read(RANKING)["value"].rank(),
+    claim("013", "3.2, Algorithm 2", "The ranking tells which network is the best to go on from: its order is that "
+          "of a classifier's accuracies", rises(correlation(lambda t: t.read(RANKING)["value"].rank(),
                                                        lambda t: t.read(RANKING).accuracy.rank()), kind="ordering"),
           note="own networks, a logistic regression on the new data"),
     claim("014", "3.2, Confidence and guarantee", "The confidence of a prediction is the SI of the data",
@@ -167,8 +166,7 @@ CLAIMS = (
     claim("022", "3.2, Confidence and guarantee", "With training data the confidence is their SI, for each prediction",
           holds(_confidence)),
     claim("015", "3.2, Confidence and guarantee", "Without training data a prediction is sure while the input is "
-          "wrong by "
-          "less than half of what is between the classes beyond what is within", holds(_guarantee)),
+          "wrong by less than half of what is between the classes beyond what is within", holds(_guarantee)),
     claim("016", "3.2, Confidence and guarantee", "With training data the same holds with each sample's own distances",
           holds(_guarantee_of_one)),
     claim("017", "3.2, Confidence and guarantee", "What is guaranteed is right", equals(guaranteed, True,
@@ -178,8 +176,7 @@ CLAIMS = (
           not_measured("data of which SI is 1 at high orders, and the largest error that is still guaranteed, by order",
                        "direction")),
     claim("019", "3.2, Confidence and guarantee", "In regression the error is bounded by the targets of all that "
-          "could be "
-          "the nearest", holds(_bound)),
+          "could be the nearest", holds(_bound)),
     claim("020", "3.2, Confidence and guarantee", "Where SmI of a high order is 1 the bound of the error is much "
           "lower",
           not_measured("SmI of higher orders, which is not implemented", "direction")),

@@ -42,8 +42,8 @@ CLAIMS = (
     *levels("101", 2, KERNELS),
     claim("101f", "6.1, table 2", "On CIFAR-10 two 3x3 kernels are better than two of 1x1", better(2, BOTH, SMALL)),
     claim("102", "6.1, table 2", "Kernels on Img64-50: 73.3, 73.4, 73.6 and 73.6 %", not_measured(ROWS, "number")),
-    claim("103a", "6.1, tables 2 and 1", "Two 1x1 kernels need just more FLOPs than squeeze and excitation: less than "
-          "0.2 % more", every(rises(apart("flops", (2, SMALL), SE), kind="number"),
+    claim("103a", "6.1, tables 2 and 1", "Two 1x1 kernels need just more FLOPs than squeeze and excitation: less "
+          "than 0.2 % more", every(rises(apart("flops", (2, SMALL), SE), kind="number"),
                               falls(ratio("flops", (2, SMALL), SE), 1.002))),
     claim("103b", "6.1, tables 2 and 1", "Two 1x1 kernels have the same parameters as squeeze and excitation",
           number(apart("params", (2, SMALL), SE), "0")),
@@ -53,8 +53,7 @@ CLAIMS = (
     claim("104b", "6.1, tables 2 and 4", "Two 1x1 kernels score within 0.3 points of squeeze and excitation on "
           "Img64-50", not_measured(ROWS, "number")),
     claim("105a", "6.1, table 2", "A 3x3 kernel first and a 1x1 behind it is a little better than the other way "
-          "round, on "
-          "CIFAR-10", better(2, BEFORE, BEHIND)),
+          "round, on CIFAR-10", better(2, BEFORE, BEHIND)),
     claim("105b", "6.1, table 2", "A 3x3 kernel first and a 1x1 behind it is a little better than the other way "
           "round, on Img64-50", better(2, BEFORE, BEHIND, column="Img64-50")),
     claim("106a", "6.1, table 2", "A 3x3 kernel before a 1x1 equals two 3x3 kernels: within 0.1 points",

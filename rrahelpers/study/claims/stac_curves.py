@@ -28,22 +28,20 @@ claim = entries("STAC paper", "000")
 
 CLAIMS = (
     claim("006a", "1, key observations; figure 4", "For some pooling scale the samples of a class are closest "
-          "together, "
-          "and in most layers it is a smaller one than global pooling",
+          "together, and in most layers it is a smaller one than global pooling",
           every(*(shows(f, lambda t: (best_scales(t) != "global").mean() > 0.5) for f in (CIFAR, IMG64)))),
     claim("006b", "1, key observations; figure 4", "The best scale is not the same in all layers",
           every(*(shows(f, lambda t: best_scales(t).nunique() > 1) for f in (CIFAR, IMG64)))),
     claim("007", "1, key observations; figure 4", "The size of the map decides where the best scale lies: curves of "
-          "the "
-          "two data sets are more alike at equal maps than at equal windows",
+          "the two data sets are more alike at equal maps than at equal windows",
           rises(alike(EQUAL_MAP) - alike(EQUAL_WINDOW))),
     claim("024", "3.2, identity; figure 4a", "On CIFAR-10 class similarity rises with depth", rises(cs(10) - cs(0))),
     claim("025", "3.2, identity; figure 4a", "First it falls a little, between layers 0 and 3", falls(cs(3) - cs(0))),
     claim("026", "3.2, identity; figure 4a", "Unpooled class similarity on CIFAR-10 rises steeply between layers 8 "
           "and 10: by more than it fell before",
           rises((cs(10) - cs(8)) - (cs(0) - cs(3)))),
-    claim("027", "3.2, identity; figure 4a", "Up to that rise it goes against the intrinsic dimension, which rises and "
-          "falls again", falls(each("response-measures", against_dimension))),
+    claim("027", "3.2, identity; figure 4a", "Up to that rise it goes against the intrinsic dimension, which rises "
+          "and falls again", falls(each("response-measures", against_dimension))),
     claim("028", "3.2, identity; figure 4b", "The first fall is there on Img64-50 too",
           falls(cs(3, figure=IMG64) - cs(0, figure=IMG64))),
     claim("029", "3.2, identity; figure 4b", "The steep rise at the end is there on Img64-50 too",
@@ -88,15 +86,15 @@ CLAIMS = (
     claim("042", "3.2, CIFAR-10, window 8; figure 4a", "With a window of 8 the jump from layer 4 to 5 is much "
           "smaller, by half at least",
           falls(step(5, "8") - step(5, "4") * 0.5)),
-    claim("043", "3.2, CIFAR-10, global; figure 4a", "Global pooling lowers each of layers 0 to 7 against a window of "
-          "8",
+    claim("043", "3.2, CIFAR-10, global; figure 4a", "Global pooling lowers each of layers 0 to 7 against a window "
+          "of 8",
           every(*(falls(gain(layer, "global", "8")) for layer in range(8)))),
     claim("044", "3.2, CIFAR-10, global; figure 4a", "Globally pooled, layer 0 falls below the curve without pooling",
           falls(gain(0, "global", "1"), kind="ordering")),
     claim("045", "3.2, Img64-50; figure 4b", "On Img64-50 the curves lie lower than on CIFAR-10",
           falls(cs(range(13), NAMES, IMG64) - cs(range(13), NAMES), kind="ordering")),
-    claim("046a", "3.2, Img64-50; figure 4b", "The steep rise spreads over more layers: of that from 8 to 12 a smaller "
-          "share is over at layer 10",
+    claim("046a", "3.2, Img64-50; figure 4b", "The steep rise spreads over more layers: of that from 8 to 12 a "
+          "smaller share is over at layer 10",
           falls((cs(10, figure=IMG64) - cs(8, figure=IMG64)) / (cs(12, figure=IMG64) - cs(8, figure=IMG64))
                 - (cs(10) - cs(8)) / (cs(12) - cs(8)))),
     claim("046b", "3.2, Img64-50; figure 4b", "On Img64-50 class similarity doesn't come close to 1",

@@ -122,8 +122,7 @@ def share(column):
 def canvas(claim_id, place, figure, network, data):
     """On the canvas saturation looks as that of the small images does."""
     return claim(claim_id, place, f"{network}: saturation of small images on a canvas resembles that of small images "
-        "more "
-                 "than that of enlarged ones", rises(closer(figure, "saturation", network, data), kind="ordering"))
+        "more than that of enlarged ones", rises(closer(figure, "saturation", network, data), kind="ordering"))
 
 
 def at_sizes(claim_id, figure, place, network, data, where=None):
@@ -143,8 +142,8 @@ SMALL, ON_CANVAS, LARGE = images("VGG16"), images("VGG16", canvas=True), images(
 R_SMALL, R_LARGE = images("ResNet18"), images("ResNet18", side=ENLARGED)
 CLAIMS = (
     claim("128", "8.5.2", "A tail: at least three layers in a row whose average saturation is at least 50 % lower "
-          "than that "
-          "of the rest", holds(_definition), note="of runs that overlap the one that separates layers best is taken"),
+          "than that of the rest", holds(_definition), note="of runs that overlap the one that separates layers best "
+          "is taken"),
     claim("124a", "8.5.2, figure 49", "VGG16 on CIFAR-10 of 32 pixels has a tail from convolution 8 on",
           begins(FIG_49, 8, **SMALL)),
     claim("124b", "8.5.2, figure 49", "VGG16's tail on CIFAR-10 goes on to the output", ends_there(FIG_49, **SMALL)),
@@ -209,9 +208,8 @@ CLAIMS = (
           stated("disagrees", "the two numbers are exchanged: images of 32 pixels on a canvas of 160", "slip")),
     claim("N8b", "9.2.2, figure 51", "The tail is at the beginning of the network",
           stated("disagrees", "by the figure and what is said before it is at the end", "slip")),
-    claim("227", "C, figure 44", "1x1 convolutions make saturation zigzag, and so in every training: it turns at each "
-          "of "
-          "them", shows("saturation-figure-44", _turns, network="ResNet18~")),
+    claim("227", "C, figure 44", "1x1 convolutions make saturation zigzag, and so in every training: it turns at "
+          "each of them", shows("saturation-figure-44", _turns, network="ResNet18~")),
     claim("228", "C, figure 69a", "VGG16's tail passes on what it gets", shows(FIG_69, _passes_on, **SMALL)),
     claim("229", "C, figure 69b", "DenseNet18 skips its last block: probes fall, and come back at the end",
           shows(FIG_69, _skipped, **images("DenseNet18"))),
