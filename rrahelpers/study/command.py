@@ -58,15 +58,18 @@ def run_claims(options):
             raise ValueError(f"no claim {options.why!r}; --source, --figure and --verdict list them with their ids")
         print(board.why(found[0], found[0].decide(tables), tables))
         return 0
-    verdicts = claims.decided(tables)
-    found = board.chosen(verdicts, options.source, options.verdict, options.figure)
+    if options.verdict and options.verdict not in claims.VERDICTS:
+        raise ValueError(f"unknown verdict {options.verdict!r}; expected one of: {', '.join(claims.VERDICTS)}")
+    if options.readme:
+        with atomic(project_root() / "README.md") as temporary:
+            Path(temporary).write_text(board.readme(claims.decided(tables)), encoding="utf-8")
+        return 0
+    found = {claim: verdict for claim, verdict in claims.decided(
+        tables, board.chosen(options.source, options.figure)).items() if options.verdict in (None, verdict.verdict)}
     if options.source or options.verdict or options.figure:
         for claim, verdict in found.items():
             print(board.line(claim, verdict))
     print(board.counts(found).to_string())
-    if options.readme:
-        with atomic(project_root() / "README.md") as temporary:
-            Path(temporary).write_text(board.readme(verdicts), encoding="utf-8")
     return 0
 
 

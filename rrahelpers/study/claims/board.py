@@ -25,33 +25,29 @@ def counts(verdicts):
 
 def table(verdicts):
     """{claim: verdict} as a table, a row for each claim: for notebooks, with what they settle at their end."""
-    return pd.DataFrame([{"id": claim.id, "place": claim.place, "claim": claim.statement, "published": v.published,
+    return pd.DataFrame([{"id": claim.id, "place": claim.place, "claim": claim.statement, "claimed": v.published,
                           "measured": v.value, "interval": interval(v), "networks": v.networks or "",
                           "verdict": v.verdict, "why": v.why or claim.note} for claim, v in verdicts.items()])
 
 
-def chosen(verdicts, source=None, verdict=None, figure=None):
-    """Those of a source (its name's beginning), with a verdict, about a figure or table ("57", "table 5").
+def chosen(source=None, figure=None):
+    """The claims of a source (its name's beginning), about a figure or table ("57", "table 5").
 
-    Raises ``ValueError`` for a source or a verdict that there is none of, and for a figure that no claim is about.
+    Raises ``ValueError`` for a source that there is none of, and for a figure that no claim is about.
     """
-    names = dict.fromkeys(claim.source for claim in verdicts)
+    names = dict.fromkeys(claim.source for claim in CLAIMS)
     if source and not any(name.lower().startswith(source.lower()) for name in names):
         raise ValueError(f"unknown source {source!r}; expected the beginning of one of: {'; '.join(names)}")
-    if verdict and verdict not in VERDICTS:
-        raise ValueError(f"unknown verdict {verdict!r}; expected one of: {', '.join(VERDICTS)}")
-    found = {claim: v for claim, v in verdicts.items()
-             if (not source or claim.source.lower().startswith(source.lower())) and verdict in (None, v.verdict)
-             and (not figure or claim.about(figure))}
-    if figure and not any(claim.about(figure) for claim in verdicts):
+    if figure and not any(claim.about(figure) for claim in CLAIMS):
         raise ValueError(f"no claim is about {figure!r}; name a figure by its number, a table as 'table 5'")
-    return found
+    return tuple(claim for claim in CLAIMS if (not source or claim.source.lower().startswith(source.lower()))
+                 and (not figure or claim.about(figure)))
 
 
 def line(claim, verdict):
     """One claim in up to four lines: verdict and statement, numbers, what they are of, why."""
     numbers = [f"{name} {text}" for name, text in (("measured", f"{verdict.value} {interval(verdict)}".strip()),
-                                                   ("published", verdict.published)) if text]
+                                                   ("claimed", verdict.published)) if text]
     behind = [f"{name}{text}" for name, text in (("", verdict.data), ("", verdict.models), ("epochs: ", verdict.epochs),
                                                  ("networks: ", verdict.networks)) if text]
     return "\n    ".join(filter(None, [
@@ -64,7 +60,7 @@ def why(claim, verdict, tables):
     books = dict.fromkeys(tables.provenance(name).get("notebook", "") for name in verdict.figures)
     lines = {"claim": claim.statement, "source": f"{claim.source}, {claim.place}", "kind": claim.kind,
              "verdict": verdict.verdict, "why": verdict.why, "measured": verdict.value, "interval": interval(verdict),
-             "published": verdict.published, "networks": verdict.networks or "", "data": verdict.data,
+             "claimed": verdict.published, "networks": verdict.networks or "", "data": verdict.data,
              "models": verdict.models, "recipe": verdict.recipe, "epochs": verdict.epochs,
              "read from": ", ".join(f"figures/study/{name}.csv" for name in verdict.figures),
              "runs": ", ".join(run for name in verdict.figures for run in tables.provenance(name).get("runs", ())),

@@ -16,8 +16,8 @@ MARKS = re.compile(r"(figure|table|algorithm|listing)s? (\d+[a-e]?(?:(?:, | and 
 class Verdict:
     """What was found of a claim.
 
-    ``verdict``: one of :data:`VERDICTS`. ``why``: what decided it, in words. ``value`` and ``published``: measured and
-    printed, as text. ``low``, ``high``: a 95 % confidence interval over networks, None where there is none.
+    ``verdict``: one of :data:`VERDICTS`. ``why``: what decided it, in words. ``value`` and ``published``: what was
+    measured, and what is printed or asked for, as text. ``low``, ``high``: a 95 % confidence interval over networks.
     ``networks``: how many. ``figures``: names of the tables that it was read from; ``data``, ``models`` with their
     widths, ``recipe``, ``epochs``: of the runs behind them, which is what may differ from the source's.
     """
@@ -48,7 +48,7 @@ class Check:
     kind: str
     run: Callable[[Tables], Verdict]
 
-    def decide(self, tables):
+    def decide(self, tables: Tables) -> Verdict:
         """What ``run`` answers; "not measured" where a table, a column or rows are missing or of another form."""
         try:
             return self.run(tables)
@@ -82,11 +82,11 @@ class Claim:
             raise ValueError(f"claim {self.id}: expected one of {', '.join(KINDS)}, got {self.kind!r}")
 
     @property
-    def figures(self):
+    def figures(self) -> tuple[str, ...]:
         """The figures and tables of the source that ``place`` names: "figure 57", "table 1"."""
         return marks(self.place)
 
-    def about(self, item):
+    def about(self, item: str) -> bool:
         """Whether this claim is about ``item``: "57", "Figure 4a", "Figures 70 to 74", or a phrase of its place.
 
         A figure's parts belong to it: "figure 4" is about 4a and 4b, and what is said of the whole is of each part.
@@ -99,19 +99,19 @@ class Claim:
                                       (not ours[-1].isalpha() or not theirs[-1].isalpha()))
                    for ours in self.figures for theirs in wanted)
 
-    def decide(self, tables):
+    def decide(self, tables: Tables) -> Verdict:
         """The :class:`Verdict` by what ``tables`` (:class:`Tables`) hold; "not measured" where they lack something."""
         tables.used.clear()
         found = self.check.decide(tables)
         return replace(found, figures=tuple(sorted(tables.used)), **tables.origin(tables.used))
 
 
-def entries(source, number):
+def entries(source: str, number: str) -> Callable[..., Claim]:
     """A function that makes the claims of one source: (id, place, statement, check, ``kind``, ``note``)."""
     return lambda id, place, statement, check, **more: Claim(f"{number}-{id}", source, place, statement, check, **more)
 
 
-def marks(text):
+def marks(text: str) -> tuple[str, ...]:
     """The figures, tables and algorithms that a text names, one by one: "Figures 8 to 10" is three."""
     found = []
     for kind, numbers in MARKS.findall(text):

@@ -133,25 +133,27 @@ def stops(figure, rows):
 
 
 CLAIMS = (
-    claim("178", "10.1.1, table 12; figure 57", "Adam with 1e-4, 60 epochs, batches of 128",
+    claim("178", "10.1.1, table 12; figure 57", "Networks of chapter 10.1: Adam with 1e-4, 60 epochs, batches of 128",
           trained_as(FIGURE, optimiser="adam", learning_rate=1e-4, epochs=60, batch_size=128)),
     claim("179", "10.1.1, figure 57", "Attention stands in every block, and isn't counted among the layers",
           holds(_in_every_block, kind="procedure")),
-    claim("180", "10.1.2, figure 57", "Without shortcuts the tail begins at the same layer with all modules and "
-          "without",
+    claim("180", "10.1.2, figure 57", "Without shortcuts the tail begins at the same layer with all attention "
+          "modules and without",
           all_modules(lambda m: equals(moved(m, False), 0, kind="direction"))),
-    claim("181", "10.1.2, figure 57", "With shortcuts too",
+    claim("181", "10.1.2, figure 57", "With shortcuts the tail begins at the same layer with all attention modules "
+          "and without",
           all_modules(lambda m: equals(moved(m, True), 0, kind="direction"))),
     claim("182a", "figure 57", "With shortcuts attention leaves saturation as it is: a twentieth apart at most on "
           "average",
           all_modules(lambda m: within(changed("saturation", m, True), SATURATION))),
-    claim("182b", "figure 57", "Without them too",
+    claim("182b", "figure 57", "Without shortcuts attention leaves saturation as it is: a twentieth apart at most on "
+          "average",
           all_modules(lambda m: within(changed("saturation", m, False), SATURATION))),
-    claim("183", "figure 57", "It leaves probes as they are: a point apart on average", every(*(
+    claim("183", "figure 57", "Attention leaves probes as they are: a point apart on average", every(*(
         within(changed("probe", m, s), SAME) for m in MODULES for s in (True, False)))),
     claim("184a", "10.1.2, figure 57", "ResNet18 skips the second convolutions of blocks 6 and 8: probes fall there",
           every(rises(skip("", BLOCK_6)), rises(skip("", BLOCK_8)))),
-    claim("184b", "10.1.2, figure 57", "With spatial attention and CBAM it does so less",
+    claim("184b", "10.1.2, figure 57", "With spatial attention and CBAM ResNet18 skips those convolutions less",
           every(*(above(skip("", layer), skip(module, layer)) for module in ("spatial", "CBAM")
                   for layer in (BLOCK_6, BLOCK_8)), kind="direction")),
     claim("185", "10.1, figure 57", "Attention doesn't make the tail longer", all_modules(lambda m: every(*(
@@ -162,24 +164,24 @@ CLAIMS = (
                        "direction")),
     claim("186", "10.2", "b_min: from there on to the output every layer's input sees more than the image on all paths",
           stated("partly", "literally, over all paths, that never happens in a ResNet; the printed layers follow "
-              "where a "
-                           "down-sampling shortcut counts like the convolution beside it", "definition")),
+              "where a down-sampling shortcut counts like the convolution beside it", "definition")),
     claim("187", "10.2", "In sequential networks b_min is b_max", every(*(
         number(_same_borders(n), "0") for n in ("VGG11", "VGG13", "VGG16", "VGG19", "ResNet18, no shortcuts")),
                                                                        kind="direction")),
     claim("188a", f"10.2.1, figure 58; {TEXT}", "MPNet18 is 18 layers deep", number(_depth, "18")),
-    claim("188b", f"10.2.1, figure 58; {TEXT}", "It has 34 layers", number(_layers, "34")),
+    claim("188b", f"10.2.1, figure 58; {TEXT}", "MPNet18 has 34 layers", number(_layers, "34")),
     claim("189a", "10.2.1, figure 58", "MPNet36 has twice the blocks in each stage", number(_blocks, "2")),
-    claim("189b", "10.2.1, figure 58", "Its paths differ in depth",
+    claim("189b", "10.2.1, figure 58", "MPNet36's paths differ in depth",
           equals(each("receptive-field-figure-58", lambda t: (t[t.block > 0].groupby(["block"]).kernels.apply(
               lambda k: k.astype(str).str.split().str.len().nunique()) > 1).all(), network="MPNet36"), True,
                  kind="definition"), note="the layers of a block are those of the dissertation's program"),
     claim("190", "10.2.2, figure 59", "Probes of an MPNet's two paths behave alike: three points apart at most",
           within(apart("MPNet18"), 0.03)),
-    claim("191", "10.2.2, figure 59", "b_max has no influence: probes rise long after it",
+    claim("191", "10.2.2, figure 59", "In MPNet18 b_max has no influence: probes rise long after it",
           rises(gain_behind(PATHS, "b_max", panel="MPNet18~, largest path: *"), SAME)),
-    claim("192", "10.2.2, figure 59", "They stop at b_min", stops(PATHS, {"panel": "MPNet18~, smallest path: *"})),
-    claim("193", "10.2.2, figure 59", "So in MPNet36", every(
+    claim("192", "10.2.2, figure 59", "In MPNet18 probes stop rising at b_min", stops(PATHS, {"panel": "MPNet18~, "
+          "smallest path: *"})),
+    claim("193", "10.2.2, figure 59", "In MPNet36 probes rise long after b_max and stop at b_min", every(
         rises(gain_behind(PATHS, "b_max", panel="MPNet36~, largest path: *"), SAME),
         stops(PATHS, {"panel": "MPNet36~, smallest path: *"}))),
     claim("266", "10.2.1", "MPNet adds its paths; padding keeps the side; normalisation and ReLU behind each "
@@ -188,7 +190,7 @@ CLAIMS = (
     claim("267", "10.3", "A shortcut has parameters only where its block down-samples", holds(_projections)),
     claim("194", f"10.3.2, figure 60; {TEXT}", "b_min of ResNet18 is 11, of ResNet34 17",
           every(number(borders("ResNet18", "b_min"), "11"), number(borders("ResNet34", "b_min"), "17"))),
-    claim("195", "10.3.2, figure 60", "In both probes stop at b_min",
+    claim("195", "10.3.2, figure 60", "In ResNet18 and ResNet34 probes stop rising at b_min",
           every(*(stops(RESNETS, panel(n, "b_min*")) for n in ("ResNet18", "ResNet34")))),
     claim("196", "10.3.2, figure 60", "Probes fall at single layers behind the border layer alone",
           every(*(shows(RESNETS, lambda t: (drops(t).conv >= border(t)).all(), **panel(n, "b_min*"))
@@ -197,8 +199,7 @@ CLAIMS = (
         equals(each(RESNETS, zigzags, **panel(n, "b_min*")), True, kind="direction") for n in ("ResNet18",
             "ResNet34")))),
     claim("198", "10.4, figures 52 and 60", "No saturation and no probes are needed to find the tail: it begins at "
-          "b_min, "
-          "within two layers", every(*(
+          "b_min, within two layers", every(*(
               equals(Numbers(lambda t, f=f, w=w: abs(tail_at_b_min(f, **w)(t)) <= 2), True, kind="direction")
               for f, w in (*((SEQUENTIAL, panel(n)) for n in ("VGG11", "VGG13", "VGG16", "VGG19")),
                            (SEQUENTIAL, panel("ResNet18, no shortcuts")),

@@ -158,22 +158,25 @@ CLAIMS = (
     claim("219", "9.5.2", "Or put pooling and softmax on the trained layers before it, which is a probe",
           not_measured("the cut networks of figure 64 with the weights they had, only the new classifier trained",
                        "procedure")),
-    claim("199", "11.2, table 13; figure 61", "CIFAR-10, ImageNette and ImageWoof; Adam with 1e-4, 60 epochs, batches "
-          "of 128",
+    claim("199", "11.2, table 13; figure 61", "Networks of chapter 11: CIFAR-10, ImageNette and ImageWoof; Adam with "
+          "1e-4, 60 epochs, batches of 128",
           trained_as(WIDTHS, data="imagenette", optimiser="adam", learning_rate=1e-4, epochs=60, batch_size=128)),
     claim("200a", "11.3, figure 61", "ResNet18 of half the width is the best", rises(wider(0.5, 1.0), kind="ordering")),
-    claim("200b", "11.3, figure 61", "Of an eighth it is much worse: by 5 points", rises(wider(0.5, 0.125), 5,
+    claim("200b", "11.3, figure 61", "ResNet18 of an eighth of the width is much worse than of half: by 5 points",
+          rises(wider(0.5, 0.125), 5,
           kind="ordering")),
     claim("201", "11.3, figure 61", "Half of the width halves memory and FLOPs", near(computed(_half_width), 0.5, 0.05),
           kind="slip", note="it quarters both, but for the first layer"),
     claim("202", "11.3, figure 61", "Average saturations of 20 to 30 % are best",
           near(best_saturation, sum(BEST) / 2, 0.05)),
-    claim("203a", "11.3, figures 47 and 61", "Above them accuracy suffers", falls(correlation(
+    claim("203a", "11.3, figures 47 and 61", "Above 20 to 30 % of average saturation accuracy suffers",
+          falls(correlation(
         by_width("saturation"), by_width("accuracy")))),
-    claim("203b", "11.3, figures 47 and 61", "Below them nothing is gained", falls(below)),
+    claim("203b", "11.3, figures 47 and 61", "Below 20 to 30 % of average saturation nothing is gained", falls(below)),
     claim("205", "11.3, figures 62 and 63", "The width doesn't move VGG16's tail", equals(
         _tails, 1, kind="direction")),
-    claim("205b", "11.3, figures 62 and 63", "These are VGG16 whole and of an eighth of the width, on ImageWoof",
+    claim("205b", "11.3, figures 62 and 63", "Figure 62's networks are VGG16 whole and of an eighth of the width, on "
+          "ImageWoof",
           every(trained_as(TAIL, data="imagewoof"), equals(
               lambda t: sorted(width(panel) for panel in t.read(TAIL).panel.unique()), [0.125, 1.0]))),
     claim("206", "11.3", "First the depth is put right, then the width", takes(
@@ -184,29 +187,30 @@ CLAIMS = (
       for letter, name in zip("abcdefgh", CUTTABLE)),
     claim("209", "11.4, figure 64", "Cutting saves parameters and FLOPs in all eight networks",
           every(*(falls(cost(name, what), 1, kind="number") for name in CUTTABLE for what in ("params", "flops")))),
-    claim("210", "11.4, figure 64", "Ten trainings of each", equals(
+    claim("210", "11.4, figure 64", "Ten trainings of each network, whole and cut", equals(
         lambda t: int(t.read(CUT).seeds.min()), 10, kind="procedure")),
-    claim("211", "11.4, figure 65", "Cut, VGG19 has no tail", equals(tail(VGG19, panel="VGG19~ truncated*"), 0,
+    claim("211", "11.4, figure 65", "VGG19 without its tail has none", equals(tail(VGG19, panel="VGG19~ truncated*"), 0,
                                                                   kind="direction")),
-    claim("212", "11.4, figures 64 and 65", "Cut, it is a little better", rises(truncated("VGG19"))),
+    claim("212", "11.4, figures 64 and 65", "VGG19 without its tail is a little better", rises(truncated("VGG19"))),
     claim("213", f"11.4; {TEXT}", "Without the stem receptive fields grow to a fourth",
           every(*(near(_shrinks(n), 4, 0.05) for n in ("ResNet18", "ResNet34")))),
-    claim("214", f"11.4; {TEXT}", "ResNet18's GFLOPs rise from 0.04 to 0.56",
+    claim("214", f"11.4; {TEXT}", "Without the stem ResNet18's GFLOPs rise from 0.04 to 0.56",
           every(number(macs("ResNet18"), "0.04"), number(macs("ResNet18, CIFAR stem"), "0.56"))),
-    claim("215a", f"11.4; {TEXT}", "ResNet34's rise from 0.76", number(macs("ResNet34"), "0.76"), kind="slip",
+    claim("215a", f"11.4; {TEXT}", "ResNet34 has 0.76 GFLOPs", number(macs("ResNet34"), "0.76"), kind="slip",
           note="from 0.076"),
-    claim("215b", f"11.4; {TEXT}", "To 1.16", number(macs("ResNet34, CIFAR stem"), "1.16")),
+    claim("215b", f"11.4; {TEXT}", "Without the stem ResNet34 has 1.16 GFLOPs", number(macs("ResNet34, CIFAR stem"),
+          "1.16")),
     claim("270", "11.4", "Without the stem each map has 16 times the places", number(computed(_places), "16")),
     claim("268", "11.4", "Receptive fields are changed best by adding, removing or moving pooling",
           stated("partly", "down-sampling in the stem can be taken out; nothing is added or moved", "procedure")),
     claim("269", "11.4, figures 50 and 70 to 74", "Where images are larger than all receptive fields, layers at the "
-          "input "
-          "are idle", holds(_smaller_images, kind="direction"), note="that the images be made smaller is proposed"),
+          "input are idle", holds(_smaller_images, kind="direction"), note="that the images be made smaller is "
+          "proposed"),
     claim("256", "3.1; 11.1", "Four things count: accuracy, parameters, computation, memory",
           holds(lambda: "memory" in complexity.Complexity._fields, "memory isn't counted")),
     claim("259", "5.1", "Analysis is quick, easy to read, tells what is inefficient and how to mend it",
           stated("partly", "speed is measured (benchmarks); whether it is easy to read isn't", "procedure")),
-    claim("248", "5.1; 12", "It follows training live, at little cost: a third of a step at most",
+    claim("248", "5.1; 12", "Saturation follows training live, at little cost: a third of a step at most",
           falls(overhead(), 1 / 3)),
     claim("249", "12", "To come: a search that rules out architectures beforehand",
           equals(_search, True, kind="procedure")),

@@ -129,15 +129,15 @@ def _perceptron():
 CLAIMS = (
     claim("001a", "2.2.1", "MNIST has 50,000 training images", equals(samples("mnist", "train"), 50_000), kind="slip",
           note="the public set has 60,000, 10,000 more than a training set with some of them set aside"),
-    claim("001b", "2.2.1", "It has 10,000 validation images", equals(samples("mnist", "test"), 10_000)),
+    claim("001b", "2.2.1", "MNIST has 10,000 validation images", equals(samples("mnist", "test"), 10_000)),
     claim("002", "2.2.2", "CIFAR-10 has 50,000 training images and 10,000 to validate",
           every(equals(samples("cifar10", "train"), 50_000), equals(samples("cifar10", "test"), 10_000))),
     claim("003", "2.2.3", "ImageNet has 1.28 million training and 50,000 validation images of 1,000 classes",
           not_possible("ImageNet is not at hand", "number")),
     claim("004", "2.3, figure 7", "In a ResNet50 trained on ImageNet texture counts for more than silhouette",
           not_possible("ImageNet and a network trained on it are not at hand", "direction")),
-    claim("005", "2.4.1, equations 1 to 3", "Of one-hot targets cross-entropy is the negative logarithm of the class's "
-          "probability", holds(_cross_entropy)),
+    claim("005", "2.4.1, equations 1 to 3", "Of one-hot targets cross-entropy is the negative logarithm of the "
+          "class's probability", holds(_cross_entropy)),
     claim("006", "2.4.2, figure 8", "Trained on MNIST without augmentation, VGG13 changes its mind when a digit is "
           "turned",
           not_measured("one VGG13 on MNIST with augmentation=(), scored on turned test images", "direction")),
@@ -157,9 +157,8 @@ CLAIMS = (
     claim("013", "3.1.1, figure 12", "The number of parameters explains 90.2 % of the variance of accuracies on "
           "ImageNet",
           not_possible("the networks of the literature that it is taken from aren't listed", "number")),
-    claim("014", "3.2.3", "A pyramid: half the side divides the arithmetic by four, stages double their filters, four "
-          "of "
-          "them", holds(_pyramid)),
+    claim("014", "3.2.3", "A pyramid: half the side divides the arithmetic by four, stages double their filters, "
+          "four of them", holds(_pyramid)),
     claim("015", "3.3.1", "A k x k convolution in two factors has 2 k in place of k² weights for each pair of filters",
           holds(_factorised)),
     claim("016", "3.3.4, figure 20", "A residual block adds its input before the last activation", holds(_residual)),
@@ -176,22 +175,22 @@ CLAIMS = (
     claim("022", "3.3.6, figure 27", "With attention class activations are sharper",
           not_measured("class activation maps, and networks on images large enough for them", "direction")),
     claim("023", "4.2, figure 32", "Networks may be cut to the dimensions of 99.99 % of the variance, and layers in "
-          "which "
-          "these fall be taken out", not_measured("a function that builds such a network, and its training",
+          "which these fall be taken out", not_measured("a function that builds such a network, and its training",
           "procedure")),
     claim("024", "4.3", "A probe is a logistic regression on a layer's output, with the task's labels", holds(_probe)),
     claim("025", "4.3, figure 33", "In VGG16 on CIFAR-10 probes rise from layer to layer",
           shows(FIGURE_33, lambda t: (t.sort_values("index")["value"].diff().dropna() > -LINE).all())),
-    claim("025b", "4.3, figure 33", "It is VGG16 at its whole width", trained_as(FIGURE_33, model="vgg16", options={})),
+    claim("025b", "4.3, figure 33", "Figure 33's network is VGG16 at its whole width", trained_as(FIGURE_33,
+          model="vgg16", options={})),
     claim("026", "4.3, figure 34a", "The perceptron has 128 units in every layer, a shortcut past 128 of them, 8 "
           "behind",
           holds(_perceptron)),
     claim("027", "4.3, figure 34b", "Within the skipped layers probes fall to chance",
           within(each(FIGURE_34, lambda t: skipped(t).iloc[-1] - 0.1, training="after"), 2 * SAME),
           note="chance is about 0.1 on MNIST, 0.11 for its most frequent digit"),
-    claim("028", "4.3, figure 34b", "They recover at once where the shortcut joins",
+    claim("028", "4.3, figure 34b", "Probes recover at once where the shortcut joins",
           rises(each(FIGURE_34, lambda t: behind(t).iloc[0] - skipped(t).iloc[-1], training="after"), 0.5)),
-    claim("029", "4.3, figure 34b", "The layers behind don't improve them further",
+    claim("029", "4.3, figure 34b", "The layers behind the shortcut don't improve probes further",
           within(each(FIGURE_34, lambda t: behind(t).max() - behind(t).iloc[0], training="after"), SAME)),
     claim("258", "4.3", "Others probe globally pooled maps, or places drawn at random",
           stated("partly", "averages of any size and the nearest place are offered, no random places, which the source "

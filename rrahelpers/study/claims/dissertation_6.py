@@ -151,7 +151,8 @@ CLAIMS = (
           holds(_anew, kind="procedure")),
     claim("040", "6.1.3, equations 10 and 11", "The covariance comes from running sums of products and means",
           holds(_covariance)),
-    claim("041", "6.1.3", "Its memory doesn't grow with the number of samples", holds(_memory, kind="direction")),
+    claim("041", "6.1.3", "The memory of a covariance doesn't grow with the number of samples", holds(_memory,
+          kind="direction")),
     claim("042", "6.1.3", "Following saturation costs little: less than another forward pass, a third of a step",
           falls(overhead(), 1 / 3, kind="number"),
           note="from benchmarks/results/saturation.json, the larger of VGG16 and ResNet18"),
@@ -159,9 +160,9 @@ CLAIMS = (
     claim("044", "6.1.3", "Sums are kept in double precision whatever the model's",
           stated("partly", "in float64 on CPUs; on accelerators products are float32, summed in float64",
               "definition")),
-    claim("045a", "6.1.3", "It may run in several threads",
+    claim("045a", "6.1.3", "Following saturation may run in several threads",
           stated("agrees", "the tracker holds a lock, which is tested", "procedure")),
-    claim("045b", "6.1.3", "And where data or model are spread over devices",
+    claim("045b", "6.1.3", "Following saturation works where data or model are spread over devices",
           stated("partly", "covariances of several processes can be merged, nothing merges them by itself",
               "procedure")),
     claim("046", "6.1.3", "Where covariances are computed can be chosen", takes(SaturationTracker, "device")),
@@ -179,7 +180,8 @@ CLAIMS = (
           shows("saturation-figure-40", lambda t: t.intrinsic_dimension.iloc[:16].idxmax() not in
                 (t.index[0], t.index[15]) and t.intrinsic_dimension.iloc[15] < t.intrinsic_dimension.max() / 2),
           note="no numbers are printed"),
-    claim("051b", "6.1.5, figure 40", "It is VGG19 at its whole width after 29 epochs, batches of 512",
+    claim("051b", "6.1.5, figure 40", "Figure 40's network is VGG19 at its whole width after 29 epochs, batches of "
+          "512",
           trained_as("saturation-figure-40", model="vgg19", options={}, epochs=29, batch_size=512)),
     claim("052", "6.1.6, equation 12", "A projection is x PᵀP, without the mean", holds(
         _uncentred, "the mean is taken off first and put back: without, what is far from 0 would be lost")),
@@ -201,6 +203,5 @@ CLAIMS = (
           stated("agrees", "record.json holds configuration, checksum of the data and seed", "procedure")),
     claim("251", "2.4.2; 8.3.1", "Images are normalised by (0.4914, 0.4822, 0.4465) and (0.2023, 0.1994, 0.2010)",
           stated("agrees", "recipes of the dissertation have these numbers; runs of the paper's recipe have those of "
-              "the "
-                           "data at hand", "procedure")),
+              "the data at hand", "procedure")),
 )

@@ -52,46 +52,52 @@ def _delta_of(dimensions):
 
 
 CLAIMS = (
-    claim("061", "7.1", "The k largest eigenvalues that reach delta of the variance decide a layer's dimensions, with "
-          "one "
-          "delta for the whole network", holds(lambda: n_components([6.0, 3.0, 1.0], 0.9) == 2)),
+    claim("061", "7.1", "The k largest eigenvalues that reach delta of the variance decide a layer's dimensions, "
+          "with one delta for the whole network", holds(lambda: n_components([6.0, 3.0, 1.0], 0.9) == 2)),
     claim("062", "7.1", "A projection stands behind every layer with weights",
           stated("partly", "in VGG behind every one; in ResNet18 behind the 17 main convolutions, which have the "
-              "printed "
-                           "3,904 dimensions", "procedure")),
-    claim("063", "7.1, figure 43", "30 epochs of Adam, batches of 64, crop and flip",
+              "printed 3,904 dimensions", "procedure")),
+    claim("063", "7.1, figure 43", "Projected networks are trained for 30 epochs of Adam, batches of 64, with crop "
+          "and flip",
           trained_as(FIGURE, epochs=30, batch_size=64, optimiser="adam", augmentation=["crop", "flip"])),
     claim("271", "7.1, figure 43", "Images are normalised by ImageNet's mean and deviation",
           trained_as(FIGURE, normalisation=IMAGENET)),
     claim("064", "7.2, table 1", "An autoencoder of 16, 8 and 8 channels, and back by 8, 8 and 16",
           holds(_channels)),
-    claim("065", "7.2, table 2", "Its training: images of 224 pixels, 50 epochs, batches of 128, Adam with 1e-4",
+    claim("065", "7.2, table 2", "The autoencoder's training: images of 224 pixels, 50 epochs, batches of 128, Adam "
+          "with 1e-4",
           set_as(TABLE_3, picture_size=224, autoencoder_epochs=50, autoencoder_learning_rate=1e-4)),
-    claim("066", "7.2.1, table 3", "It learns Food101", not_possible("Food101 is not at hand", "procedure")),
-    claim("067", "7.2.2, table 3", "At 95 % and more of the variance its pictures can still be recognised",
+    claim("066", "7.2.1, table 3", "The autoencoder learns Food101", not_possible("Food101 is not at hand",
+          "procedure")),
+    claim("067", "7.2.2, table 3", "With 95 % and more of the variance the autoencoder's pictures can still be "
+          "recognised",
           stated("agrees", "by eye, in the figure of table 3", "direction")),
-    claim("068", "7.2.2, table 3", "At 99.9 % its loss is almost doubled", near(value(TABLE_3, "ratio", delta=0.999),
+    claim("068", "7.2.2, table 3", "With 99.9 % of the variance the autoencoder's loss is almost doubled",
+          near(value(TABLE_3, "ratio", delta=0.999),
           2, 0.1)),
-    claim("069a", "7.2.2, table 3", "The fewer dimensions, the larger the loss",
+    claim("069a", "7.2.2, table 3", "The fewer dimensions the code has, the larger is the autoencoder's loss",
           shows(TABLE_3, lambda t: t.sort_values("delta", ascending=False).loss.is_monotonic_increasing,
                 kind="ordering")),
-    claim("069b", "7.2.2, table 3", "The losses are 1, 2.0, 2.7, 3.6, 6.5 and 7.1 times that of the whole",
+    claim("069b", "7.2.2, table 3", "The autoencoder's losses are 2.0, 2.7, 3.6, 6.5 and 7.1 times that of the whole",
           every(*(near(value(TABLE_3, "ratio", delta=d), r, 0.05 * r) for d, r in (
               (0.999, 1.97), (0.995, 2.70), (0.99, 3.64), (0.95, 6.55), (0.9, 7.09))))),
-    claim("070", "7.2.2, table 3", "99.9 % of the variance take 53.34 % of the dimensions",
+    claim("070", "7.2.2, table 3", "99.9 % of the variance take 53.34 % of the autoencoder's code",
           number(value(TABLE_3, "share", delta=0.999), "53.34%")),
-    claim("071", "7.2.2, table 3", "99 % take 7.29 %", number(value(TABLE_3, "share", delta=0.99), "7.29%")),
-    claim("072", "7.2.2, table 3", "95 % take 0.21 % (17 dimensions) and 90 % 0.01 % (one)",
+    claim("071", "7.2.2, table 3", "99 % of the variance take 7.29 % of the autoencoder's code", number(value(TABLE_3,
+          "share", delta=0.99), "7.29%")),
+    claim("072", "7.2.2, table 3", "95 % of the variance take 0.21 % of the autoencoder's code (17 dimensions), 90 % "
+          "take 0.01 % (one)",
           every(number(value(TABLE_3, "share", delta=0.95), "0.21%"), number(value(TABLE_3, "share", delta=0.9),
               "0.01%"))),
-    claim("073", "7.2.2, table 3", "Its code has 8,192 dimensions at 224 pixels", number(computed(_code), "8192"),
+    claim("073", "7.2.2, table 3", "The autoencoder's code has 8,192 dimensions at 224 pixels", number(computed(_code),
+          "8192"),
           kind="slip", note="8 channels of 28 x 28 are 6,272; 8,192 belong to 256 pixels"),
     claim("N7", "7.2.2, table 3", "597 dimensions go with 99.9 % of the variance",
           number(computed(lambda: _delta_of(597)), "0.999"), kind="slip",
           note="so the text; in its own table they go with 99 %"),
     claim("074a", "7.3.1, figure 43", "Twenty architectures: VGG11 to 19 in five widths",
           equals(lambda t: t.read(FIGURE).network.nunique(), 20, kind="procedure")),
-    claim("074b", "7.3.1, figure 43", "Three trainings of each", trained_as(FIGURE, networks=3)),
+    claim("074b", "7.3.1, figure 43", "Three trainings of each projected architecture", trained_as(FIGURE, networks=3)),
     claim("074c", "7.3.1, figure 43", "Twenty thresholds make 41 evaluations with the whole network",
           number(computed(lambda: 2 * 19 + 1), "41"), kind="slip", note="the sets that are printed hold 19 thresholds"),
     claim("075", "7.3.2, figure 43", "Random subspaces guess from delta = 0.96 downwards",
@@ -102,9 +108,9 @@ CLAIMS = (
                  kind="direction"), note="above 15 % of ten classes"),
     claim("077a", "7.3.2, figure 43", "In random subspaces half of the accuracy is gone at 0.99 already",
           falls(relative("random", 0.99), 0.5)),
-    claim("077b", "7.3.2, figure 43", "In eigenspaces more than half is left there",
+    claim("077b", "7.3.2, figure 43", "In eigenspaces more than half of the accuracy is left at 0.99",
           rises(relative("eigenspace", 0.99), 0.5)),
-    claim("077c", "7.3.2, figure 43", "And it goes on falling slowly to 0.9",
+    claim("077c", "7.3.2, figure 43", "In eigenspaces accuracy goes on falling slowly to 0.9",
           every(*(rises(relative("eigenspace", a) - relative("eigenspace", b))
                   for a, b in zip((0.99, 0.98, 0.96, 0.94, 0.92), (0.98, 0.96, 0.94, 0.92, 0.9))))),
     claim("078", "7.3.2, figure 43", "At every threshold the eigenspace keeps more than a random subspace of its size",

@@ -39,8 +39,8 @@ def both(check):
 
 
 CLAIMS = (
-    claim("098", "8.3.1, table 6; figures 45 and 46", "90 epochs of SGD from 0.1, a tenth every 30, batches of 64, no "
-          "decay",
+    claim("098", "8.3.1, table 6; figures 45 and 46", "Networks of figures 45 and 46: 90 epochs of SGD from 0.1, a "
+          "tenth every 30, batches of 64, no decay",
           trained_as(AVERAGE, epochs=90, optimiser="sgd", learning_rate=0.1, schedule="steps", step_epochs=30,
                      batch_size=64, weight_decay=0.0)),
     claim("099", "8.3.1, figures 45 and 46", "Both ResNet18 overfit CIFAR-10: training images score 5 points more",
@@ -60,20 +60,20 @@ CLAIMS = (
                  "procedure")),
     claim("101", "8.3.2, figure 45", "Nearest places of 1x1 cost every layer much: more than 10 points on average",
           both(lambda n: rises(loss(NEAREST, 1, n), 0.1))),
-    claim("102", "8.3.2, figure 45", "They destroy the course over the layers",
+    claim("102", "8.3.2, figure 45", "Nearest places of 1x1 destroy the course of probes over the layers",
           both(lambda n: falls(likeness(NEAREST, 1, n), ALIKE))),
-    claim("103", "8.3.2, figure 45", "From 2x2 on the course is much the same",
+    claim("103", "8.3.2, figure 45", "With nearest places the course of probes is much the same from 2x2 on",
           every(*(rises(likeness(NEAREST, size, n), ALIKE) for n in NETWORKS.values() for size in range(2, 7)))),
-    claim("104", "8.3.2, figure 45", "Early layers lose more than late ones",
+    claim("104", "8.3.2, figure 45", "With nearest places early layers lose more than late ones",
           both(lambda n: rises(loss(NEAREST, 1, n, "early") - loss(NEAREST, 1, n, "late"), kind="ordering"))),
     claim("105", "8.3.2, figure 45", "The larger the maps, the less is lost, by ever less",
           every(*(rises(loss(NEAREST, size, n) - loss(NEAREST, size + 1, n)) for n in NETWORKS.values()
                   for size in range(1, 6)))),
     claim("106", "8.3.2, figure 46", "Averages cost most at 1x1 and 2x2",
           every(*(rises(loss(AVERAGE, size, n) - loss(AVERAGE, 3, n)) for n in NETWORKS.values() for size in (1, 2)))),
-    claim("107", "8.3.2, figure 46", "Early layers lose most",
+    claim("107", "8.3.2, figure 46", "With averages early layers lose most",
           both(lambda n: rises(loss(AVERAGE, 1, n, "early") - loss(AVERAGE, 1, n, "late"), kind="ordering"))),
-    claim("108", "8.3.2, figure 46", "Accuracy rises with the size towards a limit",
+    claim("108", "8.3.2, figure 46", "With averages accuracy rises with the size towards a limit",
           every(*(rises(loss(AVERAGE, size, n) - loss(AVERAGE, size + 1, n)) for n in NETWORKS.values()
                   for size in (1, 2, 3)), both(lambda n: within(loss(AVERAGE, 6, n), SAME)))),
     claim("109", "8.3.2, figure 46", "With averages the course at 1x1 is nothing unusual",
@@ -83,7 +83,7 @@ CLAIMS = (
                   for f in (NEAREST, AVERAGE)))),
     claim("111", "8.3.3, figure 46", "Averages of 4x4 come close to larger maps",
           both(lambda n: within(loss(AVERAGE, 4, n), SAME))),
-    claim("112", "8.3.3, figure 46", "4x4 costs 16 times as much as 1x1",
+    claim("112", "8.3.3, figure 46", "A probe on 4x4 maps costs 16 times as much as one on 1x1",
           number(value(AVERAGE, "features", size=4, index=1) / value(AVERAGE, "features", size=1, index=1), "16"),
           note="features of a probe, with which its arithmetic grows"),
 )

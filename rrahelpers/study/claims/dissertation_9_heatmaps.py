@@ -20,19 +20,18 @@ claim = entries("Dissertation", "003")
 CLAIMS = (
     claim("158a", "9.3.2, figures 54 and 86", "In early layers probes of the middle of a map are best",
           rises(place(5, "centre") - place(5, "edge"))),
-    claim("158b", "9.3.2, figures 54 and 86", "Those of the corners are worst",
+    claim("158b", "9.3.2, figures 54 and 86", "In early layers probes of the corners are worst",
           rises(place(5, "edge") - place(5, "corner"))),
-    claim("159", "9.3.2, figures 54b and 86", "At the border layer the middle is as good as the network",
+    claim("159", "9.3.2, figures 54b and 86", "At the border layer of VGG16 the middle of the map is as good as the "
+          "network",
           within(relative(FIGURE_86, 8, "max") - 1, SAME)),
-    claim("160", "9.3.2, figures 54 and 86", "Behind it all places become alike: from convolution 7 to 10 their "
-          "deviation "
-          "falls to a tenth", falls(deviation(10) / deviation(7), 0.1)),
+    claim("160", "9.3.2, figures 54 and 86", "Behind the border layer all places become alike: from convolution 7 to "
+          "10 their deviation falls to a tenth", falls(deviation(10) / deviation(7), 0.1)),
     claim("161", "9.3.2, figures 54d and 86", "In the last convolution every place is as good as the network",
           every(within(relative(FIGURE_86, 13, "max") - 1, SAME), within(relative(FIGURE_86, 13, "min") - 1, SAME))),
     claim("162", "9.3.2, figures 52 and 86", "Places become alike where saturation falls", rises(with_saturation())),
-    claim("262", "9.3.2, figure 86", "Two stages: before the border layer the problem is solved, behind it places are "
-          "made "
-          "alike", every(rises(relative(FIGURE_86, 8, "max") - relative(FIGURE_86, 7, "max"), SAME),
+    claim("262", "9.3.2, figure 86", "Two stages: before the border layer the problem is solved, behind it places "
+          "are made alike", every(rises(relative(FIGURE_86, 8, "max") - relative(FIGURE_86, 7, "max"), SAME),
                          falls(deviation(10) - deviation(7)))),
     claim("263", "9.3.1, figures 86 to 88", "Heatmaps have a probe for every place of every layer",
           every(*(equals(each(f, complete), True, kind="procedure") for f in (FIGURE_86, FIGURE_87, FIGURE_88)))),
@@ -42,7 +41,8 @@ CLAIMS = (
     claim("245a", "G, figure 87", "In ResNet18 places of the second convolution of block 6 are worse than of its first",
           rises(relative(FIGURE_87, "layer3.1.conv1", "mean") - relative(FIGURE_87, "layer3.1.conv2", "mean"),
                 kind="ordering")),
-    claim("245b", "G, figure 87", "So in block 8",
+    claim("245b", "G, figure 87", "In ResNet18 places of the second convolution of block 8 are worse than of its "
+          "first",
           rises(relative(FIGURE_87, "layer4.1.conv1", "mean") - relative(FIGURE_87, "layer4.1.conv2", "mean"),
                 kind="ordering")),
     claim("246", "G, figure 88", "With CIFAR's stem places get better up to the last block",

@@ -53,28 +53,27 @@ CLAIMS = (
     claim("002", "abstract", "One model of nearest neighbours is behind three metrics that complement one another",
           holds(lambda: {"layers", "pairs", "flow"} <= {f.name for f in fields(Response)}, kind="procedure"),
           note="class similarity, NNTS and NNTP; the thesis isn't at hand: what the last two are is our reading"),
-    claim("003", "abstract", "So several metrics cost little more than one: a tenth of the neighbours' time at most",
+    claim("003", "abstract", "Several metrics cost little more than one: a tenth of the neighbours' time at most",
           falls(benchmark("representational_response", lambda told: told["seconds"]["all measures in one call"]
                           / told["seconds"]["graphs"]), 0.1)),
     claim("004", "abstract: effect of the hyperparameters", "What the settings do to the metrics can be told: the "
-          "number of "
-          "neighbours moves each of them one way", every(*(effect_of_k(m) for m in (
+          "number of neighbours moves each of them one way", every(*(effect_of_k(m) for m in (
               "class similarity", "NNTS with the layer before", "NNTP from the stem")))),
     claim("005a", "abstract: with and without augmentation", "Augmentation changes class similarity",
           differs(moves("class similarity"))),
-    claim("005b", "abstract: with and without augmentation", "It changes how many neighbours a layer keeps (NNTS)",
+    claim("005b", "abstract: with and without augmentation", "Augmentation changes how many neighbours a layer keeps "
+          "(NNTS)",
           differs(moves("NNTS"))),
-    claim("005c", "abstract: with and without augmentation", "It changes how long neighbours persist (NNTP)",
+    claim("005c", "abstract: with and without augmentation", "Augmentation changes how long neighbours persist (NNTP)",
           differs(moves("NNTP"))),
     claim("006", "abstract: symmetries across pooled resolutions", "Layers have symmetries across pooled resolutions",
           stated("partly", "which ones isn't said; neighbours at two resolutions agree more at either end of the "
-              "network "
-                           "than in the middle", "procedure")),
+              "network than in the middle", "procedure")),
     claim("007a", "abstract", "STAC improves ResNet20 on CIFAR-10", rises(top1(STAC, BASE))),
-    claim("007b", "abstract", "And on a second data set", rises(
+    claim("007b", "abstract", "STAC improves ResNet20 on a second data set", rises(
         row("stac-table-3", "S1, S2, S3", "none", column="Img64-50")), note="Tiny-ImageNet-50"),
-    claim("008a", "abstract", "It is better than BAM and costs less",
+    claim("008a", "abstract", "STAC is better than BAM and costs less",
           every(rises(top1(STAC, BAM), kind="ordering"), falls(ratio("flops", STAC, BAM), 1))),
-    claim("008b", "abstract", "It is better than squeeze and excitation, at FLOPs that are within 2 %",
+    claim("008b", "abstract", "STAC is better than squeeze and excitation, at FLOPs that are within 2 %",
           every(rises(top1(STAC, SE), kind="ordering"), falls(ratio("flops", STAC, SE), 1.02))),
 )

@@ -125,62 +125,65 @@ CLAIMS = (
           stated("agrees", "separation is what notebook 11 follows", "definition")),
     claim("004a", "3.2, notes 1 and 2; figures 10 to 12", "Separation rises from layer to layer of the filters",
           shows(LAYERS, lambda t: (filters(t).diff().dropna() > -LINE).all(), by="network", **index())),
-    claim("004b", "3.2, notes 1 and 2; figures 10 to 12", "Behind the last filter it is higher than at the input",
+    claim("004b", "3.2, notes 1 and 2; figures 10 to 12", "Behind the last filter separation is higher than at the "
+          "input",
           rises(each(LAYERS, lambda t: filters(t).iloc[-1] - filters(t).iloc[0], by="network", **index()))),
-    claim("005", "3.2, notes; figures 10 to 12", "Courses differ: it rises, stays, or goes up and down",
+    claim("005", "3.2, notes; figures 10 to 12", "Courses of separation differ: it rises, stays, or goes up and down",
           shows(LAYERS, lambda t: (course(t).diff() > LINE).any() and (course(t).diff() < -LINE).any(), by="network",
                 **index())),
-    claim("006", "3.2, notes; figure 11", "Dense layers are not to raise it; in VGG16 they don't",
+    claim("006", "3.2, notes; figure 11", "Dense layers are not to raise separation; in VGG16 they don't",
           within(each(LAYERS, lambda t: course(t).iloc[-1] - filters(t).iloc[-1], **index(network=VGG16)), SAME)),
-    claim("007", "figure 10", "In ResNet18 on Fashion-MNIST it is higher at the end than at the input", rises(
+    claim("007", "figure 10", "In ResNet18 on Fashion-MNIST separation is higher at the end than at the input", rises(
         each(LAYERS, lambda t: course(t).iloc[-1] - course(t).iloc[0], **index(network="ResNet18*Fashion-MNIST"))),
           note="no numbers are printed"),
     claim("008a", "figure 11", "In VGG16 on CIFAR-10 separation and right classifications rise together, of test "
           "images",
           rises(together(VGG16, "test"))),
-    claim("008b", "figure 11", "And of training images", rises(together(VGG16, "train"))),
-    claim("009a", "figure 12", "In ResNet18 on Fashion-MNIST they do, of test images", rises(together(RESNET18,
+    claim("008b", "figure 11", "In VGG16 on CIFAR-10 separation and right classifications rise together, of training "
+          "images", rises(together(VGG16, "train"))),
+    claim("009a", "figure 12", "In ResNet18 on Fashion-MNIST separation and right classifications rise together, of "
+          "test images", rises(together(RESNET18,
           "test")),
           note="of MNIST where Fashion-MNIST isn't measured"),
-    claim("009b", "figure 12", "And of training images", rises(together(RESNET18, "train"))),
+    claim("009b", "figure 12", "In ResNet18 on Fashion-MNIST separation and right classifications rise together, of "
+          "training images", rises(together(RESNET18, "train"))),
     claim("010", "figures 11 and 12", "Classifications behind a layer are those of two dense layers with batch norm "
-          "and "
-          "softmax, trained by squared error and Adam for more than 100 epochs", stated(
+          "and softmax, trained by squared error and Adam for more than 100 epochs", stated(
               "disagrees", "a logistic regression at its optimum", "procedure")),
     claim("011", "3.2, definitions", "SI is the share of samples whose nearest neighbour has their label",
           holds(_index)),
-    claim("012", "3.2, Algorithm 2", "Pretrained networks are ranked by the SI of the best features of the last layer "
-          "before the dense ones", holds(_rank, kind="procedure"), note="features are chosen one by one, forward"),
+    claim("012", "3.2, Algorithm 2", "Pretrained networks are ranked by the SI of the best features of the last "
+          "layer before the dense ones", holds(_rank, kind="procedure"), note="features are chosen one by one, "
+          "forward"),
     claim("012b", "3.2, Algorithm 2", "The networks were trained on M data sets by others",
           stated("partly", "they are this collection's, of two data sets, trained and untrained", "procedure")),
-    claim("013", "3.2, Algorithm 2", "The ranking tells which network is the best to go on from: its order is that of "
-          "a "
-          "classifier's accuracies", rises(correlation(lambda t: t.read(RANKING)["value"].rank(),
+    claim("013", "3.2, Algorithm 2", "The ranking tells which network is the best to go on from: its order is that "
+          "of a classifier's accuracies", rises(correlation(lambda t: t.read(RANKING)["value"].rank(),
                                                        lambda t: t.read(RANKING).accuracy.rank()), kind="ordering"),
           note="own networks, a logistic regression on the new data"),
     claim("014", "3.2, Confidence and guarantee", "The confidence of a prediction is the SI of the data",
           holds(_confidence)),
-    claim("022", "3.2, Confidence and guarantee", "With training data it is their SI, for each prediction",
+    claim("022", "3.2, Confidence and guarantee", "With training data the confidence is their SI, for each prediction",
           holds(_confidence)),
     claim("015", "3.2, Confidence and guarantee", "Without training data a prediction is sure while the input is "
-          "wrong by "
-          "less than half of what is between the classes beyond what is within", holds(_guarantee)),
+          "wrong by less than half of what is between the classes beyond what is within", holds(_guarantee)),
     claim("016", "3.2, Confidence and guarantee", "With training data the same holds with each sample's own distances",
           holds(_guarantee_of_one)),
     claim("017", "3.2, Confidence and guarantee", "What is guaranteed is right", equals(guaranteed, True,
           kind="direction")),
-    claim("018", "3.2, Confidence and guarantee", "Where SI of a high order is 1 too, inputs may be wrong by much more",
+    claim("018", "3.2, Confidence and guarantee", "Where SI of a high order is 1 too, inputs may be wrong by much "
+          "more before a guarantee ends",
           not_measured("data of which SI is 1 at high orders, and the largest error that is still guaranteed, by order",
                        "direction")),
     claim("019", "3.2, Confidence and guarantee", "In regression the error is bounded by the targets of all that "
-          "could be "
-          "the nearest", holds(_bound)),
-    claim("020", "3.2, Confidence and guarantee", "Where SmI of a high order is 1 that bound is much lower",
+          "could be the nearest", holds(_bound)),
+    claim("020", "3.2, Confidence and guarantee", "Where SmI of a high order is 1 the bound of the error is much "
+          "lower",
           not_measured("SmI of higher orders, which is not implemented", "direction")),
     claim("021a", "3.2, smoothness", "SmI rises from layer to layer of a regression network, of training data",
           rises(each(SMOOTH, lambda t: course(t).iloc[-1] - course(t).iloc[0], measure="smoothness index",
                      split="train"))),
-    claim("021b", "3.2, smoothness", "And of test data",
+    claim("021b", "3.2, smoothness", "SmI rises from layer to layer of a regression network, of test data",
           rises(each(SMOOTH, lambda t: course(t).iloc[-1] - course(t).iloc[0], measure="smoothness index",
                      split="test"))),
 )

@@ -28,75 +28,86 @@ claim = entries("STAC paper", "000")
 
 CLAIMS = (
     claim("006a", "1, key observations; figure 4", "For some pooling scale the samples of a class are closest "
-          "together, "
-          "and in most layers it is a smaller one than global pooling",
+          "together, and in most layers it is a smaller one than global pooling",
           every(*(shows(f, lambda t: (best_scales(t) != "global").mean() > 0.5) for f in (CIFAR, IMG64)))),
     claim("006b", "1, key observations; figure 4", "The best scale is not the same in all layers",
           every(*(shows(f, lambda t: best_scales(t).nunique() > 1) for f in (CIFAR, IMG64)))),
     claim("007", "1, key observations; figure 4", "The size of the map decides where the best scale lies: curves of "
-          "the "
-          "two data sets are more alike at equal maps than at equal windows",
+          "the two data sets are more alike at equal maps than at equal windows",
           rises(alike(EQUAL_MAP) - alike(EQUAL_WINDOW))),
     claim("024", "3.2, identity; figure 4a", "On CIFAR-10 class similarity rises with depth", rises(cs(10) - cs(0))),
     claim("025", "3.2, identity; figure 4a", "First it falls a little, between layers 0 and 3", falls(cs(3) - cs(0))),
-    claim("026", "3.2, identity; figure 4a", "It rises steeply between layers 8 and 10: by more than it fell before",
+    claim("026", "3.2, identity; figure 4a", "Unpooled class similarity on CIFAR-10 rises steeply between layers 8 "
+          "and 10: by more than it fell before",
           rises((cs(10) - cs(8)) - (cs(0) - cs(3)))),
-    claim("027", "3.2, identity; figure 4a", "Up to that rise it goes against the intrinsic dimension, which rises and "
-          "falls again", falls(each("response-measures", against_dimension))),
+    claim("027", "3.2, identity; figure 4a", "Up to that rise it goes against the intrinsic dimension, which rises "
+          "and falls again", falls(each("response-measures", against_dimension))),
     claim("028", "3.2, identity; figure 4b", "The first fall is there on Img64-50 too",
           falls(cs(3, figure=IMG64) - cs(0, figure=IMG64))),
-    claim("029", "3.2, identity; figure 4b", "So is the steep rise at the end",
+    claim("029", "3.2, identity; figure 4b", "The steep rise at the end is there on Img64-50 too",
           rises(cs(10, figure=IMG64) - cs(8, figure=IMG64))),
     claim("030a", "3.2, identity; figure 4b", "On Img64-50 class similarity reaches 0.81 at most",
           number(highest(IMG64), "0.81")),
-    claim("030b", "3.2, identity; figure 4b", "Those networks have all training images right",
+    claim("030b", "3.2, identity; figure 4b", "The networks on Img64-50 have all training images right",
           number(last_epoch(IMG64, "train_accuracy"), "1.00")),
-    claim("031", "figure 4a", "On CIFAR-10 it comes close to 1 in the last layers", rises(highest(CIFAR), 0.95),
+    claim("031", "figure 4a", "On CIFAR-10 class similarity comes close to 1 in the last layers", rises(highest(CIFAR),
+          0.95),
           note="of test images here; whether the paper's are training images isn't said"),
     claim("032", "3.2, CIFAR-10, window 2; figure 4a", "A window of 2 raises it a little in the first five layers",
           every(*(rises(gain(layer, "2", "1")) for layer in range(5)))),
-    claim("033", "3.2, CIFAR-10, window 2; figure 4a", "What is left of the first fall is negligible",
+    claim("033", "3.2, CIFAR-10, window 2; figure 4a", "With a window of 2 what is left of the first fall is "
+          "negligible",
           within(cs(3, "2") - cs(0, "2"), NEGLIGIBLE)),
-    claim("034", "3.2, CIFAR-10, window 2; figure 4a", "It jumps where the second stage begins",
+    claim("034", "3.2, CIFAR-10, window 2; figure 4a", "With a window of 2 class similarity jumps where the second "
+          "stage begins",
           every(rises(step(5, "2")), rises(step(5, "2") - step(4, "2")))),
-    claim("035", "3.2, CIFAR-10, window 2; figure 4a", "It rises from layer 7 to 8 too, by more than nothing",
+    claim("035", "3.2, CIFAR-10, window 2; figure 4a", "With a window of 2 it rises from layer 7 to 8 too, by more "
+          "than nothing",
           rises(step(8, "2"), NEGLIGIBLE)),
-    claim("036", "3.2, CIFAR-10, window 2; figure 4a", "The largest step is still that from layer 8 to 9",
+    claim("036", "3.2, CIFAR-10, window 2; figure 4a", "With a window of 2 the largest step is still that from layer "
+          "8 to 9",
           shows(CIFAR, lambda t: steps(t).idxmax() == 9, scale="2", kind="ordering")),
     claim("037", "3.2, CIFAR-10, window 4; figure 4a", "A window of 4 raises every layer further",
           every(*(rises(gain(layer, "4", "2")) for layer in range(11)))),
-    claim("038", "3.2, CIFAR-10, window 4; figure 4a", "Between layers 0 and 8 the curve begins to look like a line",
+    claim("038", "3.2, CIFAR-10, window 4; figure 4a", "With a window of 4 the curve between layers 0 and 8 begins "
+          "to look like a line",
           rises(line("4", 8) - line("2", 8))),
-    claim("039a", "3.2, CIFAR-10, window 4; figure 4a", "The first five layers still rise more slowly than the later "
-          "ones",
+    claim("039a", "3.2, CIFAR-10, window 4; figure 4a", "With a window of 4 the first five layers still rise more "
+          "slowly than the later ones",
           falls((cs(4, "4") - cs(0, "4")) - (cs(8, "4") - cs(4, "4")))),
-    claim("039b", "3.2, CIFAR-10, window 4; figure 4a", "There is still a jump from layer 4 to 5",
+    claim("039b", "3.2, CIFAR-10, window 4; figure 4a", "With a window of 4 there is still a jump from layer 4 to 5",
           rises(step(5, "4"), NEGLIGIBLE)),
-    claim("040", "3.2, CIFAR-10, window 8; figure 4a", "From 4 to 8 nothing rises in general any more",
+    claim("040", "3.2, CIFAR-10, window 8; figure 4a", "From a window of 4 to one of 8 nothing rises in general any "
+          "more",
           within(gain(range(8), "8", "4"), NEGLIGIBLE)),
-    claim("041", "3.2, CIFAR-10, window 8; figure 4a", "Between layers 0 and 7 the curve is still closer to a line",
+    claim("041", "3.2, CIFAR-10, window 8; figure 4a", "With a window of 8 the curve between layers 0 and 7 is still "
+          "closer to a line",
           rises(line("8", 7) - line("4", 7))),
-    claim("042", "3.2, CIFAR-10, window 8; figure 4a", "The jump from layer 4 to 5 is much smaller, by half at least",
+    claim("042", "3.2, CIFAR-10, window 8; figure 4a", "With a window of 8 the jump from layer 4 to 5 is much "
+          "smaller, by half at least",
           falls(step(5, "8") - step(5, "4") * 0.5)),
-    claim("043", "3.2, CIFAR-10, global; figure 4a", "Global pooling lowers each of layers 0 to 7 against a window of "
-          "8",
+    claim("043", "3.2, CIFAR-10, global; figure 4a", "Global pooling lowers each of layers 0 to 7 against a window "
+          "of 8",
           every(*(falls(gain(layer, "global", "8")) for layer in range(8)))),
-    claim("044", "3.2, CIFAR-10, global; figure 4a", "Layer 0 falls below the curve without pooling",
+    claim("044", "3.2, CIFAR-10, global; figure 4a", "Globally pooled, layer 0 falls below the curve without pooling",
           falls(gain(0, "global", "1"), kind="ordering")),
-    claim("045", "3.2, Img64-50; figure 4b", "The curves lie lower than CIFAR-10's",
+    claim("045", "3.2, Img64-50; figure 4b", "On Img64-50 the curves lie lower than on CIFAR-10",
           falls(cs(range(13), NAMES, IMG64) - cs(range(13), NAMES), kind="ordering")),
-    claim("046a", "3.2, Img64-50; figure 4b", "The steep rise spreads over more layers: of that from 8 to 12 a smaller "
-          "share is over at layer 10",
+    claim("046a", "3.2, Img64-50; figure 4b", "The steep rise spreads over more layers: of that from 8 to 12 a "
+          "smaller share is over at layer 10",
           falls((cs(10, figure=IMG64) - cs(8, figure=IMG64)) / (cs(12, figure=IMG64) - cs(8, figure=IMG64))
                 - (cs(10) - cs(8)) / (cs(12) - cs(8)))),
-    claim("046b", "3.2, Img64-50; figure 4b", "It doesn't come close to 1", falls(highest(IMG64), 0.95)),
-    claim("047a", "3.2, Img64-50, window 2; figure 4b", "A window of 2 changes layers 0 to 4 little",
+    claim("046b", "3.2, Img64-50; figure 4b", "On Img64-50 class similarity doesn't come close to 1",
+          falls(highest(IMG64), 0.95)),
+    claim("047a", "3.2, Img64-50, window 2; figure 4b", "On Img64-50 a window of 2 changes layers 0 to 4 little",
           within(gain(range(5), "2", "1", IMG64), NEGLIGIBLE)),
-    claim("047b", "3.2, Img64-50, window 2; figure 4b", "It raises layers 5 to 7 more than those",
+    claim("047b", "3.2, Img64-50, window 2; figure 4b", "On Img64-50 a window of 2 raises layers 5 to 7 more than "
+          "layers 0 to 4",
           rises(gain(range(5, 8), "2", "1", IMG64) - gain(range(5), "2", "1", IMG64))),
-    claim("048", "3.2, Img64-50, window 2; figure 4b", "Layer 8 gains most",
+    claim("048", "3.2, Img64-50, window 2; figure 4b", "On Img64-50 layer 8 gains most by a window of 2",
           shows(IMG64, lambda t: gains(t, "2", "1").idxmax() == 8, kind="ordering")),
-    claim("049", "3.2, Img64-50, window 2; figure 4b", "Behind it the gain falls to nothing in layers 11 and 12",
+    claim("049", "3.2, Img64-50, window 2; figure 4b", "On Img64-50 the gain by a window of 2 falls to nothing in "
+          "layers 11 and 12",
           every(rises(gain(8, "2", "1", IMG64) - gain(10, "2", "1", IMG64)),
                 equals(gain((11, 12), "2", "1", IMG64), 0.0)), note="there the maps have one place, and no window "
                     "acts"),
@@ -104,9 +115,10 @@ CLAIMS = (
           every(*(rises(gain(layer, "4", "2", IMG64)) for layer in range(11)))),
     claim("050b", "3.2, Img64-50, window 8; figure 4b", "A window of 8 raises every layer over one of 4",
           every(*(rises(gain(layer, "8", "4", IMG64)) for layer in range(11)))),
-    claim("051", "3.2, Img64-50, global; figure 4b", "Global pooling lowers layers 0 to 7 against a window of 8",
+    claim("051", "3.2, Img64-50, global; figure 4b", "On Img64-50 global pooling lowers layers 0 to 7 against a "
+          "window of 8",
           falls(gain(range(8), "global", "8", IMG64))),
-    claim("052", "3.2, Img64-50, global; figure 4b", "It raises layers 8 to 10",
+    claim("052", "3.2, Img64-50, global; figure 4b", "On Img64-50 global pooling raises layers 8 to 10",
           every(*(rises(gain(layer, "global", "8", IMG64)) for layer in (8, 9, 10)))),
     claim("053", "3.2, Img64-50; figure 4", "What pooling does on Img64-50 lags CIFAR-10 by one window size",
           rises(alike([(a, b) for a, b in EQUAL_MAP if a != "global"])

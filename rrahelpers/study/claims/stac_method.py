@@ -80,19 +80,17 @@ CLAIMS = (
           note="the paper prints neither the number of neighbours nor the distance: here 10 and Euclidean"),
     claim("011", "3, equation 2", "Class similarity is the share of all neighbours that have the sample's class",
           holds(_share_of_neighbours)),
-    claim("012", "3, algorithm 1; figure 2", "Layer by layer and scale by scale: features, pooling, neighbours, class "
-          "similarity", every(*(equals(each(f, len), 65) for f in (CIFAR, IMG64)), kind="procedure")),
+    claim("012", "3, algorithm 1; figure 2", "Layer by layer and scale by scale: features, pooling, neighbours, "
+          "class similarity", every(*(equals(each(f, len), 65) for f in (CIFAR, IMG64)), kind="procedure")),
     claim("013", "3", "Features are pooled by a function that may be chosen",
           stated("partly", "average pooling alone is offered, which is what section 3.2 uses", "definition")),
-    claim("014", "3.1", "The network is a ResNet20 with CIFAR's blocks, its layers read behind the last activation of "
-          "a "
-          "block", holds(_layers)),
+    claim("014", "3.1", "The network is a ResNet20 with CIFAR's blocks, its layers read behind the last activation "
+          "of a block", holds(_layers)),
     claim("015", "3.1", "The second data set has 50 of the classes of ImageNet64x64",
           not_possible("the 50 classes are not printed, and ImageNet64x64 is not at hand; the first 50 of Tiny "
-              "ImageNet "
-                       "stand in", "definition")),
-    claim("016", "3.1", "SGD with momentum, a cosine down to 1 % of the first rate, weight decay 1e-4, a tenth of the "
-          "epochs for warming up",
+              "ImageNet stand in", "definition")),
+    claim("016", "3.1", "SGD with momentum, a cosine down to 1 % of the first rate, weight decay 1e-4, a tenth of "
+          "the epochs for warming up",
           every(*(trained_as(f, optimiser="sgd", schedule="cosine", final=0.01, weight_decay=1e-4, warmup=0.1)
                   for f in (CIFAR, IMG64)))),
     claim("017", "3.1; figure 4a", "The learning rate begins at 0.01", trained_as(CIFAR, learning_rate=0.01),
@@ -108,19 +106,17 @@ CLAIMS = (
                  kind="definition")),
     claim("021", "figure 3", "Two toy classes that lie apart have class similarity 1.0",
           number(value("classrepsim-figure-3", by="draw", transition=0), "1.0")),
-    claim("022", "figure 3", "Where they touch it has fallen to almost 0.9",
+    claim("022", "figure 3", "Where the two toy classes touch, class similarity has fallen to almost 0.9",
           number(value("classrepsim-figure-3", by="draw", transition=1), "0.9")),
-    claim("023", "figure 3", "Where they touch a line still separates them",
+    claim("023", "figure 3", "Where the two toy classes touch, a line still separates them",
           stated("agrees", "the two strips of points are drawn so that they touch and don't overlap", "direction")),
     claim("059", "4; figure 5", "STAC condenses the map, makes a gate of it, expands the gate to the map's size and "
           "multiplies the map with it", holds(_formula)),
-    claim("060", "4; figure 5", "It condenses by averages over windows side by side, makes the gate by convolution, "
-          "ReLU, "
-          "convolution and sigmoid, and repeats it to expand", holds(_parts)),
+    claim("060", "4; figure 5", "STAC condenses by averages over windows side by side, makes its gate by "
+          "convolution, ReLU, convolution and sigmoid, and repeats it to expand", holds(_parts)),
     claim("062", "4; figure 6", "Standard placement is before the addition of a block, post placement behind it",
           holds(_placements),
           note="whether post placement is before or behind the last ReLU isn't printed; here behind"),
     claim("099", "6.1", "The two kernels of 3x3 widen what the gate sees beyond the pooling window: with a window of "
-          "8 to "
-          "40 pixels", holds(lambda: _sees(STAC(1, window=8)) == 40)),
+          "8 to 40 pixels", holds(lambda: _sees(STAC(1, window=8)) == 40)),
 )

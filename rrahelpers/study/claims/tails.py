@@ -122,8 +122,7 @@ def share(column):
 def canvas(claim_id, place, figure, network, data):
     """On the canvas saturation looks as that of the small images does."""
     return claim(claim_id, place, f"{network}: saturation of small images on a canvas resembles that of small images "
-        "more "
-                 "than that of enlarged ones", rises(closer(figure, "saturation", network, data), kind="ordering"))
+        "more than that of enlarged ones", rises(closer(figure, "saturation", network, data), kind="ordering"))
 
 
 def at_sizes(claim_id, figure, place, network, data, where=None):
@@ -143,42 +142,46 @@ SMALL, ON_CANVAS, LARGE = images("VGG16"), images("VGG16", canvas=True), images(
 R_SMALL, R_LARGE = images("ResNet18"), images("ResNet18", side=ENLARGED)
 CLAIMS = (
     claim("128", "8.5.2", "A tail: at least three layers in a row whose average saturation is at least 50 % lower "
-          "than that "
-          "of the rest", holds(_definition), note="of runs that overlap the one that separates layers best is taken"),
+          "than that of the rest", holds(_definition), note="of runs that overlap the one that separates layers best "
+          "is taken"),
     claim("124a", "8.5.2, figure 49", "VGG16 on CIFAR-10 of 32 pixels has a tail from convolution 8 on",
           begins(FIG_49, 8, **SMALL)),
-    claim("124b", "8.5.2, figure 49", "It goes on to the output", ends_there(FIG_49, **SMALL)),
-    claim("125", "8.5.2, figure 49", "On MNIST it begins there too", begins(FIG_49, 8, **images("VGG16", "MNIST"))),
+    claim("124b", "8.5.2, figure 49", "VGG16's tail on CIFAR-10 goes on to the output", ends_there(FIG_49, **SMALL)),
+    claim("125", "8.5.2, figure 49", "On MNIST VGG16's tail begins at convolution 8 too", begins(FIG_49, 8,
+          **images("VGG16", "MNIST"))),
     claim("126", "8.5.2, figure 49", "From convolution 8 on probes are as good as the network, on CIFAR-10",
           within(from_layer(FIG_49, 8, **SMALL), SAME)),
-    claim("127", "8.5.2, figure 49", "And on MNIST", within(from_layer(FIG_49, 8, **images("VGG16", "MNIST")), SAME)),
+    claim("127", "8.5.2, figure 49", "From convolution 8 on probes are as good as the network, on MNIST",
+          within(from_layer(FIG_49, 8, **images("VGG16", "MNIST")), SAME)),
     claim("129", "8.5.2, figure 50", "ResNet18 on images of 32 pixels has a tail at the output",
           ends_there(FIG_50, **R_SMALL)),
     claim("130", "8.5.2, figure 50", "On images made larger (224 pixels) it has none", none(FIG_50, **R_LARGE)),
     claim("131", "8.5.2, figure 50", "On images of 1,024 pixels its tail is at the input",
           not_possible(LARGE_IMAGES, "direction")),
-    claim("132a", "8.5.2, figure 50", "It is better on the larger images",
+    claim("132a", "8.5.2, figure 50", "ResNet18 is better on images made larger than on those of 32 pixels",
           above(accuracy(FIG_50, **R_LARGE), accuracy(FIG_50, **R_SMALL))),
-    claim("132b", "8.5.2, figure 50", "84.61 % at 32 pixels", number(accuracy(FIG_50, **R_SMALL), "84.61%")),
-    claim("132c", "8.5.2, figure 50", "92.55 % at 224 pixels",
+    claim("132b", "8.5.2, figure 50", "ResNet18: 84.61 % at 32 pixels", number(accuracy(FIG_50, **R_SMALL), "84.61%")),
+    claim("132c", "8.5.2, figure 50", "ResNet18: 92.55 % at 224 pixels",
           number(accuracy(FIG_50, **images("ResNet18", side="224")), "92.55%")),
-    claim("133", "8.5.2, figure 50", "86.77 % at 1,024 pixels, less than at 224", not_possible(LARGE_IMAGES,
+    claim("133", "8.5.2, figure 50", "ResNet18: 86.77 % at 1,024 pixels, less than at 224", not_possible(LARGE_IMAGES,
           "ordering")),
     claim("134", "8.5.2, figures 49 and 50", "Layers of the tail have a much lower saturation: half at most",
           every(rises(lower(FIG_49, **SMALL), 0.5), rises(lower(FIG_50, **R_SMALL), 0.5))),
     claim("254", "8.5.1, figures 48 and 49", "MNIST is augmented as the others are, mirror images included",
           trained_as(FIG_49, only=lambda config: config.data == "mnist", augmentation=["crop", "flip"])),
-    claim("135", "9.1.1, table 9; table 10", "60 epochs of SGD from 0.1, a tenth every 20, batches of 64, crops of 5 "
-          "to "
-          "100 %", trained_as(TABLE_10, epochs=60, optimiser="sgd", learning_rate=0.1, schedule="steps", step_epochs=20,
+    claim("135", "9.1.1, table 9; table 10", "Networks of table 10: 60 epochs of SGD from 0.1, a tenth every 20, "
+          "batches of 64, crops of 5 to 100 %", trained_as(TABLE_10, epochs=60, optimiser="sgd", learning_rate=0.1,
+          schedule="steps", step_epochs=20,
                               batch_size=64, augmentation=["flip", "resized_crop"])),
     claim("136a", "9.1.2, table 10", "With less detail less than half of the accuracy is left",
           falls(share("B / A (%)"), 50, kind="number")),
-    claim("136b", "9.1.2, table 10", "15 to 46 % are left", near(share("B / A (%)"), 30.5, 15.5)),
-    claim("137", "9.1.2, table 10", "Enlarged again, 53 to 72 %", near(share("C / A (%)"), 62.2, 10)),
-    claim("138", "9.1.2, table 10", "So enlarging gains although it adds no detail",
+    claim("136b", "9.1.2, table 10", "With less detail 15 to 46 % of the accuracy are left", near(share("B / A (%)"),
+          30.5, 15.5)),
+    claim("137", "9.1.2, table 10", "With less detail, enlarged again, 53 to 72 % of the accuracy are left",
+          near(share("C / A (%)"), 62.2, 10)),
+    claim("138", "9.1.2, table 10", "Enlarging gains although it adds no detail",
           rises(share("C / A (%)") - share("B / A (%)"))),
-    claim("139", "9.1.2, table 10", "But not all that detail is worth", falls(share("C / A (%)"), 100,
+    claim("139", "9.1.2, table 10", "Enlarging doesn't give all that detail is worth", falls(share("C / A (%)"), 100,
           kind="ordering")),
     claim("140", "9.1.2, table 10", "EfficientNet-B0 keeps 19.32 and 15.34 %, enlarged 64.45 and 63.79 %",
           not_possible("ImageNet and iNaturalist are not at hand", "number")),
@@ -187,25 +190,26 @@ CLAIMS = (
     claim("141", "9.2.1, figure 51", "A small image lies on a black canvas of 160 pixels, at another place each time",
           every(trained_as(FIG_51, only=lambda config: has_canvas(config.image_size), redraw_canvas=True),
                 equals(canvas_side, 160))),
-    claim("261", "9.2.1, figure 51", "Its corner is drawn evenly from 0 to 128 pixels",
+    claim("261", "9.2.1, figure 51", "The corner of a small image on its canvas is drawn evenly from 0 to 128 pixels",
           equals(lambda t: canvas_side(t) - 32, 128, kind="procedure")),
     claim("142a", "9.2.2, figure 51", "VGG16's tail begins at 8 on small images", begins(FIG_51, 8, **SMALL)),
-    claim("142b", "9.2.2, figure 51", "At 9 on the canvas", begins(FIG_51, 9, **ON_CANVAS)),
+    claim("142b", "9.2.2, figure 51", "VGG16's tail begins at 9 on the canvas", begins(FIG_51, 9, **ON_CANVAS)),
     claim("142c", "9.2.2, figure 51", "Enlarged images give none at the output", none(FIG_51, **LARGE)),
     canvas("143", "9.2.2, figure 51", FIG_51, "VGG16", "CIFAR-10"),
-    claim("144", "9.2.2, figure 51", "So do probes", rises(closer(FIG_51, "probe", "VGG16"), kind="ordering")),
+    claim("144", "9.2.2, figure 51", "VGG16: probes of small images on a canvas resemble those of small images more "
+          "than those of enlarged ones", rises(closer(FIG_51, "probe", "VGG16"), kind="ordering")),
     claim("145", "9.2.2, figure 51", "Saturation is lower on the canvas than of small images alone",
           above(value(FIG_51, "saturation", **SMALL), value(FIG_51, "saturation", **ON_CANVAS))),
-    claim("146", "9.2.2, figure 51", "So is accuracy", above(accuracy(FIG_51, **SMALL), accuracy(FIG_51, **ON_CANVAS))),
+    claim("146", "9.2.2, figure 51", "Accuracy is lower on the canvas than of small images alone",
+          above(accuracy(FIG_51, **SMALL), accuracy(FIG_51, **ON_CANVAS))),
     claim("147", "9.2, figure 51", "Not resolution but the size of what is to be seen decides about the tail",
           every(ends_there(FIG_51, **ON_CANVAS), none(FIG_51, **LARGE))),
     claim("N8a", "9.2.1, figure 51", "One network is trained on images of 160 pixels that lie on a canvas of 32",
           stated("disagrees", "the two numbers are exchanged: images of 32 pixels on a canvas of 160", "slip")),
     claim("N8b", "9.2.2, figure 51", "The tail is at the beginning of the network",
           stated("disagrees", "by the figure and what is said before it is at the end", "slip")),
-    claim("227", "C, figure 44", "1x1 convolutions make saturation zigzag, and so in every training: it turns at each "
-          "of "
-          "them", shows("saturation-figure-44", _turns, network="ResNet18~")),
+    claim("227", "C, figure 44", "1x1 convolutions make saturation zigzag, and so in every training: it turns at "
+          "each of them", shows("saturation-figure-44", _turns, network="ResNet18~")),
     claim("228", "C, figure 69a", "VGG16's tail passes on what it gets", shows(FIG_69, _passes_on, **SMALL)),
     claim("229", "C, figure 69b", "DenseNet18 skips its last block: probes fall, and come back at the end",
           shows(FIG_69, _skipped, **images("DenseNet18"))),
@@ -215,7 +219,8 @@ CLAIMS = (
     *at_sizes("232", D, "figure 72", "ResNet18", "MNIST"),
     claim("233", "D, figure 73", "ResNet18 has no tail on TinyImageNet at its own 64 pixels",
           none(D, **images("ResNet18", "Tiny-ImageNet-50", "64"))),
-    claim("234", "D, figure 73", "At 1,024 pixels it has one at the input", not_possible(LARGE_IMAGES, "direction")),
+    claim("234", "D, figure 73", "ResNet18 on TinyImageNet of 1,024 pixels has a tail at the input",
+          not_possible(LARGE_IMAGES, "direction")),
     *at_sizes("235", D, "figure 74", "ResNet50", "CIFAR-10"),
     claim("273", "D.5, figures 70 to 74", "Some of these images have 160 pixels in place of 224, by mistake",
           equals(lambda t: bool(t.read(D).network.str.contains(": 160 px").any()), True)),
@@ -225,7 +230,7 @@ CLAIMS = (
     claim("238a", "E.4, figures 78 to 81", "Where detail is missing ResNet18 and VGG16 have tails at the output",
           every(ends_there(E4, **images("ResNet18", "Tiny-ImageNet-50", "16")),
                 ends_there(E4, **images("VGG16", "Tiny-ImageNet-50", "32")))),
-    claim("238b", "E.4, figures 78 to 81", "At the full resolution they have none",
+    claim("238b", "E.4, figures 78 to 81", "At the full resolution ResNet18 and VGG16 have no tails at the output",
           every(none(E4, **images("ResNet18", "Tiny-ImageNet-50", "64")),
                 none(E4, **images("VGG16", "Tiny-ImageNet-50", "64")))),
 )

@@ -125,14 +125,13 @@ def test_the_status_of_a_figure(found, expected):
 
 
 def test_some_of_the_claims(verdicts):
-    assert {c.source for c in board.chosen(verdicts, source="stac")} == {"STAC paper", "STAC paper, summary"}
-    assert set(board.chosen(verdicts, verdict="not measured").values()) <= {v for v in verdicts.values()
-                                                                            if v.verdict == "not measured"}
-    assert {"003-182a", "003-180"} <= {c.id for c in board.chosen(verdicts, figure="57")}
-    for wrong in ({"source": "Nobody"}, {"verdict": "maybe"}, {"figure": "999"}):
+    assert {c.source for c in board.chosen(source="stac")} == {"STAC paper", "STAC paper, summary"}
+    assert {"003-182a", "003-180"} <= {c.id for c in board.chosen(figure="57")}
+    assert not board.chosen(source="stac", figure="57")
+    for wrong in ({"source": "Nobody"}, {"figure": "999"}):
         with pytest.raises(ValueError, match="expected|no claim is about"):
-            board.chosen(verdicts, **wrong)
-    table = board.table(board.chosen(verdicts, figure="Figure 43"))
+            board.chosen(**wrong)
+    table = board.table({claim: verdicts[claim] for claim in board.chosen(figure="Figure 43")})
     assert list(table.columns)[:3] == ["id", "place", "claim"] and len(table) > 5
 
 
@@ -157,9 +156,23 @@ def test_one_claim_on_the_command_line(monkeypatch, capsys):
 
 
 def test_the_command_line_lists_and_counts(monkeypatch, capsys, verdicts):
-    monkeypatch.setattr(claims, "decided", lambda tables: verdicts)
+    monkeypatch.setattr(claims, "decided", lambda tables, some=CLAIMS: {claim: verdicts[claim] for claim in some})
     assert main(["claims"]) == 0
     assert str(len(CLAIMS)) in capsys.readouterr().out.splitlines()[-1]
     assert main(["claims", "--figure", "43", "--verdict", "agrees"]) == 0
     told = capsys.readouterr().out
     assert "003-078  agrees:" in told and "disagrees:" not in told
+    assert "CIFAR-10" in told and "claimed" in told
+    with pytest.raises(SystemExit):
+        main(["claims", "--verdict", "maybe"])
+    assert "expected one of: agrees, partly, disagrees" in capsys.readouterr().err
+
+
+def test_the_command_line_writes_the_readme(monkeypatch, tmp_path, verdicts):
+    marked = "<!-- claims: x -->\nold\n<!-- /claims -->\n"
+    (tmp_path / "README.md").write_text(marked, encoding="utf-8")
+    monkeypatch.setattr(claims, "decided", lambda tables: verdicts)
+    for module in ("rrahelpers.__main__", "rrahelpers.study.claims.board"):
+        monkeypatch.setattr(f"{module}.project_root", lambda: tmp_path)
+    assert main(["claims", "--readme"]) == 0
+    assert board.counts_markdown(verdicts) in (tmp_path / "README.md").read_text(encoding="utf-8")
