@@ -6,7 +6,7 @@ import contextlib
 import math
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -214,12 +214,13 @@ def each_layer(model: nn.Module, images: Images, layers: Iterable[str], *, memor
             yield name, features.pop(name)
 
 
-def groups(layers, needed, memory):
+def groups(layers: Iterable[str], needed: Mapping[str, float], memory: float) -> list[list[str]]:
     """``layers`` in order, in lists of which each needs ``memory`` bytes at most, or is a single layer: one pass each.
 
     ``needed``: {layer: bytes}.
     """
-    found, held = [], math.inf
+    found: list[list[str]] = []
+    held = math.inf
     for layer in layers:
         held += needed[layer]
         if held > memory:

@@ -35,7 +35,7 @@ class Verdict:
     recipe: str = ""
     epochs: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.verdict not in VERDICTS:
             raise ValueError(f"expected one of {', '.join(VERDICTS)}, got {self.verdict!r}")
 
@@ -76,7 +76,7 @@ class Claim:
     kind: str = ""
     note: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "kind", self.kind or self.check.kind)
         if self.kind not in KINDS:
             raise ValueError(f"claim {self.id}: expected one of {', '.join(KINDS)}, got {self.kind!r}")
