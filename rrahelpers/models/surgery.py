@@ -176,6 +176,7 @@ def _cut(graph, at, layers):
     (seen,), (output,) = calls[0].all_input_nodes, [node for node in graph.nodes if node.op == "output"]
     output.args = (seen,)
     for node in reversed(graph.nodes):
+        node.type = None  # annotations may be texts (PEP 563), which torch.fx can't pickle
         if not node.users and node.op not in ("placeholder", "output"):
             graph.erase_node(node)
     if needed := [node.target for node in graph.nodes if node.op == "placeholder" and node.users][1:]:

@@ -58,7 +58,7 @@ def test_a_report_within_a_budget():
     x, labels = images(300)
     start = time.perf_counter()
     analyse(network(), x, labels, samples=20, progress=False)  # sets up
-    report = analyse(network(), x, labels, budget="1s", progress=False)
+    report = analyse(network(), x, labels, budget="0.01s", progress=False)  # the trials alone take longer
     assert time.perf_counter() - start < 60
     assert any(note.startswith("budget: ") for note in report.notes)
     assert report.about["images"] < 300 or len(report.layers) < 5

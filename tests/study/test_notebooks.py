@@ -40,6 +40,7 @@ def test_runs_in_the_smoke_profile_and_writes_its_figures(executed, name):
 def test_form(name):
     book = notebooks.read(name)
     cells = book["cells"]
+    assert len({cell["id"] for cell in cells}) == len(cells)
     assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells), "committed with outputs"
     assert cells[0]["cell_type"] == "markdown"
     assert "Question" in "".join(cells[0]["source"])

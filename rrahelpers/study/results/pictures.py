@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from PIL import Image
 
 from rrahelpers import data
 from rrahelpers.base.files import atomic, digest, write_json
@@ -57,6 +56,8 @@ def pictures(name, image_size=None, *, split="test", count=10):
 
 def _write(path, found):
     """The images one below the other, and beside them what else there is to know."""
+    from PIL import Image
+
     strip = found.images.permute(0, 2, 3, 1).flatten(0, 1).numpy()
     with atomic(path) as temporary:
         Image.fromarray(strip[..., 0] if strip.shape[2] == 1 else strip).save(temporary, format="PNG", optimize=True)
@@ -66,6 +67,8 @@ def _write(path, found):
 
 
 def _read(path):
+    from PIL import Image
+
     try:
         about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         labels = torch.tensor(about.pop("labels"))
