@@ -172,7 +172,7 @@ def test_the_command_line_writes_the_readme(monkeypatch, tmp_path, verdicts):
     marked = "<!-- claims: x -->\nold\n<!-- /claims -->\n"
     (tmp_path / "README.md").write_text(marked, encoding="utf-8")
     monkeypatch.setattr(claims, "decided", lambda tables: verdicts)
-    for module in ("rrahelpers.__main__", "rrahelpers.study.claims.board"):
+    for module in ("rrahelpers.study.command", "rrahelpers.study.claims.board"):
         monkeypatch.setattr(f"{module}.project_root", lambda: tmp_path)
     assert main(["claims", "--readme"]) == 0
     assert board.counts_markdown(verdicts) in (tmp_path / "README.md").read_text(encoding="utf-8")
