@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from rrahelpers.base.devices import bfloat16_pays
-from rrahelpers.neighbors.bands import Block, Plan, full_precision, subtract_twice_product
+from rrahelpers.neighbors.bands import WIDE, Block, Plan, full_precision, subtract_twice_product
 from rrahelpers.neighbors.rows import Scan, Source
 
 if TYPE_CHECKING:
@@ -109,7 +109,8 @@ class Search:
         self.source, self.memory, self.executor, self.each = source, memory, executor, each
         n, values = len(source), source.x[0].numel()
         self.plan = Plan(windows, scan.mean, scan.unit, False, min(n - 1, max(2 * k, k + 22)))
-        fast = (executor is not None or bfloat16_pays(source.x.device)) and rounding_pays(source, self.plan, k)
+        fast = (values >= WIDE and (executor is not None or bfloat16_pays(source.x.device))
+                and rounding_pays(source, self.plan, k))
         self.plan = replace(self.plan, bfloat16=fast)
         encoded = values * (2 if fast else 4) + 40 * len(windows)  # bytes for a row
         self.resident = n * encoded <= memory // 2

@@ -119,9 +119,10 @@ def gather(model, data, labels=None, *, samples=None, image_size=None, mean=None
 def halves(labels):
     """Two halves of the images, by place: of each class, the first, third, fifth … image, and the others."""
     order = labels.argsort(stable=True)
-    starts = torch.cat([torch.zeros(1, dtype=torch.int64), labels.unique(return_counts=True)[1].cumsum(0)[:-1]])
+    counts = labels.unique(return_counts=True)[1]
+    starts = counts.cumsum(0) - counts
     rank = torch.empty_like(labels)
-    rank[order] = torch.arange(len(labels)) - starts.repeat_interleave(labels.unique(return_counts=True)[1])
+    rank[order] = torch.arange(len(labels)) - starts.repeat_interleave(counts)
     return (rank % 2 == 0).nonzero()[:, 0], (rank % 2 == 1).nonzero()[:, 0]
 
 

@@ -21,18 +21,19 @@ from itertools import product
 from pathlib import Path
 
 import pandas as pd
+import torch
 import yaml
 
 from rrahelpers import complexity
 from rrahelpers.advisor import advise
 from rrahelpers.base.files import atomic, write_json
 from rrahelpers.eigenspace import weighted_layers
-from rrahelpers.study.recipes import recipe
+from rrahelpers.study.recipes import STAC, recipe
 from rrahelpers.study.results import probe_table, saturation_table
 from rrahelpers.training import RunConfig
 from rrahelpers.training.runs import Run
 
-OWN = {"recipe": "STAC paper, section 5", "options": {}, "samples": None, "probes": True}  # keys beside RunConfig's
+OWN = {"recipe": STAC, "options": {}, "samples": None, "probes": True}  # keys beside RunConfig's
 
 
 @dataclass(frozen=True)
@@ -105,9 +106,11 @@ def measure(experiment: Experiment, runs: list[Run | None], folder: Path) -> pd.
         chosen = {name: json.dumps(value) if isinstance(value, (list, dict)) else value
                   for name, value in chosen.items()}
         shape = tuple(run.images("test", 1).images.shape[1:])
-        table = _layers(run, shape, experiment)
+        with torch.device("meta"):  # receptive fields and costs need no weights
+            network = run.untrained()
+        table = _layers(run, network, shape, experiment)
         layers.append(table.assign(**chosen, run=run.name)[[*chosen, "run", *table]])
-        costs = complexity.count(run.untrained(), shape, "macs")
+        costs = complexity.count(network, shape, "macs")
         networks.append({**chosen, "run": run.name, "test_accuracy": run.accuracy, "params": costs.params,
                          "macs": costs.flops, "saturation": table["saturation"].mean()})
     found = pd.concat(layers, ignore_index=True) if layers else pd.DataFrame(columns=["run", "layer"])
@@ -117,9 +120,8 @@ def measure(experiment: Experiment, runs: list[Run | None], folder: Path) -> pd.
     return found
 
 
-def _layers(run, shape, experiment):
-    """What is known of each weighted layer of a run's network, for images of a shape [C, H, W]."""
-    network = run.untrained()
+def _layers(run, network, shape, experiment):
+    """What is known of each weighted layer of a run's ``network``, for images of a shape [C, H, W]."""
     weighted = weighted_layers(network)
     saturations = saturation_table(run, experiment.samples).set_index("layer").saturation
     probes = probe_table(run, experiment.samples, layers=weighted) if experiment.probes else None

@@ -18,13 +18,14 @@ GREY = ("digits", "mnist", "fashion-mnist", "kmnist")  # one channel: normalised
 STAC_AUGMENTATION = {**dict.fromkeys(("digits", "mnist", "kmnist"), ("crop", "rotation")),
                      "svhn": tuple(name for name in AUGMENTATIONS if name != "flip")}
 
+STAC = "STAC paper, section 5"
 _ADAM = {"optimiser": "adam", "learning_rate": 1e-4, "schedule": "constant"}
 _SGD = {"schedule": "steps", "learning_rate": 0.1}
 _CROPS = {"augmentation": ("crop", "flip"), "normalisation": KRIZHEVSKY, "warmup": 0.0, "weight_decay": 0.0}
 
 # Of the dissertation: no weight decay, and every network initialised by its family's own Kaiming scheme (8.3.1).
 RECIPES = {
-    "STAC paper, section 5": {},  # RunConfig's own defaults
+    STAC: {},  # RunConfig's own defaults
     "STAC paper, section 3.1": {"learning_rate": 0.01},  # of figure 4's networks; the rest as in section 5
     "dissertation 7.1": _CROPS | _ADAM
     | {"learning_rate": 1e-3, "batch_size": 64, "epochs": 30, "normalisation": IMAGENET},

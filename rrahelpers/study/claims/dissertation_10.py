@@ -11,6 +11,7 @@ from rrahelpers.study.claims.claim import entries
 from rrahelpers.study.claims.dissertation_9 import RESNETS, SEQUENTIAL, TEXT, drops, panel
 from rrahelpers.study.claims.layers import SAME, border, borders, compare, gain_behind, measured, tail
 from rrahelpers.study.claims.readings import Effect, Numbers, each
+from rrahelpers.study.claims.tables import labelled
 from rrahelpers.study.claims.verbs import (
     above,
     equals,
@@ -34,13 +35,9 @@ claim = entries("Dissertation", "003")
 
 def resnet18(module="", shortcuts=True):
     """{network: a test of labels}: ResNet18 of whatever width, its accuracy behind."""
-    pattern = re.compile("ResNet18" + ("" if shortcuts else ", no shortcuts") + (f", {module}" if module else "")
-                         + r"(, width [^,]+)?, [01]\.\d+")
-
-    def chosen(label):
-        return pattern.fullmatch(str(label)) is not None
-    chosen.__name__ = f"ResNet18 {module} {'with' if shortcuts else 'without'} shortcuts"
-    return {"network": chosen}
+    pattern = ("ResNet18" + ("" if shortcuts else ", no shortcuts") + (f", {module}" if module else "")
+               + r"(, width [^,]+)?, [01]\.\d+")
+    return labelled(pattern, f"ResNet18 {module} {'with' if shortcuts else 'without'} shortcuts")
 
 
 def moved(module, shortcuts):

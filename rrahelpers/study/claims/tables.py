@@ -114,6 +114,15 @@ class Tables:
         return sorted(path.stem for path in self.folder.glob("*.csv"))
 
 
+def labelled(pattern, name):
+    """{network: a test of labels} for :meth:`Tables.read`: those that a regular expression fits as a whole. ``name``:
+    what they are called where there are none."""
+    def chosen(label):
+        return re.fullmatch(pattern, str(label)) is not None
+    chosen.__name__ = name
+    return {"network": chosen}
+
+
 def matching(column, wanted):
     """Which values of a column are ``wanted``: a value, several, a pattern (see :meth:`Tables.read`) or a function."""
     if callable(wanted):

@@ -1,12 +1,10 @@
 """Dissertation, sections 8.5.2, 9.1 and 9.2, appendices C to E: tails, and what images have to do with them."""
 
-import re
-
 from rrahelpers.data.image_set import has_canvas, size_steps
 from rrahelpers.study.claims.claim import entries
 from rrahelpers.study.claims.layers import SAME, accuracy, border, compare, lower, measured, tail, to_the_output
 from rrahelpers.study.claims.readings import each, value
-from rrahelpers.study.claims.tables import Missing
+from rrahelpers.study.claims.tables import Missing, labelled
 from rrahelpers.study.claims.verbs import (
     above,
     equals,
@@ -33,14 +31,10 @@ claim = entries("Dissertation", "003")
 def images(network, data="CIFAR-10", side="32", canvas=False):
     """{network: a test of labels}: a network of whatever width on images of ``side`` pixels (a pattern). ``canvas``: on
     a black one that is larger."""
-    pattern = re.compile(rf"{network}(, width [^,:]+)?(, stem \w+)?, {data}: ({side}) px"
-                         + (r" on a canvas of \d+ px" if canvas else ""))
-
-    def chosen(label):
-        return pattern.fullmatch(str(label)) is not None
-    chosen.__name__ = (f"{network} on {data} of {'more than 32' if side == ENLARGED else side} pixels"
-                       + (" on a canvas" if canvas else ""))
-    return {"network": chosen}
+    pattern = rf"{network}(, width [^,:]+)?(, stem \w+)?, {data}: ({side}) px"
+    name = f"{network} on {data} of {'more than 32' if side == ENLARGED else side} pixels"
+    return (labelled(pattern + r" on a canvas of \d+ px", name + " on a canvas") if canvas
+            else labelled(pattern, name))
 
 
 def begins(figure, layer, **where):

@@ -7,10 +7,8 @@ from functools import partial
 from itertools import islice
 
 from rrahelpers import training
-from rrahelpers.study.recipes import RECIPES, recipe as by_source
+from rrahelpers.study.recipes import RECIPES, STAC, recipe as by_source
 from rrahelpers.training import runs
-
-STAC = "STAC paper, section 5"
 
 
 def recipe(data, model="resnet20", **fields):

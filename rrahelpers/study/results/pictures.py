@@ -8,6 +8,7 @@ import torch
 
 from rrahelpers import data
 from rrahelpers.base.files import atomic, digest, write_json
+from rrahelpers.data.image_set import fit
 from rrahelpers.training.runs import store_root
 from rrahelpers.training.tables import RunError
 
@@ -47,8 +48,8 @@ def pictures(name, image_size=None, *, split="test", count=10):
         if not path.exists():
             raise
         return _read(path)
-    shown = data.load(name, split, limit=count, image_size=image_size)
-    found = Pictures(shown.images, shown.labels, shown.classes, len(whole), data.checksum(name), shown.source)
+    images = whole.images[:count] if image_size is None else fit(whole.images[:count], image_size)
+    found = Pictures(images, whole.labels[:count], whole.classes, len(whole), data.checksum(name), whole.source)
     if name != "digits" and not (path.exists() and _read(path).checksum == found.checksum):
         _write(path, found)
     return found
