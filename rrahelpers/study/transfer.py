@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,29 +37,36 @@ def ranking(runs: Sequence[Run], target: str, samples: int, *, limit: int = 16) 
     """Trained and untrained networks in the order in which they suit a data set (slides' algorithm 2).
 
     ``target``: name of the data set; ``samples``: of its images in either split; ``limit``: features of the best
-    subset. Returns the table of :func:`rrahelpers.separation.rank_models`, of test images, with ``accuracy``: of a
-    logistic regression on the same features, trained on training images.
+    subset. Returns the columns of :func:`rrahelpers.separation.rank_models` but for the features' numbers, of test
+    images, with ``accuracy``: of a logistic regression on the same features, trained on training images. What the
+    store lacks is computed and stored.
     """
-    features, accuracies = {}, {}
-    for run in runs:
-        torch.manual_seed(0)
-        untrained = run.untrained().eval()
-        for name, model in ((_told(run), run.model()), (f"{title(run).split(' on ')[0]}, untrained", untrained)):
-            if name in features:
-                continue
-            sets = {split: images_for(run, target, split, samples) for split in data.SPLITS}
-            x = {split: last_features(model, images) for split, (images, _) in sets.items()}
-            labels = {split: own for split, (_, own) in sets.items()}
-            features[name] = x["test"]
-            accuracies[name] = fit_probe(x["train"], labels["train"], x["test"], labels["test"]).accuracy
-    ranked = separation.rank_models(features, labels["test"], limit=limit)
-    return ranked.assign(accuracy=ranked.model.map(accuracies))
+    parameters = {"target": target, "samples": samples, "limit": limit}
+    tables = [run.result("transfer", parameters, partial(_transfer, run, target, samples, limit)) for run in runs]
+    table = pd.concat(tables).drop_duplicates("model").sort_values("value", ascending=False, kind="stable",
+                                                                   ignore_index=True)
+    return table.assign(rank=table.value.rank(ascending=False, method="min").astype(int))
+
+
+def _transfer(run, target, samples, limit):
+    """The rows of a run's network, trained and untrained."""
+    torch.manual_seed(0)
+    untrained = run.untrained().eval()
+    sets = {split: images_for(run, target, split, samples) for split in data.SPLITS}
+    labels = {split: own for split, (_, own) in sets.items()}
+    rows = []
+    for name, model in ((_told(run), run.model()), (f"{title(run).split(' on ')[0]}, untrained", untrained)):
+        x = {split: last_features(model, images) for split, (images, _) in sets.items()}
+        ranked = separation.rank_models({name: x["test"]}, labels["test"], limit=limit).drop(columns="features")
+        accuracy = fit_probe(x["train"], labels["train"], x["test"], labels["test"]).accuracy
+        rows.append(ranked.assign(accuracy=accuracy))
+    return pd.concat(rows, ignore_index=True)
 
 
 def images_for(run: Run, target: str, split: str, samples: int) -> tuple[ImageTensor, Integers]:
     """Images and labels of a data set as a run's network takes them: its image size, its channels, its
     normalisation."""
-    side = run.images("test", 1).images.shape[-1]
+    side = run.config.image_size or data.load(run.config.data, "test", limit=1).images.shape[-1]
     chosen = data.load(target, split, limit=samples, image_size=side)
     channels, images = len(run.record["mean"]), chosen.images.float() / 255
     if channels == 1:
@@ -73,9 +81,12 @@ def guarantees(runs: Sequence[Run], samples: int, *, steps: int = 25) -> pd.Data
 
     ``samples``: images of either split. Returns a row for each network and γ: network, "SI of the training images",
     gamma, share (of test images whose radius is above γ), right (of these, predicted rightly), guaranteed (as
-    :func:`rrahelpers.separation.guarantee` says: none where SI is below 1).
+    :func:`rrahelpers.separation.guarantee` says: none where SI is below 1). What the store lacks is computed and
+    stored.
     """
-    return pd.DataFrame([row for run in runs for row in _guarantees(run, samples, steps)])
+    parameters = {"samples": samples, "steps": steps}
+    return pd.concat([run.result("guarantees", parameters, partial(_guarantees, run, samples, steps)) for run in runs],
+                     ignore_index=True)
 
 
 def _guarantees(run, samples, steps):
@@ -84,11 +95,13 @@ def _guarantees(run, samples, steps):
     known = separation.margins_of(x["test"], x["train"], sets["train"].labels)
     radius = ((known.between - known.within) / 2).clamp(min=0)
     right = known.prediction == sets["test"].labels
+    rows = []
     for gamma in np.linspace(0, radius.quantile(0.99).item(), steps):
         inside = radius > gamma
-        yield {"network": title(run), "SI of the training images": known.index, "gamma": gamma,
+        rows.append({"network": title(run), "SI of the training images": known.index, "gamma": gamma,
                "share": inside.double().mean().item(), "right": right[inside].double().mean().item(),
-               "guaranteed": separation.guarantee(known, gamma).double().mean().item()}
+               "guaranteed": separation.guarantee(known, gamma).double().mean().item()})
+    return pd.DataFrame(rows)
 
 
 def _told(run):

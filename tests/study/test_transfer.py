@@ -3,6 +3,7 @@
 from dataclasses import replace
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -37,7 +38,8 @@ def test_guarantees():
     6, 4 from b and 5 from a, has 0.5, and is an a."""
     sets = {"train": on_a_line([0.0, 1.0, 10.0, 11.0], [0, 0, 1, 1]), "test": on_a_line([2.0, 6.0], [0, 0])}
     run = SimpleNamespace(model=Positions, images=lambda split, samples: sets[split], preprocess=lambda images: images,
-                          config=RunConfig("vgg16", "cifar10", options={"width": 0.25}))
+                          config=RunConfig("vgg16", "cifar10", options={"width": 0.25}),
+                          result=lambda measure, parameters, compute: compute())
     table = transfer.guarantees([run], 4, steps=2)
     assert set(table.network) == {"VGG16, width 1/4 on CIFAR-10"} and set(table["SI of the training images"]) == {1}
     assert table.gamma.tolist() == pytest.approx([0, 0.5 + 0.99 * 3])
@@ -65,9 +67,22 @@ def test_ranking_holds_trained_and_untrained_networks_by_their_own_features(run)
     assert ranking.loc["ResNet20, width 1/4, untrained", "of"] == blank.shape[1]
 
 
+def test_what_was_measured_is_read_without_the_data(run, monkeypatch):
+    first = [transfer.ranking([run], "digits", 60, limit=2), transfer.guarantees([run], 60)]
+
+    def gone(*args, **kwargs):
+        raise data.DataError("no data here")
+
+    monkeypatch.setattr(data, "load", gone)
+    for before, after in zip(first, [transfer.ranking([run], "digits", 60, limit=2), transfer.guarantees([run], 60)]):
+        pd.testing.assert_frame_equal(before, after)
+    with pytest.raises(data.DataError):
+        transfer.guarantees([run], 61)
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_images_get_the_size_and_channels_of_the_network(channels):
-    run = SimpleNamespace(images=lambda split, limit: SimpleNamespace(images=torch.zeros(1, channels, 16, 16)),
-                          record={"mean": [0.5] * channels}, preprocess=lambda images: images)
+    run = SimpleNamespace(config=RunConfig("vgg16", "digits", image_size=16), record={"mean": [0.5] * channels},
+                          preprocess=lambda images: images)
     images, labels = transfer.images_for(run, "digits", "test", 5)
     assert images.shape == (5, channels, 16, 16) and images.min() >= 0 and images.max() <= 1 and len(labels) == 5

@@ -47,16 +47,17 @@ def pictures(name, image_size=None, *, split="test", count=10):
     except data.DataError:
         if not path.exists():
             raise
-        return _read(path)
+        return read(path)
     images = whole.images[:count] if image_size is None else fit(whole.images[:count], image_size)
     found = Pictures(images, whole.labels[:count], whole.classes, len(whole), data.checksum(name), whole.source)
-    if name != "digits" and not (path.exists() and _read(path).checksum == found.checksum):
-        _write(path, found)
+    if name != "digits" and not (path.exists() and read(path).checksum == found.checksum):
+        write(path, found)
     return found
 
 
-def _write(path, found):
-    """The images one below the other, and beside them what else there is to know."""
+def write(path, found):
+    """Store :class:`Pictures` as a PNG, the images one below the other, and what else there is to know as JSON beside
+    it."""
     from PIL import Image
 
     strip = found.images.permute(0, 2, 3, 1).flatten(0, 1).numpy()
@@ -67,7 +68,8 @@ def _write(path, found):
         "checksum": found.checksum, "source": found.source})
 
 
-def _read(path):
+def read(path):
+    """What :func:`write` stored. Raises ``RunError`` where it is damaged."""
     from PIL import Image
 
     try:
