@@ -1,13 +1,13 @@
 # Each target works as the first command on a fresh machine with make and Python 3.11 or later.
 PYTHON ?= python3
-PROFILE ?= quick
+PROFILE ?= study
 BIN := .venv/bin
 READY := .venv/.ready
 TEST_READY := .venv/.test-ready
 
 .PHONY: figures test lab bench
 
-figures: $(READY)  ## run the notebooks and write figures/<profile>/ (PROFILE=quick)
+figures: $(READY)  ## redraw figures/study/ from the committed results; PROFILE=quick trains on digits, live
 	$(BIN)/python -m rrahelpers figures --profile $(PROFILE)
 
 test: $(TEST_READY)  ## every test, and every notebook in the smoke profile

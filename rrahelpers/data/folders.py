@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from tqdm.auto import tqdm
 
 from rrahelpers.data.image_set import DataError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image, Resampling
 
 ENDINGS = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 
@@ -107,11 +110,12 @@ def _read(file, size, crop, interpolation, channels):
         raise DataError(f"{file}: expected 8 bits a channel, got Pillow's mode {image.mode}; convert it")
     image = image.convert("L" if channels == 1 else "RGB")
     if size is not None:
-        image = _resized(image, size, crop, getattr(Image.Resampling, interpolation.upper()))
+        image = middle(image, size, crop, getattr(Image.Resampling, interpolation.upper()))
     return np.array(image).reshape(image.height, image.width, channels)
 
 
-def _resized(image, size, crop, resampling):
+def middle(image: Image, size: int, crop: float, resampling: Resampling) -> Image:
+    """The middle of a Pillow image, ``size`` x ``size``, after its shorter side was resized to ``size / crop``."""
     shorter = int(size / crop)
     width, height = (shorter if side == min(image.size) else int(shorter * side / min(image.size))
                      for side in image.size)

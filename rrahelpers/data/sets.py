@@ -1,8 +1,8 @@
 """Image data sets as tensors: found in ``$RRA_DATA``, then in ``data/``, then downloaded by torchvision.
 
 A folder ``<root>/<name>/`` with Parquet files in the Hugging Face hub's column layout (encoded images and integer
-labels, files named ``train-*``, ``test-*`` or ``valid-*``) is a data set, whatever its name. Images are decoded once
-and kept as one tensor file in ``data/cache/``.
+labels, files named ``train-*``, ``test-*`` or ``valid-*``) is a data set, whatever its name, and so is a folder of
+images. Images are decoded once and kept as one tensor file in ``data/cache/``.
 """
 
 from __future__ import annotations
@@ -16,18 +16,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from tqdm.auto import tqdm
 
 from rrahelpers.base.files import atomic, data_root, digest
-from rrahelpers.data import parquet
-from rrahelpers.data.image_set import DataError, ImageSet, fingerprint, fit, stack
+from rrahelpers.data import downloads, parquet, photographs
+from rrahelpers.data.image_set import DataError, ImageSet, fingerprint, fit
 
 if TYPE_CHECKING:
     from rrahelpers.base.shapes import ImageSize
 
 SPLITS = {"train": ("train",), "test": ("test", "valid", "validation")}
-TORCHVISION = {"cifar10": "CIFAR10", "cifar100": "CIFAR100", "mnist": "MNIST", "fashion-mnist": "FashionMNIST",
-               "kmnist": "KMNIST", "svhn": "SVHN", "stl10": "STL10"}
 
 
 def load(name: str, split: str, *, limit: int | None = None, image_size: ImageSize | None = None) -> ImageSet:
@@ -36,7 +33,9 @@ def load(name: str, split: str, *, limit: int | None = None, image_size: ImageSi
     Parameters
     ----------
     name: "digits" (bundled with scikit-learn), "cifar10", "mnist", "tiny-imagenet-50", another folder of Parquet
-        files, or one of torchvision's: cifar100, fashion-mnist, kmnist, svhn, stl10.
+        files or of images (:mod:`rrahelpers.data.photographs`), or one of torchvision's
+        (:data:`rrahelpers.data.downloads.DOWNLOADS`). Photographs of any size are named with the side that they are
+        brought to: "food101-128", or "mine-64" for those in a folder ``mine/``.
     split: "train" or "test" (a validation split serves as the test split where that is all there is).
     limit: keep the first ``limit`` samples.
     image_size: resize to this many pixels squared (bilinear, antialiased). Or a list of steps, gone through in order:
@@ -86,13 +85,25 @@ def _stored(name, split):
             key = [[f.name, f.stat().st_size, f.stat().st_mtime_ns]
                    for f in [*files, *([listing] if listing.exists() else [])]]
             return _cached(name, split, [parquet.READING, key], lambda: parquet.read(name, files))
-    if name not in TORCHVISION:
-        tried = "\n".join(f"  {root / name}/{'|'.join(SPLITS[split])}-*.parquet" for root in roots)
+    if found := photographs.find(roots, name):
+        folder, side = found
+        return _cached(name, split, [folder.name, side, photographs.state(folder)],
+                       lambda: photographs.read(folder, split, side))
+    tried = "\n".join(f"  {root / name}/{'|'.join(SPLITS[split])}-*.parquet" for root in roots)
+    if not downloads.is_one(name):
         raise DataError(
             f"no data set {name!r} ({split}). Tried:\n{tried}\n"
-            f"Put Parquet files in the Hugging Face hub's layout there (RRA_DATA names the folder above {name}/), "
-            f"or use one of: digits, {', '.join(TORCHVISION)}")
-    return _cached(name, split, "torchvision", lambda: _download(name, split, roots))
+            f"Put Parquet files in the Hugging Face hub's layout there (RRA_DATA names the folder above {name}/), or "
+            f"images with a subfolder for each class, or use one of: digits, {', '.join(downloads.names())} (or "
+            "another number of pixels)")
+    try:
+        return _cached(name, split, "torchvision", lambda: downloads.download(name, split, data_root() / "torchvision"))
+    except DataError:
+        raise
+    except Exception as error:  # torchvision raises URLError, RuntimeError, OSError ... all mean: not here
+        tried += f"\n  {data_root() / 'torchvision'} and torchvision's download ({error})"
+        raise DataError(f"no data set {name!r} ({split}). Tried:\n{tried}\nWith a network, fetch it with: "
+                        f"python -c \"from rrahelpers import data; data.load('{name}', '{split}')\"") from error
 
 
 def _cached(name, split, key, read):
@@ -117,22 +128,3 @@ def _cached(name, split, key, read):
     except (SafetensorError, OSError) as error:  # a full disk, a read-only checkout: the data are good all the same
         warnings.warn(f"cannot write {path} ({error}); the data will be decoded again next time", stacklevel=2)
     return images
-
-
-def _download(name, split, roots):
-    from rrahelpers.base.torchvision import torchvision
-
-    dataset = getattr(torchvision.datasets, TORCHVISION[name])
-    choice = {"split": split} if name in ("svhn", "stl10") else {"train": split == "train"}
-    root = data_root() / "torchvision"
-    try:
-        samples = dataset(root, download=True, **choice)
-    except Exception as error:  # torchvision raises URLError, RuntimeError, OSError ... all mean: not here
-        tried = "\n".join([*(f"  {r / name}/*.parquet" for r in roots),
-                           f"  {root} and torchvision's download ({error})"])
-        raise DataError(f"no data set {name!r} ({split}). Tried:\n{tried}\nWith a network, fetch it with: "
-                        f"python -c \"from rrahelpers import data; data.load('{name}', '{split}')\"") from error
-    pixels = stack([samples[i][0] for i in tqdm(range(len(samples)), desc=f"reading {name}")], str(root))
-    labels = torch.tensor([int(samples[i][1]) for i in range(len(samples))])
-    classes = tuple(getattr(samples, "classes", None) or map(str, range(int(labels.max()) + 1)))
-    return ImageSet(pixels, labels, classes, fingerprint(pixels, labels), f"torchvision's {TORCHVISION[name]}")

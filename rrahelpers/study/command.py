@@ -14,7 +14,7 @@ from rrahelpers.training.runs import Run, RunError, run_folders, store_root
 
 def add_arguments(commands):
     figures = commands.add_parser("figures", help="run the notebooks headless and write their figures")
-    figures.add_argument("--profile", default="quick", help="a file's name in notebooks/profiles (default: quick)")
+    figures.add_argument("--profile", default="study", help="a file's name in notebooks/profiles (default: study)")
     figures.add_argument("--only", nargs="+", default=[], metavar="01", help="beginnings of notebook names")
     figures.add_argument("--force", action="store_true", help="also run notebooks whose figures are up to date")
     figures.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1),

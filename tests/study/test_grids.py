@@ -11,7 +11,7 @@ from rrahelpers import models
 from rrahelpers.attention import stage_windows
 from rrahelpers.base.files import digest, write_json
 from rrahelpers.class_similarity import SCALES
-from rrahelpers.data import sets as data
+from rrahelpers.data.downloads import DOWNLOADS
 from rrahelpers.study import grids, published, strategies
 from rrahelpers.training import runs
 from rrahelpers.training.runs import FORMAT, RunError, store_root
@@ -106,8 +106,8 @@ def test_parameters_for_all_notebooks_reach_the_grids():
 
 def test_no_data_set_of_characters_is_mirrored():
     characters = {"digits", "mnist", "kmnist", "svhn"}
-    mirrored = {name for name in {"digits", *data.TORCHVISION} if "flip" in grids.recipe(name).augmentation}
-    assert mirrored == {"digits", *data.TORCHVISION} - characters
+    mirrored = {name for name in {"digits", *DOWNLOADS} if "flip" in grids.recipe(name).augmentation}
+    assert mirrored == {"digits", *DOWNLOADS} - characters
     assert grids.recipe("svhn").augmentation == ("crop", "rotation", "colour", "greyscale", "blur")
 
 
