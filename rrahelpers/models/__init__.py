@@ -9,6 +9,7 @@ from torch import nn
 from rrahelpers.models.attached import attach
 from rrahelpers.models.he_resnet import HeResNet
 from rrahelpers.models.multipath import MPNet, densenet18, densenet65, mpnet18, mpnet36
+from rrahelpers.models.own import build_own, function_of, is_own
 from rrahelpers.models.perceptron import autoencoder, perceptron, skip_perceptron
 from rrahelpers.models.resnet import ResNet, resnet18, resnet20, resnet34, resnet50
 from rrahelpers.models.surgery import truncate
@@ -33,7 +34,7 @@ def build(name: str, *, truncate_at: str | None = None, **options: Any) -> nn.Mo
     Parameters
     ----------
     name: one of :func:`names`. A name that we share with torchvision gives our network; "torchvision/resnet34"
-        asks for torchvision's.
+        asks for torchvision's. Or "module:function", which is called with the options.
     truncate_at: name of a convolution; the network ends before it, see :func:`rrahelpers.models.surgery.truncate`.
     options: ``num_classes``, ``in_channels``, ``width``, ``depth``, ``stem``, ``skip``, ``dilation``, ``attention``,
         ``placement``, ``window``, ``kernels``, ``stages`` … where the family has them (``help`` of its function lists
@@ -53,6 +54,8 @@ def _whole(name, options):
             raise TypeError(f"{name} has no option {', '.join(sorted(unknown))}; "
                             f"it takes {', '.join(sorted(accepted))}")
         return FAMILIES[name](**options)
+    if is_own(name):
+        return build_own(name, **options)
     check(name)
     from rrahelpers.base.torchvision import torchvision
 
@@ -61,8 +64,10 @@ def _whole(name, options):
 
 def check(name: str) -> None:
     """Raise ``ValueError`` for a name that :func:`build` doesn't know, with those that it does."""
-    if name not in FAMILIES and name.removeprefix("torchvision/") not in _torchvision_models():
-        raise ValueError(f"unknown model {name!r}; expected one of {', '.join(names())}")
+    if is_own(name):
+        function_of(name)
+    elif name not in FAMILIES and name.removeprefix("torchvision/") not in _torchvision_models():
+        raise ValueError(f"unknown model {name!r}; expected module:function, or one of {', '.join(names())}")
 
 
 def _torchvision_models():

@@ -1,13 +1,12 @@
 """A network by the name under which people know it, its weights, and how it wants its images."""
 
 import importlib
-import sys
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from rrahelpers import models
+from rrahelpers.models.own import build_own, is_own
 from rrahelpers.report.preprocessing import Preprocessing, of_model
 
 LIBRARIES = ("timm", "transformers", "torchvision")
@@ -31,13 +30,13 @@ def build_network(name, weights=None, options=None):
     """
     options, own = options or {}, weights == "pretrained"
     library, _, rest = name.partition("/")
-    if weights is None and ":" not in name:
+    if weights is None and not is_own(name):
         raise ValueError(f"{name} has no weights yet; expected --weights with a file, 'pretrained' (the library's own, "
                          "which it downloads) or 'random'")
-    if ":" in name:
+    if is_own(name):
         if own:
             raise ValueError(f"{name}: 'pretrained' weights are for names of {', '.join(LIBRARIES)}")
-        model, how = _called(name, options), None
+        model, how = build_own(name, **options), None
     elif library in LIBRARIES[:2] and rest:
         model, how = (_timm if library == "timm" else _transformers)(rest, own, options)
     elif own:
@@ -69,23 +68,6 @@ def load_weights(model, path):
         model.load_state_dict({key.removeprefix("module."): value for key, value in state.items()})
     except (RuntimeError, AttributeError) as error:
         raise ValueError(f"the weights in {path} don't fit {type(model).__name__}: {error}") from error
-
-
-def _called(name, options):
-    module, _, function = name.partition(":")
-    sys.path.insert(0, "")  # where the command is called
-    try:
-        make = getattr(importlib.import_module(module), function, None)
-    except ImportError as error:
-        raise ValueError(f"can't import {module!r} ({error}); expected {FORMS}") from error
-    finally:
-        sys.path.remove("")
-    if make is None:
-        raise ValueError(f"{module!r} has no {function!r}; expected module:function")
-    model = make(**options)
-    if not isinstance(model, nn.Module):
-        raise ValueError(f"{name} answers with {type(model).__name__}; expected a torch.nn.Module")
-    return model
 
 
 def _timm(name, own, options):

@@ -11,8 +11,10 @@
     samples: 5000                    # images that saturation and probes see; left out: all
     probes: true                     # whether to fit probes too, which takes longest
 
-Every combination is trained, or found in the run store, and measured: saturation, probes, receptive fields and costs,
-layer by layer. A list that is a value itself (windows, augmentations) is written as the only member of a list.
+A model of one's own is "module:function" (:mod:`rrahelpers.models.own`), data of one's own are a folder
+(:mod:`rrahelpers.data.photographs`). Every combination is trained, or found in the run store, and measured: saturation,
+probes, receptive fields and costs, layer by layer. A list that is a value itself (windows, augmentations) is written as
+the only member of a list.
 """
 
 import json

@@ -110,7 +110,7 @@ class RunConfig:
         """The run's folder name. Raises ``ValueError`` before the data's checksum is known."""
         if self.data_checksum is None:
             raise ValueError("the run's name needs the data's checksum; use training.resolve(config)")
-        return re.sub(r"[/\\]", "-", f"{self.model}-{self.data}-{digest(self.as_dict())}")
+        return re.sub(r"[/\\:]", "-", f"{self.model}-{self.data}-{digest(self.as_dict())}")
 
 
 def _is_number(value):

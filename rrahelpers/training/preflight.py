@@ -12,6 +12,7 @@ from torch import nn
 from rrahelpers import models
 from rrahelpers.data.image_set import DataError, ImageSet
 from rrahelpers.eigenspace import SaturationTracker
+from rrahelpers.models.own import is_own
 from rrahelpers.training.config import RunConfig
 
 if TYPE_CHECKING:
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
 def check_network(config: RunConfig) -> None:
     """Raise the ``ValueError`` or ``TypeError`` with which :func:`rrahelpers.models.build` refuses the configured
-    network."""
+    network. One's own are called with the number of classes, which isn't known yet."""
+    if is_own(config.model):
+        return
     with torch.device("meta"):  # without its weights
         models.build(config.model, **config.options)
 

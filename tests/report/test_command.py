@@ -72,7 +72,7 @@ def test_a_function_of_ones_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     model, how = build_network("my_networks:network", None, {"classes": 4})
     assert model[-1].out_features == 4 and how.mean is None
-    for name, words in (("my_networks:other", "has no 'other'"), ("nowhere:f", "can't import 'nowhere'"),
+    for name, words in (("my_networks:other", "has no function 'other'"), ("nowhere:f", "can't import 'nowhere'"),
                         ("my_networks:nothing", "answers with dict; expected a torch.nn.Module")):
         with pytest.raises(ValueError, match=words):
             build_network(name)

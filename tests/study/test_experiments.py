@@ -94,3 +94,30 @@ def test_the_command_line_trains_and_measures(tmp_path, capsys):
     networks = pd.read_csv(tmp_path / "small" / "networks.csv")
     assert networks["seed"].tolist() == [0, 1] and networks["test_accuracy"].notna().all()
     assert pd.read_csv(tmp_path / "small" / "layers.csv")["probe"].isna().all()
+
+
+def test_a_model_of_ones_own_is_trained_and_measured(tmp_path, monkeypatch):
+    monkeypatch.setenv("RRA_RUNS", str(tmp_path / "runs"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_experiment_networks.py").write_text("""
+from torch import nn
+
+def small(num_classes, in_channels, width=4):
+    return nn.Sequential(nn.Conv2d(in_channels, width, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+                         nn.Linear(width, num_classes))
+""", encoding="utf-8")
+    (tmp_path / "mine.yaml").write_text("""
+model: my_experiment_networks:small
+data: digits
+options: {width: [2, 3]}
+epochs: 1
+limit: 64
+samples: 60
+probes: false
+""", encoding="utf-8")
+    assert main(["experiment", "mine.yaml"]) == 0
+    networks = pd.read_csv(tmp_path / "mine" / "networks.csv")
+    assert networks.params.tolist() == [2 * 9 + 2 + 20 + 10, 3 * 9 + 3 + 30 + 10]
+    assert networks.run.str.startswith("my_experiment_networks-small-digits-").all()
+    layers = pd.read_csv(tmp_path / "mine" / "layers.csv")
+    assert layers["layer"].astype(str).tolist() == ["0", "4"] * 2 and layers.saturation.notna().all()
