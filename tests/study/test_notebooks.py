@@ -13,7 +13,6 @@ from rrahelpers.base.files import project_root
 from rrahelpers.study import batch, notebooks, profiles
 
 NAMES = notebooks.names()
-THIN = [name for name in NAMES if name[:2] in ("00", "01", "02", "03", "04", "10", "11")]  # the others aren't yet
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +58,7 @@ def test_form(name):
     assert explorers == cells[-1:], "the interactive cell comes last"
 
 
-@pytest.mark.parametrize("name", THIN)
+@pytest.mark.parametrize("name", NAMES)
 def test_the_first_screen_answers_the_question_and_cells_are_short(name):
     """Question, prediction and the study figure that answers it; what draws or computes more is in the package."""
     first, *cells = notebooks.read(name)["cells"]
