@@ -33,7 +33,10 @@ class Branches(nn.Module):
 
 
 def bounds(stages: Stages) -> dict[str, tuple[list[int], int]]:
-    """The paths of the largest and of the smallest receptive field: {"max", "min": (branch of each stage, pixels)}."""
+    """The paths of the largest and of the smallest receptive field: {"max", "min": (branch of each stage, pixels)}.
+
+    The last stage has one branch: its layer is the one whose receptive field is told.
+    """
     growth = [[sum(kernel - 1 for kernel in kernels) for kernels in branches] for branches in stages]
     last = receptive_fields(nn.Sequential(*map(Branches, stages)), (1, 32, 32)).iloc[-1]
     return {bound: ([int(choose(sizes)) for sizes in growth], int(last[f"r_{bound}"]))
