@@ -34,7 +34,8 @@ SECTIONS = {  # by the beginning of a claim's place, the longest that fits
     "Lecture slides": {"": "11_separation_index"},
     "RRA thesis (abstract)": {"": "10_representational_response"},
 }
-WRAPPED = {"text-align": "left", "vertical-align": "top", "white-space": "normal", "max-width": "22em"}
+WRAPPED = {"text-align": "left", "vertical-align": "top", "white-space": "normal", "max-width": "22em",
+           "font-size": "85%"}
 
 
 def notebooks_of(claim: Claim) -> tuple[str, ...]:
@@ -75,8 +76,8 @@ def shown(notebook: str) -> Styler:
     table = settled(notebook).drop(columns="networks")
     counted = table.verdict.value_counts()
     told = ", ".join(f"{number} {verdict}" for verdict, number in counted.items())
-    return (table.style.hide(axis="index").set_properties(**WRAPPED).set_table_attributes('style="font-size: 85%"')
-            .set_caption(f"{len(table)} claims: {told}"))
+    return (table.style.hide(axis="index").set_caption(f"{len(table)} claims: {told}")
+            .set_table_styles([{"selector": "td, th", "props": [*WRAPPED.items()]}]))
 
 
 def differs(claim: Claim, verdict: Verdict, tables: Tables) -> str:

@@ -83,6 +83,6 @@ def test_sources_that_print_no_recipe(tmp_path):
     assert settled.differs(slides, verdict, tables) == "15 epochs, width 1/4, 1 seed"
 
 
-def test_the_table_is_for_reading(tmp_path):
+def test_the_table_is_for_reading():
     html = settled.shown("10_representational_response").to_html()
-    assert "white-space: normal" in html and "claims:" in html
+    assert "white-space: normal" in html and "12 claims: " in html
