@@ -1,5 +1,6 @@
 """Plots of probes over a network's layers. Each takes a tidy table, or arrays, and draws into the axes it is given."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 
@@ -48,3 +49,53 @@ def confusion(true, predicted, classes, ax):
     ax.grid(False)
     ax.set(xlabel="predicted", ylabel="true class")
     return ax
+
+
+def not_trained(ax):
+    """Empty axes that say so."""
+    ax.text(0.5, 0.5, "not trained yet", ha="center", color="0.5", transform=ax.transAxes)
+    ax.set(xticks=[], yticks=[])
+
+
+def shortcut_drawing(ax):
+    """The perceptron of figure 34a: a shortcut around all layers but the first and the last."""
+    boxes = [(0, "image"), (1.6, "layer 1"), (4, "layers 2 to 129"), (6.2, "+"), (7.6, "8 layers"), (9.4, "logits")]
+    ax.plot([0, 9.4], [0, 0], color="0.5", lw=1, zorder=0)
+    ax.plot([1.6, 1.6, 6.2, 6.2], [0, 1, 1, 0], color=SAME, zorder=0)
+    ax.text(4, 1.15, "shortcut", color=SAME, ha="center")
+    for place, text in boxes:
+        ax.text(place, 0, text, ha="center", va="center", bbox={"fc": "white", "ec": "0.3"})
+    ax.set(xlim=(-0.5, 10), ylim=(-0.6, 1.7))
+    ax.axis("off")
+
+
+def shortcut_curves(before, after, ax, *, accuracy, guessing):
+    """Figure 34: probes before and after training; a grey ground where the shortcut passes layers by.
+
+    ``before``, ``after``: as for :func:`probe_curve`; ``accuracy``: the network's own; ``guessing``: one over the
+    number of classes.
+    """
+    probe_curve(before, ax, color="0.6", label="before training")
+    probe_curve(after, ax, accuracy=accuracy)
+    passed = after["index"][after.layer.str.startswith("skipped.")]
+    ax.axvspan(passed.min() - 0.5, passed.max() + 0.5, color="0.93", zorder=0, lw=0, label="passed by")
+    ax.axhline(guessing, color="0.4", lw=1, ls="--", label="guessing")
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    ax.set_ylim(0, 1.03)
+    return ax
+
+
+def pooling_panels(panels):
+    """Figures 45 and 46: :func:`pooling_curves` of each network; {title: (table, the network's accuracy)}.
+
+    Without an accuracy the panel says that the network isn't trained. Returns the figure.
+    """
+    figure, axes = plt.subplots(1, len(panels), figsize=(5 * len(panels), 3.3), sharey=True, squeeze=False)
+    for ax, (title, (table, accuracy)) in zip(axes[0], panels.items()):
+        ax.set_title(title, fontsize=9)
+        if accuracy is None:
+            not_trained(ax)
+            continue
+        pooling_curves(table, ax, accuracy=accuracy)
+        ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure

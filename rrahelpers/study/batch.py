@@ -159,11 +159,14 @@ def _key(source, data_sets, trained):
 
 
 def _source(name, given):
-    """Cells, parameters and the package code that the cells import, as one hash."""
-    cells = [[cell["cell_type"], "".join(cell["source"])] for cell in notebooks.read(name)["cells"]]
+    """Cells, parameters and the package code that the cells import, as one hash; not what the ledger imports."""
+    whole = notebooks.read(name)["cells"]
+    cells = [[cell["cell_type"], "".join(cell["source"])] for cell in whole]
+    drawing = ["".join(cell["source"]) for cell in whole  # the ledger reads figures, and draws none
+               if cell["cell_type"] == "code" and "claims" not in cell["metadata"].get("tags", [])]
     package = dependencies.FOLDER
     code = {path.relative_to(package).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in dependencies.code_files([source for kind, source in cells if kind == "code"], package)}
+            for path in dependencies.code_files(drawing, package)}
     return digest([cells, given, code])
 
 

@@ -84,6 +84,11 @@ def save_figure(fig, name, *, data, runs=(), source=None, data_sets=()):
     return folder / f"{name}.png"
 
 
+def data_title(data_set):
+    """What a data set is called in figures and tables."""
+    return TITLES.get(data_set, data_set)
+
+
 def network_title(model, options):
     """What a network is called in figures and tables, its options told: "VGG16, width 1/4", "ResNet18, stem cifar"."""
     width = options.get("width", 1)
@@ -107,7 +112,7 @@ def caption(runs, source=None):
         models = dict.fromkeys(network_title(run.config.model, {}) for run in chosen)
         told = f"{', '.join(models)}, " if len(models) <= 3 else ""
         note = _context["parameters"].get("data_notes", {}).get(chosen[0].config.data_checksum)
-        title = TITLES.get(data, data) + (f" ({note})" if note else "")
+        title = data_title(data) + (f" ({note})" if note else "")
         parts.append(f"{title}: {told}{' to '.join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))} "
                      f"seed{'s' * (seeds[-1] > 1)}, {'; '.join(by)}")
     if source:

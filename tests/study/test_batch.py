@@ -124,6 +124,14 @@ def test_figures_depend_on_the_runs_of_their_grids_and_of_the_candidates(project
     assert batch._trained("elsewhere", "quick", {}) == {config.name}
 
 
+def test_figures_do_not_depend_on_the_code_of_the_ledger(monkeypatch):
+    looked_at = []
+    monkeypatch.setattr(batch.dependencies, "code_files", lambda sources, package: looked_at.extend(sources) or [])
+    batch._source("05_saturation", {})
+    assert any("figures.begin" in source for source in looked_at)
+    assert not any("settled" in source for source in looked_at)
+
+
 def test_a_damaged_run_fails_its_notebook_alone(project, monkeypatch, capsys):
     monkeypatch.setattr(grids, "GRIDS", {"own": (None, "00_first")})
     monkeypatch.setattr(grids, "grid", lambda name, profile: [grids.recipe("digits", data_checksum="0123456789ab")])

@@ -8,7 +8,7 @@ import pandas as pd
 
 from rrahelpers.base.files import project_root
 from rrahelpers.study import notebooks
-from rrahelpers.study.claims import CLAIMS, VERDICTS, decided
+from rrahelpers.study.claims import CLAIMS, VERDICTS
 
 MARKED = re.compile(r"(<!-- (claims|figures): .*?-->\n).*?(\n<!-- /\2 -->)", re.DOTALL)
 
@@ -21,13 +21,6 @@ def counts(verdicts):
                          index=list(sources), columns=VERDICTS)
     table.loc["total"] = table.sum()
     return table.assign(claims=table.sum(axis=1))
-
-
-def table(verdicts):
-    """{claim: verdict} as a table, a row for each claim: for notebooks, with what they settle at their end."""
-    return pd.DataFrame([{"id": claim.id, "place": claim.place, "claim": claim.statement, "claimed": v.published,
-                          "measured": v.value, "interval": interval(v), "networks": v.networks or "",
-                          "verdict": v.verdict, "why": v.why or claim.note} for claim, v in verdicts.items()])
 
 
 def chosen(source=None, figure=None):
@@ -66,16 +59,6 @@ def why(claim, verdict, tables):
              "runs": ", ".join(run for name in verdict.figures for run in tables.provenance(name).get("runs", ())),
              "notebook": ", ".join(filter(None, books)), "note": claim.note}
     return "\n".join([claim.id, *(f"  {name}: {value}" for name, value in lines.items() if value != "")])
-
-
-def settled(notebook, tables=None):
-    """:func:`table` of the claims that a notebook settles: those about its figures and tables in
-    ``notebooks/figures.csv``. Raises ``ValueError`` for a notebook that has none."""
-    items = [(row["source"], row["item"]) for row in figure_rows() if row["notebook"] == notebook]
-    found = [claim for claim in CLAIMS if any(claim.source == source and claim.about(item) for source, item in items)]
-    if not found:
-        raise ValueError(f"no claim is about a figure of notebook {notebook!r}")
-    return table(decided(tables, found))
 
 
 def interval(verdict):

@@ -124,24 +124,13 @@ def test_the_status_of_a_figure(found, expected):
         board.status(verdicts, "Paper", "Figure 8")
 
 
-def test_some_of_the_claims(verdicts):
+def test_some_of_the_claims():
     assert {c.source for c in board.chosen(source="stac")} == {"STAC paper", "STAC paper, summary"}
     assert {"003-182a", "003-180"} <= {c.id for c in board.chosen(figure="57")}
     assert not board.chosen(source="stac", figure="57")
     for wrong in ({"source": "Nobody"}, {"figure": "999"}):
         with pytest.raises(ValueError, match="expected|no claim is about"):
             board.chosen(**wrong)
-    table = board.table({claim: verdicts[claim] for claim in board.chosen(figure="Figure 43")})
-    assert list(table.columns)[:3] == ["id", "place", "claim"] and len(table) > 5
-
-
-def test_what_a_notebook_settles(tmp_path):
-    settled = board.settled("05_saturation", Tables(tmp_path, tmp_path)).set_index("id")
-    assert {"003-115", "003-226", "003-120a"} <= set(settled.index) and "003-075" not in settled.index
-    assert settled.loc["003-115", ["verdict", "why"]].tolist() == ["not measured", f"no figure saturation-figure-47 in "
-                                                                                   f"{tmp_path.name} yet"]
-    with pytest.raises(ValueError, match="no claim is about a figure of notebook '99_nothing'"):
-        board.settled("99_nothing")
 
 
 def test_one_claim_on_the_command_line(monkeypatch, capsys):

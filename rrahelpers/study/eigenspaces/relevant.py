@@ -9,8 +9,8 @@ import pandas as pd
 from rrahelpers import models
 from rrahelpers.eigenspace import projection_tests, relevant_delta
 from rrahelpers.study import published
+from rrahelpers.study.eigenspaces.projections import dimensions
 from rrahelpers.study.figures import network_title
-from rrahelpers.study.projections import dimensions
 
 TABLES = {5: "table 5", 14: "table 14", 15: "tables 4 and 15", 16: "table 16"}
 PRINTED_SIZE = {"resnet18": 3904}  # dimensions of all projected layers
@@ -20,7 +20,8 @@ NAMED = {"resnet18": "0.9998: 2153 (55%)"}  # in the text
 class Relevance:
     """One network's tests: ``printed`` and ``measured`` tables (empty where there is none), by δ.
 
-    ``network``: model and options; ``accuracies``: of :func:`rrahelpers.study.projections.accuracies`, of any networks.
+    ``network``: model and options; ``accuracies``: of any networks, as
+    :func:`rrahelpers.study.eigenspaces.projections.accuracies` gives them.
     """
 
     def __init__(self, network: Sequence, accuracies: pd.DataFrame) -> None:

@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 
 from rrahelpers import models
-from rrahelpers.study import projections
-from rrahelpers.study.relevant_eigenspaces import Relevance, side_by_side
+from rrahelpers.study.eigenspaces import projections
+from rrahelpers.study.eigenspaces.relevant import Relevance, side_by_side
 
 
 def rows(network, delta, subspace, *relative, dimensions=10):

@@ -10,7 +10,8 @@ from torch import nn
 
 from rrahelpers import data
 from rrahelpers.eigenspace import covariances
-from rrahelpers.study import autoencoder as autoencoders, published
+from rrahelpers.study import published
+from rrahelpers.study.eigenspaces import autoencoder as autoencoders
 
 
 @pytest.fixture
