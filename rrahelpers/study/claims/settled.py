@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from rrahelpers.base.files import data_root
 from rrahelpers.study import notebooks, recipes
 from rrahelpers.study.claims import CLAIMS
 from rrahelpers.study.claims.board import figure_rows, interval
@@ -52,12 +53,12 @@ def notebooks_of(claim: Claim) -> tuple[str, ...]:
 
 
 def settled(notebook: str, tables: Tables | None = None) -> pd.DataFrame:
-    """The claims that a notebook settles, a row each, by the tables of the study profile.
+    """The claims that a notebook settles, a row each, by the committed tables and runs of the study profile.
 
     Columns: id, source (with the place), claim, published, measured, interval, networks, verdict, why, differs. Raises
     ``ValueError`` for a notebook that settles none.
     """
-    tables = tables or Tables()
+    tables = tables or Tables(runs=data_root() / "runs")  # the committed ones, wherever RRA_RUNS is
     found = [claim for claim in CLAIMS if notebook in notebooks_of(claim)]
     if not found:
         raise ValueError(f"notebook {notebook!r} settles no claim; expected one of {', '.join(notebooks.names())}")
