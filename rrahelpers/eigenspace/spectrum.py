@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from rrahelpers.base.arrays import as_tensor
-from rrahelpers.eigenspace.covariance import Covariance, feature_axis
+from rrahelpers.eigenspace.covariance import Covariance, check_covariance, feature_axis
 
 if TYPE_CHECKING:
     from jaxtyping import Float64
@@ -85,9 +85,10 @@ def describe(covariance: Covariance, delta: float = DELTA, extended: bool = Fals
 
     ``features``, ``observations``, ``intrinsic_dimension`` (:func:`n_components`), ``saturation`` and ``trace``; with
     ``extended`` also ``diagonal_trace`` (the sum of the eigenvalues: the trace again, but for rounding) and
-    ``log_determinant``, which need all eigenvalues. Raises ``ValueError`` for NaN or infinite observations, or none.
+    ``log_determinant``, which need all eigenvalues. Raises ``ValueError`` for NaN or infinite observations, or none,
+    ``TypeError`` for what is no :class:`Covariance`.
     """
-    matrix = covariance.compact()
+    matrix = check_covariance(covariance).compact()
     values = np.pad(eigenvalues(matrix), (0, covariance.dim - len(matrix))) if extended else None
     components = count(matrix, delta) if values is None else n_components(values, delta)
     about = {"features": covariance.dim, "observations": covariance.observations, "intrinsic_dimension": components,
@@ -103,7 +104,7 @@ def embed(covariance: Covariance, x: Array, axis: int | None = None,
 
     ``x``, ``axis``: as for :meth:`Covariance.update`.
     """
-    x = as_tensor(x)
+    x, covariance = as_tensor(x), check_covariance(covariance)
     rows = x.movedim(feature_axis(x) if axis is None else axis, -1).reshape(-1, covariance.dim).double()
     return (rows - covariance.mean) @ eigenvectors(covariance.matrix())[1][:, :dimensions]
 
