@@ -65,7 +65,7 @@ def steps_of(layer: nn.Module, output: Any, steps: str = "all") -> object:
         return first_tensor(output)
     sequence, state = output
     if steps == "last":
-        state = state[0] if isinstance(state, tuple) else state  # [layers x directions, N, D], or [layers x directions, D] of one sequence
+        state = state[0] if isinstance(state, tuple) else state  # [layers x directions, N, D]
         return torch.cat([*state[-1 - layer.bidirectional:]], -1).reshape(-1, layer_features(layer))
     if isinstance(sequence, PackedSequence):
         sequence, lengths = pad_packed_sequence(sequence, batch_first=True)
