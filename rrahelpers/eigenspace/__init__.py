@@ -1,5 +1,10 @@
 """Saturation and relevant eigenspaces: the principal components of every layer's output (dissertation 6.1, 7 and 8).
 
+Others' names: the intrinsic dimensionality here is linear, the number of principal components for a share of the
+variance ("dimensions at 99 %" in SVCCA, "significant components" in Garg et al.), never below the nonlinear one of
+:mod:`rrahelpers.intrinsic_dimension` for data without noise, and not the participation ratio (Σλ)² / Σλ², which needs
+no threshold.
+
 The covariance of a layer's output is streamed (:class:`Covariance`); its eigenvalues give the layer's intrinsic
 dimensionality and saturation (:func:`n_components`, :func:`saturation`), its eigenvectors the subspace that a network
 can be restricted to (:func:`project`), and :func:`projection_tests` what that costs. :class:`SaturationTracker` follows
