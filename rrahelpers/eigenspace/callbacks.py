@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
 from torch import nn
 
 from rrahelpers.eigenspace.epoch import COLUMNS, EXTENDED
 from rrahelpers.eigenspace.tracker import SaturationTracker
+
+LIGHTNING = ("lightning.pytorch", "pytorch_lightning")
 
 
 class LightningCallback:
@@ -20,10 +23,16 @@ class LightningCallback:
     lies in Lightning's checkpoints and goes on after a resumption.
 
     ``options``: of :class:`SaturationTracker`. ``tracker``: the tracker, from the start of the training on. Lightning
-    isn't imported: this is no subclass of its ``Callback``, hooks of which nothing is wanted do nothing.
+    isn't imported here; where the user's program has done so (under either of its names), this is a ``Callback`` of
+    its. Without it, hooks of which nothing is wanted do nothing.
     """
 
     state_key = _legacy_state_key = "rrahelpers.SaturationTracker"
+
+    def __new__(cls, **options: Any) -> Self:
+        bases = [sys.modules[name].Callback for name in LIGHTNING if name in sys.modules]
+        known = cls if all(issubclass(cls, base) for base in bases) else type(cls.__name__, (cls, *bases), {})
+        return object.__new__(known)
 
     def __init__(self, **options: Any) -> None:
         self.options = options

@@ -90,18 +90,18 @@ class Covariance:
 
     @torch.inference_mode(False)
     @torch.no_grad()
-    def over_processes(self, reference: Values, group: dist.ProcessGroup | None = None) -> Covariance:
+    def over_processes(self, reference: Values) -> Covariance:
         """The covariance of what all processes of ``torch.distributed`` have seen together, the same in each of them.
 
-        Every process of ``group`` (default: all) has to call this, with the same ``reference`` [dim] near the mean: the
-        sums are taken about it. They are added where ``reference`` lies, on a device that the group's backend knows.
+        Every process has to call this, with the same ``reference`` [dim] near the mean: the sums are taken about it.
+        They are added where ``reference`` lies, on a device that the processes' backend knows.
         """
         total = Covariance(self.dim, reference.device)
         total._unfold(reference)
         total.merge(self)
         observations = torch.tensor(total.observations, device=reference.device)
         for part in (observations, total._sum, total._products):
-            dist.all_reduce(part, group=group)
+            dist.all_reduce(part)
         total.observations = int(observations)
         return total
 

@@ -56,10 +56,11 @@ class SaturationTracker:
     side, interpolation: make feature maps smaller first, see :func:`rrahelpers.eigenspace.sampling.shrunk`.
     steps: of recurrent layers' sequences, see :func:`rrahelpers.eigenspace.sampling.steps_of`.
     device: where covariances are computed; default the model's.
-    writers: of :mod:`rrahelpers.eigenspace.writers`, or anything with such a ``write(epoch)``; each gets every epoch. A
-        warning where a file can't be written.
+    writers: one or several of :mod:`rrahelpers.eigenspace.writers`, or anything with such a ``write(epoch)``; each gets
+        every epoch. A warning where a file can't be written.
     distributed: whether to take the processes of ``torch.distributed`` together at the end of each epoch. Each of them
-        needs a tracker then, all have the whole table, and the first alone writes.
+        needs a tracker then, all have the whole table, and the first alone writes. Covariances have to lie where the
+        processes can exchange them: with NCCL, leave them on the model's device.
     axis: {layer: axis of its features, 1 or -1}, where it isn't known.
 
     ``covariances`` is {split: {layer: :class:`Covariance`}} of the running epoch. Memory: 8 D² bytes for a layer with D
@@ -76,11 +77,13 @@ class SaturationTracker:
     def __init__(self, model: nn.Module, layers: Iterable[str] | None = None, *, delta: float = DELTA,
                  extended: bool = False, every: int = 1, batches: int | None = None, side: int | None = None,
                  interpolation: str = "stride", steps: str = "all", device: str | torch.device | None = None,
-                 writers: Iterable[Writer] = (), distributed: bool = False, axis: FeatureAxes | None = None) -> None:
+                 writers: Writer | Iterable[Writer] = (), distributed: bool = False,
+                 axis: FeatureAxes | None = None) -> None:
         for name, value in {"every": every, "batches": batches}.items():
             if value is not None and not is_whole(value):
                 raise ValueError(f"expected {name} to be a positive whole number, got {value!r}")
         check_sampling(side, interpolation, steps)
+        writers = [writers] if isinstance(writers, (str, Path)) or hasattr(writers, "write") else list(writers)
         if bad := [type(writer).__name__ for writer in writers if not callable(getattr(writer, "write", None))]:
             raise TypeError(f"expected writers with write(epoch), as of rrahelpers.eigenspace.writers, got {bad}")
         if distributed:
@@ -89,7 +92,7 @@ class SaturationTracker:
         self.layers = weighted_layers(model) if layers is None else layer_list(layers)
         self.every, self.batches, self.side, self.axis = every, batches, side, axis
         self.interpolation, self.steps, self.device = interpolation, steps, device
-        self.writers, self.distributed = list(writers), distributed
+        self.writers, self.distributed = writers, distributed
         self.epoch, self._lock = 0, threading.Lock()
         self._kept = max((getattr(writer, "observations", 0) for writer in self.writers), default=0)
         self._rows: list[dict[str, object]] = []
@@ -133,7 +136,7 @@ class SaturationTracker:
         ``epoch``: that after which training goes on, from a checkpoint say; later rows are left out. Default the last.
         Raises ``ValueError`` where columns are missing, ``OSError`` for a file that can't be read.
         """
-        table = pd.read_csv(table) if isinstance(table, (str, Path)) else table
+        table = pd.read_csv(table, dtype={"layer": str}) if isinstance(table, (str, Path)) else table
         if missing := [name for name in self.table.columns if name not in table.columns]:
             raise ValueError(f"expected the table of a SaturationTracker, it lacks the columns {missing}")
         table = table if epoch is None else table[table.epoch <= epoch]

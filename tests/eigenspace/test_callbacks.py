@@ -1,5 +1,7 @@
 """Lightning's order of calls, by a trainer of its kind; and the plain loop."""
 
+import copy
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -65,6 +67,32 @@ def test_lightnings_epochs_are_followed_without_its_sanity_check():
     lightning(resumed, model, epochs=3, start=2)
     assert resumed.tracker.table.epoch.tolist() == [1, 1, 2, 2, 3, 3]
     assert len({callback.state_key, resumed.state_key}) == 1 and LightningCallback().state_dict() == {}
+
+
+@pytest.mark.parametrize("names", [["lightning.pytorch"], ["pytorch_lightning"],
+                                   ["lightning.pytorch", "pytorch_lightning"]])
+def test_where_lightning_is_imported_it_is_a_callback_of_its(monkeypatch, names):
+    """Its trainer refuses others: it asks which methods are overridden, of its own kinds alone."""
+    kinds = []
+    for name in names:
+        class Callback:
+            @property
+            def state_key(self):
+                return "its own"
+
+            def on_train_start(self, trainer, module):
+                raise AssertionError("the hook is overridden")
+
+            def on_fit_start(self, trainer, module):
+                self.started = True
+
+        kinds.append(Callback)
+        monkeypatch.setitem(sys.modules, name, SimpleNamespace(Callback=Callback))
+    callback = LightningCallback(delta=0.9)
+    assert all(isinstance(callback, kind) for kind in (*kinds, LightningCallback))
+    assert callback.state_key == "rrahelpers.SaturationTracker" and copy.deepcopy(callback).options == {"delta": 0.9}
+    lightning(callback, nn.Sequential(nn.Linear(4, 3)), epochs=1)
+    assert callback.started and callback.tracker.table.epoch.tolist() == [1, 1]
 
 
 def test_an_error_in_lightning_leaves_no_hook():

@@ -88,7 +88,8 @@ def test_a_training_goes_on_where_it_was(tmp_path):
     with after:
         model(torch.randn(9, 4))
     assert after.table.epoch.tolist() == [1, 1, 2, 2, 3]
-    pd.testing.assert_frame_equal(after.table[:4].astype({"layer": str}), before.table[:4])
+    pd.testing.assert_frame_equal(after.table[:4], before.table[:4])
+    assert set(after.table["layer"]) == {"0"} and set(after.table["index"]) == {0}
     assert pd.read_csv(path).accuracy.isna().tolist() == [False] * 4 + [True]
     assert after.metrics.epoch.tolist() == [1, 2, 3] and after.metrics.accuracy.tolist()[:2] == [0.5, 0.6]
     whole = SaturationTracker(model).resume(before.logged)
@@ -114,6 +115,10 @@ def test_bad_input_is_refused_before_the_first_epoch(tmp_path):
         TensorBoardWriter("runs")
     with pytest.raises(TypeError, match=r"writers with write\(epoch\).*got \['Board'\]"):
         SaturationTracker(model, writers=[Board()])
+    with pytest.raises(TypeError, match=r"got \['str'\]"):
+        SaturationTracker(model, writers="table.csv")
+    assert len(SaturationTracker(model, writers=ConsoleWriter()).writers) == 1
+    assert len(SaturationTracker(model, writers=(writer for writer in [ConsoleWriter()])).writers) == 1
     with pytest.raises(ValueError, match="whole number from 0 on, got -1"):
         ArrayWriter(tmp_path, observations=-1)
     with SaturationTracker(model) as tracker:
