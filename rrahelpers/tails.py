@@ -63,6 +63,15 @@ def in_tail(saturations: LayerValues) -> pd.Series:
     return inside
 
 
+def average_outside_tails(saturations: LayerValues) -> float:
+    """The average saturation of the layers that are in no tail: what a tail would hide.
+
+    ``saturations``: as for :func:`layer_values`, and raises as that.
+    """
+    values = layer_values(saturations, "saturations")
+    return float(values[~in_tail(values)].mean())
+
+
 def tails_by_epoch(table: pd.DataFrame) -> pd.DataFrame:
     """:func:`find_tails` for each epoch and split of a training: tails show early (dissertation, appendix B.2).
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from rrahelpers.eigenspace import SaturationTracker
-from rrahelpers.tails import find_tails, lasting_tails, layer_values, tails_by_epoch
+from rrahelpers.tails import average_outside_tails, find_tails, lasting_tails, layer_values, tails_by_epoch
 
 
 def runs(saturations):
@@ -134,3 +134,7 @@ def test_a_training_with_a_tail_is_warned_once():
                   if epoch == 2 else contextlib.nullcontext()):
                 tracker.end_epoch()
     assert tracker.tails["first"].tolist() == ["layers.4"] * 4
+
+
+def test_the_average_without_tails():
+    assert average_outside_tails(TAILED) == pytest.approx(0.6) and average_outside_tails(FLAT) == pytest.approx(0.5)

@@ -29,6 +29,7 @@ from rrahelpers.eigenspace.spectrum import (
     log_determinant,
     n_components,
     saturation,
+    saturation_by_delta,
 )
 from rrahelpers.eigenspace.tracker import SaturationTracker
 from rrahelpers.eigenspace.writers import (
@@ -44,5 +45,6 @@ __all__ = [
     "DELTA", "ArrayWriter", "CSVWriter", "ConsoleWriter", "Covariance", "Epoch", "LightningCallback", "NotebookWriter",
     "PCAProjection", "PictureWriter", "Projections", "SaturationTracker", "TensorBoardWriter", "count", "covariances",
     "describe", "eigenvalues", "embed", "filters_to_keep", "log_determinant", "n_components", "project",
-    "projected_accuracies", "projection_tests", "relevant_delta", "saturation", "weighted_layers",
+    "projected_accuracies", "projection_tests", "relevant_delta", "saturation", "saturation_by_delta",
+    "weighted_layers",
 ]

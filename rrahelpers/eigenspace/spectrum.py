@@ -5,9 +5,11 @@ Everything that counts components asks :func:`n_components`, here and in the pro
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import torch
 
 from rrahelpers.base.arrays import as_tensor
@@ -96,6 +98,23 @@ def describe(covariance: Covariance, delta: float = DELTA, extended: bool = Fals
     if values is not None:
         about |= {"diagonal_trace": float(_descending(values).sum()), "log_determinant": log_determinant(values)}
     return about
+
+
+def saturation_by_delta(covariances: Mapping[str, Covariance], deltas: Iterable[float]) -> pd.DataFrame:
+    """Saturation of each layer for several shares of the variance (dissertation, table 16's last columns).
+
+    ``covariances``: {layer: :class:`Covariance`}. Returns rows of delta, layer, index, features, intrinsic_dimension,
+    saturation; ``groupby("delta").saturation.agg(["mean", "std"])`` is what the table prints. Raises as
+    :func:`describe` and :func:`n_components`.
+    """
+    deltas, rows = [check_delta(delta) for delta in deltas], []
+    for index, (layer, covariance) in enumerate(covariances.items()):
+        dim, values = check_covariance(covariance).dim, eigenvalues(covariance.compact())
+        for delta in deltas:
+            components = n_components(values, delta)
+            rows.append({"delta": delta, "layer": layer, "index": index, "features": dim,
+                         "intrinsic_dimension": components, "saturation": components / dim})
+    return pd.DataFrame(rows)
 
 
 def embed(covariance: Covariance, x: Array, axis: int | None = None,

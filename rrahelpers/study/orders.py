@@ -32,12 +32,13 @@ def gamma_against_order(gaps: Iterable[float], seeds: Iterable[int]) -> pd.DataF
     return pd.DataFrame(rows)
 
 
-def bound_against_order(noises: Iterable[float], seeds: Iterable[int], gamma: float = 0.05) -> pd.DataFrame:
+def bound_against_order(noises: Iterable[float], seeds: Iterable[int], gamma: float = 0.002) -> pd.DataFrame:
     """Targets that are the places of points on a line, with so much noise: SmI of each order, and the error bound.
 
     Returns a row for each noise and seed: noise, seed, "SmI" (of order 1), order (the highest with SmI of at least
     0.99; 0 where there is none), bound (the mean of :func:`rrahelpers.separation.error_bound` for inputs wrong by
-    ``gamma``), error (the mean over new samples of the distance between the nearest neighbour's target and theirs).
+    ``gamma``; the larger it is, the less of the bound is the noise's), error (the mean over new samples of the distance
+    between the nearest neighbour's target and theirs).
     """
     rows = []
     for noise in noises:

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from rrahelpers.eigenspace import Covariance, PCAProjection, describe, embed, filters_to_keep, project
+from rrahelpers.eigenspace import (
+    Covariance,
+    PCAProjection,
+    describe,
+    embed,
+    filters_to_keep,
+    project,
+    saturation_by_delta,
+)
 
 
 def of_rank(rank, features=12, n=200, noise=0.0):
@@ -49,3 +57,15 @@ def test_what_is_no_covariance_is_named(call, message):
         call()
     with pytest.raises(ValueError, match="at least one layer"):
         filters_to_keep({})
+
+
+def test_saturation_for_several_shares_of_the_variance():
+    seen, few = of_rank(4, noise=0.01), Covariance(6)
+    few.update(torch.eye(6, dtype=torch.float64)[:3])
+    table = saturation_by_delta({"a": seen, "few": few}, [0.9, 0.9999])
+    for row in table.itertuples():
+        about = describe({"a": seen, "few": few}[row.layer], row.delta)
+        assert (row.saturation, row.intrinsic_dimension) == (about["saturation"], about["intrinsic_dimension"])
+    assert table["index"].tolist() == [0, 0, 1, 1] and table.saturation[3] == 2 / 6
+    with pytest.raises(ValueError, match="share of the variance"):
+        saturation_by_delta({"a": seen}, [1.5])

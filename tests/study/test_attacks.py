@@ -5,6 +5,7 @@ import torch
 
 from rrahelpers.separation import margins_of
 from rrahelpers.study.attacks import attacked_guarantees, flipped, separated_digits
+from rrahelpers.study.claims import slides
 from rrahelpers.study.orders import bound_against_order, gamma_against_order
 
 
@@ -38,4 +39,5 @@ def test_gamma_rises_with_the_order_and_the_bound_falls():
     assert gammas.order.iloc[-1] > 5 * max(1, gammas.order.iloc[0]) and gammas.smallest.iloc[-1] > 0.3
     bounds = bound_against_order((0.0, 0.003, 0.1), (0, 1)).groupby("noise").mean()
     assert bounds.order.is_monotonic_decreasing and bounds.bound.is_monotonic_increasing
+    assert all(check() for check in (slides._gamma_by_order, slides._bound_by_order))
     assert bounds.SmI.iloc[0] == 1 and (bounds.error < bounds.bound).all()
