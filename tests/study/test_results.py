@@ -95,4 +95,5 @@ def test_probes_that_cannot_be_stored_are_not_lost(run, monkeypatch):
         patch.setattr(files.os, "replace", full_disk)
         unstored = probe_table(run, 40, **choice)
     assert not list(run.folder.glob("results/probes-*.csv"))
-    pd.testing.assert_frame_equal(probe_table(run, 40, **choice), unstored, rtol=1e-6)
+    again = probe_table(run, 40, **choice)
+    pd.testing.assert_frame_equal(again.drop(columns="seconds"), unstored.drop(columns="seconds"), rtol=1e-6)
