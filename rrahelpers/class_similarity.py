@@ -1,7 +1,8 @@
 """Multi-scale class similarity, ClassRepSim (STAC paper, section 3, equation 2 and algorithm 1).
 
 How many of a sample's nearest neighbours in a layer's feature space share its class, when the features are
-average-pooled to different spatial resolutions.
+average-pooled to different spatial resolutions. Without pooling, Doimo et al. (NeurIPS 2020) call the same share their
+overlap with the ground truth labels; retrieval calls it the precision at k.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from rrahelpers.base.arrays import check_labels
 from rrahelpers.features import MEMORY, analysed_layers, each_layer
 from rrahelpers.features.batches import as_batches, labels_of
 from rrahelpers.features.layers import readings
-from rrahelpers.neighbors import SCALES, KNNGraph, pyramid_graphs
+from rrahelpers.neighbors import SCALES, KNNGraph, check_graph, pyramid_graphs
+from rrahelpers.neighbors.pooling import check_operation
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,13 +49,13 @@ def class_similarity(graph: KNNGraph, labels: Labels) -> float:
     ``graph``: a :class:`KNNGraph` over N samples; ``labels``: integers [N]. Raises ``ValueError`` for labels of
     another length and ``TypeError`` for labels that are no integers.
     """
-    labels = check_labels(labels, len(graph.indices)).to(graph.indices.device)
+    labels = check_labels(labels, len(check_graph(graph))).to(graph.indices.device)
     return (labels[graph.indices] == labels[:, None]).double().mean().item()
 
 
 def scale_graphs(model: nn.Module, images: Images, *, layers: Iterable[str] | None = None, scales: Scales | None = None,
                  k: int = 10, memory: float = MEMORY, progress: bool = True, grid: Grid | None = None,
-                 axis: dict[str, int] | None = None) -> Iterator[LayerGraph]:
+                 axis: dict[str, int] | None = None, operation: str = "average") -> Iterator[LayerGraph]:
     """Yield a :class:`LayerGraph` for every layer and scale (algorithm 1, lines 1 to 5), one layer in memory at a time.
 
     Parameters
@@ -66,10 +68,13 @@ def scale_graphs(model: nn.Module, images: Images, *, layers: Iterable[str] | No
     k: neighbours for each sample.
     memory: bytes of features held at a time.
     grid, axis: how layers are read as maps, see :func:`rrahelpers.features.layers.readings`.
+    operation: P of algorithm 1, by which maps become smaller: "average", as in the paper, or "maximum", "nearest",
+        "bilinear"; see :func:`rrahelpers.neighbors.pooling.pooled`.
 
     Raises as ``extract`` and ``readings``, and ``ValueError`` for an impossible k, no scales, and scales that don't
     divide a layer's map: all before the first layer is done.
     """
+    check_operation(operation)
     images = as_batches(images)
     layers = analysed_layers(model, images, layers, grid=grid, axis=axis)
     if k < 1 or k >= len(images):
@@ -81,7 +86,8 @@ def scale_graphs(model: nn.Module, images: Images, *, layers: Iterable[str] | No
         for index, (layer, features) in enumerate(each_layer(model, images, layers, memory=memory, maps=maps)):
             bar.set_postfix_str(layer)
             try:
-                graphs = pyramid_graphs(features, tuple(dict.fromkeys(windows[layer].values())), k)
+                graphs = pyramid_graphs(features, tuple(dict.fromkeys(windows[layer].values())), k,
+                                        operation=operation)
             except ValueError as error:  # features that are not finite
                 raise ValueError(f"layer {layer!r}: {error}") from error
             for scale, window in windows[layer].items():
@@ -94,7 +100,8 @@ def scale_graphs(model: nn.Module, images: Images, *, layers: Iterable[str] | No
 
 def classrepsim(model: nn.Module, images: Images, labels: Labels | None = None, *, layers: Iterable[str] | None = None,
                 scales: Scales | None = None, k: int = 10, memory: float = MEMORY, progress: bool = True,
-                grid: Grid | None = None, axis: dict[str, int] | None = None) -> pd.DataFrame:
+                grid: Grid | None = None, axis: dict[str, int] | None = None,
+                operation: str = "average") -> pd.DataFrame:
     """Class similarity of every layer at every scale (algorithm 1).
 
     Parameters as for :func:`scale_graphs`, and ``labels``: integers [N], None where they come with the images.
@@ -105,7 +112,7 @@ def classrepsim(model: nn.Module, images: Images, labels: Labels | None = None, 
     images = as_batches(images)
     labels = labels_of(images, labels)
     graphs = scale_graphs(model, images, layers=layers, scales=scales, k=k, memory=memory, progress=progress, grid=grid,
-                          axis=axis)
+                          axis=axis, operation=operation)
     return pd.DataFrame([{"layer": g.layer, "index": g.index, "scale": str(g.scale), "side": g.side,
                           "value": class_similarity(g.graph, labels)} for g in graphs])
 

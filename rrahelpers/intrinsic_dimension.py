@@ -3,7 +3,8 @@
 E. Facco, M. d'Errico, A. Rodriguez, A. Laio: *Estimating the intrinsic dimension of datasets by a minimal neighborhood
 information*, Scientific Reports 7 (2017). Where the density is constant as far as a sample's second neighbour, the
 ratio μ = r₂ / r₁ of its two nearest distances follows P(μ > m) = m^-d: ln μ is exponential with rate d, whatever the
-density and the number of features.
+density and the number of features. Ansuini et al. (NeurIPS 2019) follow it through the layers of a network and call it
+ID; it is local and nonlinear, where the intrinsic dimensionality of :mod:`rrahelpers.eigenspace` counts directions.
 """
 
 import math
@@ -11,7 +12,7 @@ from typing import NamedTuple
 
 import torch
 
-from rrahelpers.neighbors import KNNGraph
+from rrahelpers.neighbors import KNNGraph, check_graph
 
 
 class TwoNN(NamedTuple):
@@ -47,7 +48,7 @@ def two_nn(graph: KNNGraph, confidence: float = 0.95) -> TwoNN:
     """
     from scipy.stats import chi2
 
-    if graph.k < 2:
+    if check_graph(graph).k < 2:
         raise ValueError("two_nn needs the two nearest neighbours of each sample, got a graph with k=1")
     if not 0 < confidence < 1:
         raise ValueError(f"expected a confidence between 0 and 1, got {confidence}")

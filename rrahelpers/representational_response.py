@@ -12,15 +12,19 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 import pandas as pd
+from torch import nn
 
 from rrahelpers.class_similarity import LayerGraph, class_similarity
+from rrahelpers.features import analysed_layers
+from rrahelpers.features.batches import as_batches
+from rrahelpers.features.layers import readings
 from rrahelpers.intrinsic_dimension import two_nn
 from rrahelpers.separation import separation_orders
 from rrahelpers.similarity import linear_cka_matrix
 from rrahelpers.topology import births_and_deaths, nntp, nnts, nnts_matrix
 
 if TYPE_CHECKING:
-    from rrahelpers.base.shapes import Features, Labels
+    from rrahelpers.base.shapes import Features, Images, Labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +64,7 @@ def representational_response(graphs: Iterable[LayerGraph], labels: Labels, *,
     k = 10. Raises as the measures, ``ValueError`` for fewer than two layers and for features of a layer without graph.
     """
     scales: dict[str, list[LayerGraph]] = {}
-    for graph in graphs:
+    for graph in _layer_graphs(graphs):
         scales.setdefault(str(graph.scale), []).append(graph)
     if max(map(len, scales.values()), default=0) < 2:
         raise ValueError("expected the graphs of at least two layers at one scale, got "
@@ -78,6 +82,65 @@ def representational_response(graphs: Iterable[LayerGraph], labels: Labels, *,
         pairs.append(_cka(features, next(iter(scales.values()))))
     return Response(pd.DataFrame(layers), pd.concat(pairs, ignore_index=True)[["scale", "i", "j", "measure", "value"]],
                     pd.concat(flow, ignore_index=True), _between_scales(scales))
+
+
+def across_scales(graphs: Iterable[LayerGraph]) -> pd.DataFrame:
+    """NNTS of every layer at every scale with every layer at every scale: where embeddings look alike across pooled
+    resolutions.
+
+    ``graphs``: as for :func:`representational_response`. Returns rows of i, a (layer and scale of one), j, b (of the
+    other), value; each pair both ways. For L layers and S scales N k² L² S² / 2 comparisons. Raises as
+    :func:`rrahelpers.topology.nnts`, ``ValueError`` without graphs.
+    """
+    graphs = _layer_graphs(graphs)
+    table = nnts_matrix([item.graph for item in graphs])
+    known = [(item.index, str(item.scale)) for item in graphs]
+    return pd.DataFrame([(*known[row.i], *known[row.j], row.value) for row in table.itertuples()],
+                        columns=["i", "a", "j", "b", "value"])
+
+
+def scale_symmetry(table: pd.DataFrame) -> pd.DataFrame:
+    """How symmetric a network is under an exchange of two scales: **our reading** of the thesis's "latent embedding
+    symmetries across different pooled spatial resolutions", of which the abstract says no more.
+
+    A network is symmetric where layer i at scale a is as near to layer j at scale b as layer i at b is to j at a, for
+    all layers i < j. ``table``: of :func:`across_scales`.
+
+    Returns a row for each pair of scales: a, b, layers (that have both), same (mean NNTS of a layer with itself at the
+    other scale), difference (mean over i < j of the first NNTS less the second: above 0 where the earlier layer at
+    scale a is nearer to the later one at b than the other way round), asymmetry (mean of its size, 0 for a symmetric
+    network); NaN for fewer than two layers.
+    """
+    value = table.set_index(["i", "a", "j", "b"]).value.to_dict()
+    layers = {scale: set(part.i) for scale, part in table.groupby("a", sort=False)}
+    rows = []
+    for a, b in combinations(layers, 2):
+        both = sorted(layers[a] & layers[b])
+        apart = pd.Series([value[i, a, j, b] - value[i, b, j, a] for i, j in combinations(both, 2)], dtype=float)
+        same = pd.Series([value[i, a, i, b] for i in both], dtype=float)
+        rows.append((a, b, len(both), same.mean(), apart.mean(), apart.abs().mean()))
+    return pd.DataFrame(rows, columns=["a", "b", "layers", "same", "difference", "asymmetry"])
+
+
+def embedding_sizes(model: nn.Module, images: Images, *, layers: Iterable[str] | None = None) -> pd.DataFrame:
+    """How many numbers a layer has for an image, and how many times as many as the image itself (the abstract: "one to
+    three orders of magnitude larger").
+
+    ``model``, ``images``, ``layers``: as for :func:`rrahelpers.features.analysed_layers`; one image is looked at.
+    Returns rows of layer, index, values, times.
+    """
+    images = as_batches(images)
+    layers = list(dict.fromkeys(["input", *analysed_layers(model, images, layers)]))
+    sizes = {layer: reading.example.numel() for layer, reading in readings(model, images, layers).items()}
+    return pd.DataFrame([{"layer": layer, "index": index, "values": sizes[layer],
+                          "times": sizes[layer] / sizes["input"]} for index, layer in enumerate(layers)])
+
+
+def _layer_graphs(graphs):
+    graphs = list(graphs)
+    if bad := {type(graph).__name__ for graph in graphs if not isinstance(graph, LayerGraph)}:
+        raise TypeError(f"expected LayerGraphs, as scale_graphs yields them, got {sorted(bad)}")
+    return graphs
 
 
 def _layer_rows(item, labels):

@@ -8,6 +8,7 @@ import pandas as pd
 
 SHORTEST = 3  # layers
 LOWER = 0.5  # of the rest's average, at most
+TAIL = ["first", "last", "start", "length", "value", "rest", "lower"]
 # columns of tables over which no mean is meant
 CHOICES = ("epoch", "split", "delta", "measure", "scale", "size", "pooling")
 
@@ -48,8 +49,7 @@ def find_tails(saturations: LayerValues) -> pd.DataFrame:
             taken.update(range(start, start + length))
             tails.append({"first": values.index[start], "last": values.index[start + length - 1], "start": start,
                           "length": length, "value": value, "rest": rest, "lower": 1 - value / rest})
-    columns = ["first", "last", "start", "length", "value", "rest", "lower"]
-    return pd.DataFrame(tails, columns=columns).sort_values("start", ignore_index=True)
+    return pd.DataFrame(tails, columns=TAIL).sort_values("start", ignore_index=True)
 
 
 def in_tail(saturations: LayerValues) -> pd.Series:
@@ -61,6 +61,48 @@ def in_tail(saturations: LayerValues) -> pd.Series:
     for tail in find_tails(saturations).itertuples():
         inside.iloc[tail.start:tail.start + tail.length] = True
     return inside
+
+
+def average_outside_tails(saturations: LayerValues) -> float:
+    """The average saturation of the layers that are in no tail: what a tail would hide.
+
+    ``saturations``: as for :func:`layer_values`, and raises as that.
+    """
+    values = layer_values(saturations, "saturations")
+    return float(values[~in_tail(values)].mean())
+
+
+def tails_by_epoch(table: pd.DataFrame) -> pd.DataFrame:
+    """:func:`find_tails` for each epoch and split of a training: tails show early (dissertation, appendix B.2).
+
+    ``table``: rows of epoch, split, layer and saturation, the layers in their order, as a
+    :class:`rrahelpers.eigenspace.SaturationTracker` gives them. Layers without saturation (NaN) are left out.
+
+    Returns the columns of :func:`find_tails`, with ``epoch`` and ``split`` in front.
+    """
+    known = table[table["saturation"].notna()]
+    found = [find_tails(part.set_index("layer")["saturation"]).assign(epoch=epoch, split=split)
+             for (epoch, split), part in known.groupby(["epoch", "split"], sort=False)]
+    columns = ["epoch", "split", *TAIL]
+    return pd.concat(found, ignore_index=True)[columns] if found else pd.DataFrame(columns=columns)
+
+
+def lasting_tails(tails: pd.DataFrame, epoch: int, epochs: int = 2) -> str:
+    """The tails of an epoch that each of the last so many ``epochs`` has too, in words; "" where there are none.
+
+    ``tails``: of :func:`tails_by_epoch`. A tail is one of the epoch before where they share :data:`SHORTEST` layers.
+    """
+    lasting = []
+    for tail in tails[tails["epoch"] == epoch].itertuples():
+        before = [tails[(tails["epoch"] == epoch - back) & (tails["split"] == tail.split)] for back in range(1, epochs)]
+        if all(any(_shared(tail, other) >= SHORTEST for other in part.itertuples()) for part in before):
+            lasting.append(f"the saturation ({tail.split}) of {tail.length} layers, {tail.first} to {tail.last}, is "
+                           f"{tail.lower:.0%} below that of the rest, for {epochs} epochs now")
+    return "; ".join(lasting)
+
+
+def _shared(a, b):
+    return min(a.start + a.length, b.start + b.length) - max(a.start, b.start)
 
 
 def layer_values(values: LayerValues, what: str = "values") -> pd.Series:

@@ -2,8 +2,14 @@
 
 Nearest-neighbour topological similarity (NNTS) and persistence (NNTP) are measures of A. Hryniowski and A. Wong
 (arXiv:2012.03793, 2020) and of Hryniowski's Representational Response Analysis thesis (Waterloo, 2024). Neither text is
-at hand beyond its abstract: **the definitions here are our readings**. A graph is the set of its directed edges (n, m),
-"m is among the k nearest neighbours of n"; random neighbours agree in k / (N - 1) of their edges.
+at hand beyond its abstract: **the definitions here are our readings**.
+
+NNTS so read is what Doimo et al. (NeurIPS 2020) call the neighbourhood overlap of two layers, and Huh et al. (ICML
+2024) the mutual nearest-neighbour alignment of two networks: the same number for the same k. (Where samples are equal,
+programs that take the first of the neighbours for the sample itself find another.) NNTP has no other name that we know.
+
+A graph is the set of its directed edges (n, m), "m is among the k nearest neighbours of n"; random neighbours agree in
+k / (N - 1) of their edges.
 
 Graphs to be compared are over the same N samples with the same k: two layers, two networks, two seeds, two scales.
 """
@@ -18,7 +24,7 @@ import pandas as pd
 import torch
 
 from rrahelpers.base.arrays import check_labels, symmetric_table
-from rrahelpers.neighbors import KNNGraph
+from rrahelpers.neighbors import KNNGraph, check_graph
 
 if TYPE_CHECKING:
     from jaxtyping import Bool
@@ -32,7 +38,7 @@ def kept(a: KNNGraph, b: KNNGraph) -> Bool[Tensor, "n k"]:
 
     Raises ``ValueError`` for graphs over different numbers of samples or neighbours.
     """
-    if a.indices.shape != b.indices.shape:
+    if check_graph(a).indices.shape != check_graph(b).indices.shape:
         raise ValueError("expected two graphs over the same samples with the same k, "
                          f"got N={len(a)}, k={a.k} and N={len(b)}, k={b.k}")
     found = a.indices == b.indices[:, :1]
@@ -135,7 +141,7 @@ def cohorts(persistence: pd.DataFrame) -> pd.DataFrame:
 
 
 def _graphs(graphs, least=1):
-    graphs = list(graphs)
+    graphs = [check_graph(graph) for graph in graphs]
     if len(graphs) < least:
         raise ValueError(f"expected at least {least} graph{'s' * (least > 1)}, got {len(graphs)}")
     return graphs

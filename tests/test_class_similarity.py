@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from sklearn.neighbors import NearestNeighbors
 from torch import nn
 from torch.nn.functional import avg_pool1d, avg_pool2d
 
 from rrahelpers import models
 from rrahelpers.class_similarity import class_similarity, classrepsim, scale_graphs
-from rrahelpers.neighbors import KNNGraph, knn_graph
+from rrahelpers.neighbors import KNNGraph, knn_graph, pyramid_graphs
 
 
 def test_a_case_worked_by_hand():
@@ -148,3 +149,40 @@ def test_impossible_scales(scales, message):
 def test_labels_that_are_no_numbers():
     with pytest.raises(TypeError, match="labels must be integers, got"):
         classrepsim(nn.Conv2d(1, 2, 3), torch.randn(2, 1, 9, 9), ["cat", "dog"], k=1)
+
+
+@pytest.mark.parametrize("operation, by_hand", [
+    ("average", lambda blocks: blocks.mean((3, 5))), ("maximum", lambda blocks: blocks.max(5).max(3)),
+    ("nearest", lambda blocks: blocks[:, :, :, 0, :, 0]), ("bilinear", lambda blocks: blocks.mean((3, 5)))])
+def test_the_operation_that_makes_maps_smaller(operation, by_hand):
+    """Bilinear interpolation to a half is the mean of four places; to a quarter, that of the four in the middle."""
+    maps = np.random.default_rng(0).normal(size=(60, 3, 8, 4))
+    graphs = pyramid_graphs(maps, (1, 2, 4, "global"), k=5, operation=operation)
+    wanted = {1: maps, 2: by_hand(maps.reshape(60, 3, 4, 2, 2, 2))}
+    wanted[4] = by_hand((maps[:, :, [1, 2, 5, 6]][:, :, :, [1, 2]] if operation == "bilinear" else maps).reshape(
+        60, 3, 2, *([2, 1, 2] if operation == "bilinear" else [4, 1, 4])))
+    for scale, x in wanted.items():
+        x = x.reshape(60, -1)
+        distances = np.linalg.norm(x[:, None] - x, axis=2)
+        np.fill_diagonal(distances, np.inf)
+        assert graphs[scale].indices.tolist() == distances.argsort(1, kind="stable")[:, :5].tolist()
+        np.testing.assert_allclose(graphs[scale].distances, np.sort(distances, 1)[:, :5], rtol=1e-5)
+    assert list(graphs) == [1, 2, 4, "global"]
+
+
+def test_operations_of_a_network_and_of_sequences():
+    model, x, y = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.Flatten(), nn.Linear(64, 3)), torch.rand(
+        50, 1, 4, 4), torch.arange(50) % 3
+    table = classrepsim(model, x, y, scales=(1, 2, "global"), k=5, operation="maximum", progress=False)
+    with torch.no_grad():
+        pooled = F.max_pool2d(model[0](x), 2)
+    row = table[(table.layer == "0") & (table.scale == "2")]
+    assert row.value.tolist() == [class_similarity(knn_graph(pooled, 5), y)]
+    by_average = classrepsim(model, x, y, scales=(1, 2, "global"), k=5, progress=False)
+    assert table[table.scale == "1"].equals(by_average[by_average.scale == "1"])
+    sequence = torch.rand(30, 2, 6)
+    found = pyramid_graphs(sequence, (3,), k=4, operation="maximum")[3]
+    assert found.indices.equal(knn_graph(F.max_pool1d(sequence, 3), 4).indices)
+    for call in (lambda: pyramid_graphs(x, operation="sum"), lambda: classrepsim(model, x, y, operation="sum")):
+        with pytest.raises(ValueError, match="unknown operation 'sum'; expected one of"):
+            call()

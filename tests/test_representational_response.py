@@ -1,13 +1,21 @@
 """The one call gives what the measures give one by one."""
 
+import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
-from rrahelpers.class_similarity import class_similarity, scale_graphs
+from rrahelpers.class_similarity import LayerGraph, class_similarity, scale_graphs
 from rrahelpers.features import each_layer
 from rrahelpers.intrinsic_dimension import two_nn
-from rrahelpers.representational_response import representational_response
+from rrahelpers.neighbors import knn_graph, pyramid_graphs
+from rrahelpers.representational_response import (
+    across_scales,
+    embedding_sizes,
+    representational_response,
+    scale_symmetry,
+)
 from rrahelpers.separation import separation_index
 from rrahelpers.similarity import linear_cka
 from rrahelpers.topology import births_and_deaths, nntp, nnts
@@ -93,3 +101,42 @@ def test_bad_input(network):
         representational_response(graphs, labels[:59])
     with pytest.raises(ValueError, match="layer '1' has features but no graph; expected some of: input, 0, 2, 5"):
         representational_response(graphs, labels, features=each_layer(model, images, ["1"]))
+
+
+def chain(n=40, layers=3):
+    torch.manual_seed(0)
+    maps = [torch.rand(n, 2, 4, 4) for _ in range(layers)]
+    return maps, [LayerGraph(str(i), i, scale, 4, graph) for i, x in enumerate(maps)
+                  for scale, graph in pyramid_graphs(x, (1, 2, "global"), k=5).items()]
+
+
+def test_layers_at_all_scales_are_compared():
+    maps, graphs = chain()
+    table = across_scales(graphs)
+    assert len(table) == 81
+    by_hand = nnts(knn_graph(maps[0], 5), knn_graph(F.avg_pool2d(maps[2], 2), 5))
+    both = [table.query("i == @i and a == @a and j == @j and b == @b").value.item()
+            for i, a, j, b in ((0, "1", 2, "2"), (2, "2", 0, "1"))]
+    assert both == pytest.approx([by_hand, by_hand])
+    assert (table[(table.i == table.j) & (table.a == table.b)].value == 1).all()
+    symmetry = scale_symmetry(table).set_index(["a", "b"])
+    value = lambda i, a, j, b: table.query("i == @i and a == @a and j == @j and b == @b").value.item()
+    differences = [value(i, "1", j, "2") - value(i, "2", j, "1") for i, j in ((0, 1), (0, 2), (1, 2))]
+    found = symmetry.loc["1", "2"]
+    assert found.layers == 3 and found.difference == pytest.approx(np.mean(differences))
+    assert found.asymmetry == pytest.approx(np.mean(np.abs(differences)))
+    assert found.same == pytest.approx(np.mean([value(i, "1", i, "2") for i in range(3)]))
+
+
+def test_a_network_of_one_map_is_symmetric():
+    _, graphs = chain(layers=1)
+    same = [LayerGraph(str(i), i, g.scale, g.side, g.graph) for i in range(3) for g in graphs]
+    assert scale_symmetry(across_scales(same)).asymmetry.tolist() == [0, 0, 0]
+    assert scale_symmetry(across_scales(graphs)).asymmetry.isna().all()  # one layer is no pair
+
+
+def test_embedding_sizes():
+    model = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(128, 10))
+    table = embedding_sizes(model, torch.rand(5, 1, 8, 8), layers=["0", "2", "4"])
+    assert table.layer.tolist() == ["input", "0", "2", "4"] and table["values"].tolist() == [64, 512, 128, 10]
+    assert table.times.tolist() == [1, 8, 2, 10 / 64]

@@ -1,10 +1,14 @@
 """Tails by the dissertation's definition."""
 
+import contextlib
+
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
-from rrahelpers.tails import find_tails, layer_values
+from rrahelpers.eigenspace import SaturationTracker
+from rrahelpers.tails import average_outside_tails, find_tails, lasting_tails, layer_values, tails_by_epoch
 
 
 def runs(saturations):
@@ -83,3 +87,54 @@ def test_a_table_of_several_seeds_is_averaged_in_the_order_of_its_layers():
 def test_bad_input_is_named(saturations, message):
     with pytest.raises(ValueError, match=message):
         find_tails(saturations)
+
+
+def epochs_of(*curves, split="train"):
+    """A tracker's table: one list of saturations for each epoch."""
+    return pd.DataFrame([{"epoch": epoch, "split": split, "layer": f"conv {i}", "index": i, "saturation": value}
+                         for epoch, curve in enumerate(curves, 1) for i, value in enumerate(curve)])
+
+
+FLAT, TAILED = [0.5] * 8, [0.6] * 4 + [0.1] * 4
+
+
+def test_tails_of_each_epoch():
+    table = tails_by_epoch(pd.concat([epochs_of(FLAT, TAILED), epochs_of(TAILED, split="validation")]))
+    assert table[["epoch", "split", "first", "last", "length"]].values.tolist() == [
+        [2, "train", "conv 4", "conv 7", 4], [1, "validation", "conv 4", "conv 7", 4]]
+    assert tails_by_epoch(epochs_of(FLAT)).empty and tails_by_epoch(epochs_of([np.nan] * 8)).empty
+
+
+def test_a_tail_lasts_when_the_epoch_before_has_it_too():
+    early = [0.1] * 4 + [0.6] * 4
+    said = {epoch: lasting_tails(tails_by_epoch(epochs_of(FLAT, TAILED, early, early, TAILED, FLAT)), epoch)
+            for epoch in range(1, 7)}
+    assert [epoch for epoch, words in said.items() if words] == [4]
+    assert said[4] == ("the saturation (train) of 4 layers, conv 0 to conv 3, is 83% below that of the rest, "
+                       "for 2 epochs now")
+
+
+def test_a_training_with_a_tail_is_warned_once():
+    class Narrow(torch.nn.Module):
+        """Eight linear layers, of which the last four answer along one direction."""
+
+        def __init__(self):
+            super().__init__()
+            self.layers = torch.nn.ModuleList(torch.nn.Linear(10, 10) for _ in range(8))
+
+        def forward(self, x):
+            for place, layer in enumerate(self.layers):
+                layer(x if place < 4 else x[:, :1] * torch.ones(10))
+
+    model, x = Narrow(), torch.randn(200, 10)
+    with SaturationTracker(model) as tracker:
+        for epoch in range(1, 5):
+            model(x)
+            with (pytest.warns(UserWarning, match=r"epoch 2: .* of 4 layers, layers.4 to layers.7, .*advisor")
+                  if epoch == 2 else contextlib.nullcontext()):
+                tracker.end_epoch()
+    assert tracker.tails["first"].tolist() == ["layers.4"] * 4
+
+
+def test_the_average_without_tails():
+    assert average_outside_tails(TAILED) == pytest.approx(0.6) and average_outside_tails(FLAT) == pytest.approx(0.5)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
+import torch.distributed as dist
 
 from rrahelpers.base.arrays import as_tensor, is_whole
 from rrahelpers.base.modules import whole
@@ -28,13 +29,14 @@ class Covariance:
     """The streaming covariance of ``dim`` features.
 
     Memory: 8 dim² bytes, or the observations themselves while they are no more than the features. Workers accumulate
-    apart and :meth:`merge`; an instance can be pickled. It lives on the device of the first update.
+    apart and :meth:`merge`; an instance can be pickled. It lives on ``device``, or on that of the first update.
     """
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, device: str | torch.device | None = None) -> None:
         if not is_whole(dim):
             raise ValueError(f"expected a positive whole number of features, got {dim!r}")
         self.dim, self.observations = dim, 0
+        self.device = None if device is None else torch.device(device)
         self._kept: list[torch.Tensor] = []  # blocks [n, dim], while there are no more observations than features
         self._shift: torch.Tensor | None = None  # then: a reference [dim]
         self._sum: torch.Tensor  # and sums of x - reference, and of its squares
@@ -55,6 +57,7 @@ class Covariance:
         """
         x = as_tensor(x)
         x = x.cpu() if x.device.type == "mps" else x  # which knows no float64
+        x = x if self.device is None else x.to(self.device)
         axis = feature_axis(x) if axis is None else axis
         if x.ndim == 0 or not -x.ndim <= axis < x.ndim or x.shape[axis] != self.dim:
             raise ValueError(f"expected {self.dim} features along axis {axis}, got shape {tuple(x.shape)}")
@@ -66,7 +69,11 @@ class Covariance:
     @torch.inference_mode(False)
     @torch.no_grad()
     def merge(self, other: Covariance) -> None:
-        """Take in what another instance has seen, which stays as it is. Raises ``ValueError`` for another ``dim``."""
+        """Take in what another instance has seen, which stays as it is.
+
+        Raises ``TypeError`` for what is no :class:`Covariance`, ``ValueError`` for another ``dim``.
+        """
+        check_covariance(other)
         if other.dim != self.dim:
             raise ValueError(f"expected a covariance of {self.dim} features, got {other.dim}")
         if other._shift is None:
@@ -80,6 +87,30 @@ class Covariance:
         self._products += other._products.to(device) + mixed + mixed.T + other.observations * torch.outer(move, move)
         self._sum += sums + other.observations * move
         self.observations += other.observations
+
+    @torch.inference_mode(False)
+    @torch.no_grad()
+    def over_processes(self, reference: Values) -> Covariance:
+        """The covariance of what all processes of ``torch.distributed`` have seen together, the same in each of them.
+
+        Every process has to call this, with the same ``reference`` [dim] near the mean: the sums are taken about it.
+        They are added where ``reference`` lies, on a device that the processes' backend knows.
+        """
+        total = Covariance(self.dim, reference.device)
+        total._unfold(reference)
+        total.merge(self)
+        observations = torch.tensor(total.observations, device=reference.device)
+        for part in (observations, total._sum, total._products):
+            dist.all_reduce(part)
+        total.observations = int(observations)
+        return total
+
+    @property
+    def place(self) -> torch.device | None:
+        """The device that it lives on; None before the first update where none was chosen."""
+        if self._shift is None and not self._kept:
+            return self.device
+        return (self._kept[0] if self._shift is None else self._shift).device
 
     @property
     def mean(self) -> Values:
@@ -115,7 +146,8 @@ class Covariance:
     def _take(self, block):
         """Add a block [n, dim]."""
         if self._shift is None and self.observations + len(block) <= self.dim:
-            self._kept.append(block.to(self._kept[0].device if self._kept else block.device, copy=True))
+            device = self.device or (self._kept[0] if self._kept else block).device
+            self._kept.append(block.to(device, copy=True))
             self.observations += len(block)
             return
         if self._shift is None:
@@ -127,7 +159,7 @@ class Covariance:
     def _unfold(self, shift: torch.Tensor) -> torch.Tensor:
         """Go over from kept observations to sums, if that has not happened yet; returns their reference."""
         if self._shift is None:
-            self._shift = shift.clone()
+            shift = self._shift = shift.to(self.device or shift.device, copy=True)
             self._sum = torch.zeros(self.dim, dtype=torch.float64, device=shift.device)
             self._products = torch.zeros(self.dim, self.dim, dtype=torch.float64, device=shift.device)
             kept, self._kept = self._kept, []
@@ -174,6 +206,13 @@ def _mirror(matrix):
         square = matrix[own, own]  # its two halves are equal but for rounding
         square.copy_(square.triu() + square.triu(1).T)
     return matrix
+
+
+def check_covariance(x: object) -> Covariance:
+    """``x``, or a ``TypeError`` where it is no :class:`Covariance`."""
+    if not isinstance(x, Covariance):
+        raise TypeError(f"expected a Covariance, got {type(x).__name__}")
+    return x
 
 
 def feature_axis(x: torch.Tensor) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -28,7 +28,7 @@ def weighted_layers(model: nn.Module) -> list[str]:
 
 
 def covariances(model: nn.Module, images: Images, layers: Iterable[str] | None = None, *, batch_size: int = 100,
-                axis: FeatureAxes | None = None) -> dict[str, Covariance]:
+                axis: FeatureAxes | None = None, device: str | torch.device | None = None) -> dict[str, Covariance]:
     """The covariance of each layer's output, from one pass in evaluation mode; every place and every token is an
     observation.
 
@@ -40,6 +40,7 @@ def covariances(model: nn.Module, images: Images, layers: Iterable[str] | None =
     layers: names; default :func:`weighted_layers`.
     batch_size: images for each forward pass, where ``images`` is one tensor.
     axis: {layer: axis of its features, 1 or -1}, where it isn't known.
+    device: where covariances are computed; default the model's.
 
     Returns {layer: :class:`Covariance`} in the order in which the layers ran; one that did not run is left out.
     Memory: 8 D² bytes for a layer with D features. Raises ``ValueError`` for unknown layers, where none ran, and for
@@ -50,7 +51,7 @@ def covariances(model: nn.Module, images: Images, layers: Iterable[str] | None =
     check_model(model, layers)
 
     def record(name, x, axis):
-        found.setdefault(name, Covariance(x.shape[axis])).update(x, axis)
+        found.setdefault(name, Covariance(x.shape[axis], device)).update(x, axis)
 
     images = as_batches(images)
     with attach(model, layers, record, axis), evaluation_mode(model), torch.no_grad():
@@ -68,13 +69,14 @@ def recomputing() -> bool:
 
 def attach(model: nn.Module, layers: Iterable[str] | None,
            function: Callable[[str, torch.Tensor, int], torch.Tensor | None],
-           axis: FeatureAxes | None = None) -> contextlib.ExitStack:
+           axis: FeatureAxes | None = None,
+           look: Callable[[nn.Module, Any], object] | None = None) -> contextlib.ExitStack:
     """Call ``function(name, x, axis)`` whenever a layer has run; a tensor that it answers takes the output's place.
 
-    ``x`` is the layer's output (of several, the first: a recurrent layer's sequence) with its features along ``axis``
-    (from the right), as told for some, known by the layer's kind, or followed by
-    :class:`rrahelpers.features.axes.Axes`. Errors of ``function`` name the layer. Returns an ``ExitStack`` that removes
-    the hooks when it is closed. Raises ``ValueError`` for unknown layers, or none.
+    ``x`` is the layer's output (of several, the first: a recurrent layer's sequence), or what ``look(layer, output)``
+    makes of it, with its features along ``axis`` (from the right), as told for some, known by the layer's kind, or
+    followed by :class:`rrahelpers.features.axes.Axes`. Errors of ``function`` name the layer. Returns an ``ExitStack``
+    that removes the hooks when it is closed. Raises ``ValueError`` for unknown layers, or none.
     """
     layers = weighted_layers(model) if layers is None else layer_list(layers)
     check_model(model, layers, in_a_loop=True)
@@ -86,7 +88,8 @@ def attach(model: nn.Module, layers: Iterable[str] | None,
                          "recurrent ones, name others with layers=[…]")
     told, hooks, axes = check_axis(axis, layers), contextlib.ExitStack(), Axes()
     for name in layers:
-        hooks.callback(modules[name].register_forward_hook(partial(_hook, name, function, told.get(name), axes)).remove)
+        hook = partial(_hook, name, function, told.get(name), axes, look or _whole)
+        hooks.callback(modules[name].register_forward_hook(hook).remove)
     if any(known_axis(modules[name], 4) is None and name not in told for name in layers):
         hooks.callback(model.register_forward_pre_hook(partial(_follow, axes)).remove)
         hooks.callback(model.register_forward_hook(lambda *_: axes.__exit__(None, None, None), always_call=True).remove)
@@ -100,8 +103,8 @@ def _follow(axes, _model, inputs):
         axes.set(inputs[0], 1)
 
 
-def _hook(name, function, axis, axes, module, _inputs, output):
-    x = _first(output)
+def _hook(name, function, axis, axes, look, module, _inputs, output):
+    x = look(module, output)
     if not isinstance(x, torch.Tensor):
         raise TypeError(f"layer {name!r} answers with {type(x).__name__}; expected a tensor, or a tuple that begins so")
     if axis is None and (axis := known_axis(module, x.ndim)) is None and (axis := axes.of(x, module)) is None:
@@ -114,8 +117,13 @@ def _hook(name, function, axis, axes, module, _inputs, output):
     return None if answer is None else _with_first(output, answer)
 
 
-def _first(output):
-    return _first(output[0]) if isinstance(output, tuple) and output else output
+def _whole(_module, output):
+    return first_tensor(output)
+
+
+def first_tensor(output: object) -> object:
+    """What a layer answers, or the first that it answers where it is several things."""
+    return first_tensor(output[0]) if isinstance(output, tuple) and output else output
 
 
 def _with_first(output, x):

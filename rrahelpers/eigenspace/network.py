@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Self
 
 import pandas as pd
@@ -29,6 +29,8 @@ class Projections:
 
     def __init__(self, model: nn.Module, delta: float, covariances: dict[str, Covariance] | None,
                  layers: Iterable[str] | None, random: int | None, axis: FeatureAxes | None, centred: bool) -> None:
+        if covariances is not None and not isinstance(covariances, Mapping):
+            raise TypeError(f"expected covariances as {{layer: Covariance}}, got {type(covariances).__name__}")
         layers = covariances if layers is None else layer_list(layers)
         check_model(model, layers)
         self._model, self._delta, self._random, self._centred = model, check_delta(delta), random, centred

@@ -5,7 +5,7 @@ from typing import Self
 import torch
 from torch import nn
 
-from rrahelpers.eigenspace.covariance import Covariance, feature_axis
+from rrahelpers.eigenspace.covariance import Covariance, check_covariance, feature_axis
 from rrahelpers.eigenspace.spectrum import DELTA, check_delta, eigenvectors, n_components
 
 
@@ -58,7 +58,7 @@ class PCAProjection(nn.Module):
 
     def fit(self, covariance: Covariance) -> Self:
         """Take the mean and the eigendirections of a :class:`Covariance`. Returns the projection."""
-        self._decompose(covariance)
+        self._decompose(check_covariance(covariance))
         self._seen = None
         return self
 

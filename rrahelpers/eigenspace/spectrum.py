@@ -5,13 +5,15 @@ Everything that counts components asks :func:`n_components`, here and in the pro
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import torch
 
 from rrahelpers.base.arrays import as_tensor
-from rrahelpers.eigenspace.covariance import Covariance, feature_axis
+from rrahelpers.eigenspace.covariance import Covariance, check_covariance, feature_axis
 
 if TYPE_CHECKING:
     from jaxtyping import Float64
@@ -85,9 +87,10 @@ def describe(covariance: Covariance, delta: float = DELTA, extended: bool = Fals
 
     ``features``, ``observations``, ``intrinsic_dimension`` (:func:`n_components`), ``saturation`` and ``trace``; with
     ``extended`` also ``diagonal_trace`` (the sum of the eigenvalues: the trace again, but for rounding) and
-    ``log_determinant``, which need all eigenvalues. Raises ``ValueError`` for NaN or infinite observations, or none.
+    ``log_determinant``, which need all eigenvalues. Raises ``ValueError`` for NaN or infinite observations, or none,
+    ``TypeError`` for what is no :class:`Covariance`.
     """
-    matrix = covariance.compact()
+    matrix = check_covariance(covariance).compact()
     values = np.pad(eigenvalues(matrix), (0, covariance.dim - len(matrix))) if extended else None
     components = count(matrix, delta) if values is None else n_components(values, delta)
     about = {"features": covariance.dim, "observations": covariance.observations, "intrinsic_dimension": components,
@@ -97,13 +100,30 @@ def describe(covariance: Covariance, delta: float = DELTA, extended: bool = Fals
     return about
 
 
+def saturation_by_delta(covariances: Mapping[str, Covariance], deltas: Iterable[float]) -> pd.DataFrame:
+    """Saturation of each layer for several shares of the variance (dissertation, table 16's last columns).
+
+    ``covariances``: {layer: :class:`Covariance`}. Returns rows of delta, layer, index, features, intrinsic_dimension,
+    saturation; ``groupby("delta").saturation.agg(["mean", "std"])`` is what the table prints. Raises as
+    :func:`describe` and :func:`n_components`.
+    """
+    deltas, rows = [check_delta(delta) for delta in deltas], []
+    for index, (layer, covariance) in enumerate(covariances.items()):
+        dim, values = check_covariance(covariance).dim, eigenvalues(covariance.compact())
+        for delta in deltas:
+            components = n_components(values, delta)
+            rows.append({"delta": delta, "layer": layer, "index": index, "features": dim,
+                         "intrinsic_dimension": components, "saturation": components / dim})
+    return pd.DataFrame(rows)
+
+
 def embed(covariance: Covariance, x: Array, axis: int | None = None,
           dimensions: int = 2) -> Float64[torch.Tensor, "observations dimensions"]:
     """Activations in the first eigendirections of a covariance: float64 [observations, dimensions] (6.1.4).
 
     ``x``, ``axis``: as for :meth:`Covariance.update`.
     """
-    x = as_tensor(x)
+    x, covariance = as_tensor(x), check_covariance(covariance)
     rows = x.movedim(feature_axis(x) if axis is None else axis, -1).reshape(-1, covariance.dim).double()
     return (rows - covariance.mean) @ eigenvectors(covariance.matrix())[1][:, :dimensions]
 

@@ -4,32 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import pandas as pd
+import torch
 from torch import nn
 
 from rrahelpers.base.arrays import is_whole
-from rrahelpers.base.files import atomic
 from rrahelpers.base.modules import layer_list
 from rrahelpers.eigenspace.covariance import Covariance
+from rrahelpers.eigenspace.epoch import COLUMNS, EXTENDED, Epoch, check_metrics
 from rrahelpers.eigenspace.layers import attach, recomputing, weighted_layers
+from rrahelpers.eigenspace.processes import Splits, check_processes, over_processes
+from rrahelpers.eigenspace.sampling import check_sampling, shrunk, steps_of
 from rrahelpers.eigenspace.spectrum import DELTA, check_delta, describe
+from rrahelpers.eigenspace.writers import Writer
+from rrahelpers.tails import lasting_tails, tails_by_epoch
 
 if TYPE_CHECKING:
-    from rrahelpers.base.shapes import FeatureAxes
+    from rrahelpers.base.shapes import FeatureAxes, Numbers
 
-COLUMNS = ("epoch", "split", "layer", "index", "features", "observations", "intrinsic_dimension", "saturation", "trace")
-EXTENDED = ("diagonal_trace", "log_determinant")
-
-
-class Writer(Protocol):
-    """What a tracker writes to: TensorBoard's ``SummaryWriter``, or anything with that one method."""
-
-    def add_scalar(self, tag: str, value: float, step: int) -> object: ...
+Item = TypeVar("Item")
 
 
 class SaturationTracker:
@@ -53,14 +53,21 @@ class SaturationTracker:
     extended: whether to compute what needs all eigenvalues as well, see :func:`describe`.
     every, batches: take every n-th batch, and at most so many in an epoch's split; default all. A batch is one call of
         ``model``.
-    side: take at most so many places along each side of a feature map, evenly spread; default all.
-    csv: path of a file that holds the table after each epoch; a warning where it can't be written.
-    writer: any object with TensorBoard's ``add_scalar(tag, value, step)``.
-    plot: whether to draw saturation in a notebook after each epoch (needs matplotlib and IPython).
+    side, interpolation: make feature maps smaller first, see :func:`rrahelpers.eigenspace.sampling.shrunk`.
+    steps: of recurrent layers' sequences, see :func:`rrahelpers.eigenspace.sampling.steps_of`.
+    device: where covariances are computed; default the model's.
+    writers: one or several of :mod:`rrahelpers.eigenspace.writers`, or anything with such a ``write(epoch)``; each gets
+        every epoch. A warning where a file can't be written.
+    distributed: whether to take the processes of ``torch.distributed`` together at the end of each epoch. Each of them
+        needs a tracker then, all have the whole table, and the first alone writes. Covariances have to lie where the
+        processes can exchange them: with NCCL, leave them on the model's device.
     axis: {layer: axis of its features, 1 or -1}, where it isn't known.
 
     ``covariances`` is {split: {layer: :class:`Covariance`}} of the running epoch. Memory: 8 D² bytes for a layer with D
     features, in each split.
+
+    A tail (:func:`rrahelpers.tails.find_tails`) that lasts for two epochs gets a warning, once in a tracker's life:
+    early enough to stop and to change the network. ``tails`` has those of all epochs.
 
     A layer with NaN or infinite outputs gets a warning and has no saturation (NaN) in that epoch. A layer that changes
     its number of features raises ``ValueError``, one without a tensor to look at ``TypeError``. What else raises is
@@ -69,23 +76,32 @@ class SaturationTracker:
 
     def __init__(self, model: nn.Module, layers: Iterable[str] | None = None, *, delta: float = DELTA,
                  extended: bool = False, every: int = 1, batches: int | None = None, side: int | None = None,
-                 csv: str | Path | None = None, writer: Writer | None = None, plot: bool = False,
+                 interpolation: str = "stride", steps: str = "all", device: str | torch.device | None = None,
+                 writers: Writer | Iterable[Writer] = (), distributed: bool = False,
                  axis: FeatureAxes | None = None) -> None:
-        for name, value in {"every": every, "batches": batches, "side": side}.items():
+        for name, value in {"every": every, "batches": batches}.items():
             if value is not None and not is_whole(value):
                 raise ValueError(f"expected {name} to be a positive whole number, got {value!r}")
-        if writer is not None and not callable(getattr(writer, "add_scalar", None)):
-            raise TypeError(f"expected a writer with add_scalar(tag, value, step), got {type(writer).__name__}")
-        if plot:
-            import IPython.display  # noqa: F401
-            import matplotlib.pyplot  # noqa: F401  # missing: now rather than after an epoch
+        check_sampling(side, interpolation, steps)
+        writers = [writers] if isinstance(writers, (str, Path)) or hasattr(writers, "write") else list(writers)
+        if bad := [type(writer).__name__ for writer in writers if not callable(getattr(writer, "write", None))]:
+            raise TypeError(f"expected writers with write(epoch), as of rrahelpers.eigenspace.writers, got {bad}")
+        if distributed:
+            check_processes()
         self.model, self.delta, self.extended = model, check_delta(delta), extended
         self.layers = weighted_layers(model) if layers is None else layer_list(layers)
         self.every, self.batches, self.side, self.axis = every, batches, side, axis
-        self.csv, self.writer, self.plot = csv, writer, plot
-        self.epoch, self._display, self._lock = 0, None, threading.Lock()
+        self.interpolation, self.steps, self.device = interpolation, steps, device
+        self.writers, self.distributed = writers, distributed
+        self.epoch, self._lock = 0, threading.Lock()
+        self._kept = max((getattr(writer, "observations", 0) for writer in self.writers), default=0)
         self._rows: list[dict[str, object]] = []
+        self._metrics: dict[int, dict[str, float]] = {}
         self._order: dict[str, int] = {}
+        self.covariances: Splits
+        self.samples: dict[str, dict[str, Numbers]]
+        self._since: float  # a reading of the clock
+        self._told = False
         self._hooks: contextlib.ExitStack | None = None
         self._begin()
 
@@ -98,11 +114,55 @@ class SaturationTracker:
         """
         return pd.DataFrame(self._rows, columns=[*COLUMNS, *EXTENDED] if self.extended else COLUMNS)
 
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """A row for each epoch: ``epoch``, ``seconds`` (since the one before) and what ``end_epoch`` was given."""
+        return pd.DataFrame([{"epoch": epoch, **metrics} for epoch, metrics in self._metrics.items()],
+                            columns=None if self._metrics else ["epoch", "seconds"])
+
+    @property
+    def logged(self) -> pd.DataFrame:
+        """``table`` with the metrics of each row's epoch: what writers get."""
+        return self.table.merge(self.metrics, on="epoch", how="left")
+
+    @property
+    def tails(self) -> pd.DataFrame:
+        """The tails of each epoch and split: :func:`rrahelpers.tails.tails_by_epoch`."""
+        return tails_by_epoch(self.table)
+
+    def resume(self, table: pd.DataFrame | str | Path, epoch: int | None = None) -> Self:
+        """Go on behind an earlier tracker's ``table``, or the CSV of its writer. Returns the tracker.
+
+        ``epoch``: that after which training goes on, from a checkpoint say; later rows are left out. Default the last.
+        Raises ``ValueError`` where columns are missing, ``OSError`` for a file that can't be read.
+        """
+        table = pd.read_csv(table, dtype={"layer": str}) if isinstance(table, (str, Path)) else table
+        if missing := [name for name in self.table.columns if name not in table.columns]:
+            raise ValueError(f"expected the table of a SaturationTracker, it lacks the columns {missing}")
+        table = table if epoch is None else table[table.epoch <= epoch]
+        self._rows = table[[*self.table.columns]].to_dict("records")
+        metrics = table.drop(columns=[*COLUMNS, *EXTENDED], errors="ignore").assign(epoch=table.epoch)
+        self._metrics = {int(row.pop("epoch")): row for row in metrics.drop_duplicates("epoch").to_dict("records")}
+        self._order = dict(zip(table.layer, table["index"]))
+        self.epoch = int(table.epoch.max() if epoch is None and len(table) else epoch or 0)
+        return self
+
+    def epochs(self, items: Iterable[Item]) -> Iterator[Item]:
+        """Go through ``items`` with an epoch for each: a loop that needs no ``with`` and no ``end_epoch``::
+
+            for epoch in tracker.epochs(range(30)):
+                ...                   # train, then evaluate, as ever
+        """
+        with self:
+            for item in items:
+                yield item
+                self.end_epoch()
+
     def __enter__(self) -> Self:
         if self._hooks is not None:
             raise RuntimeError("this tracker is at work already")
         self._begin()  # an epoch that an error broke off is no part of the next
-        self._hooks = attach(self.model, self.layers, self._record, self.axis)
+        self._hooks = attach(self.model, self.layers, self._record, self.axis, partial(steps_of, steps=self.steps))
         self._hooks.callback(self.model.register_forward_pre_hook(self._count).remove)
         return self
 
@@ -113,24 +173,34 @@ class SaturationTracker:
         if error is None and (any(self.covariances.values()) or self.epoch == 0):
             self.end_epoch()
 
-    def end_epoch(self) -> pd.DataFrame:
-        """Close the epoch: compute its rows, write and draw what was asked for, begin the next. Returns the rows."""
+    def end_epoch(self, metrics: Mapping[str, float] | None = None) -> pd.DataFrame:
+        """Close the epoch: compute its rows, give them to the writers, begin the next. Returns the rows.
+
+        ``metrics``: {name: number} to be logged beside them, an accuracy or a loss say. Raises ``TypeError`` for what
+        are no numbers, ``ValueError`` for a name that a column of ``table`` has.
+        """
+        metrics = {"seconds": time.perf_counter() - self._since, **check_metrics(metrics or {})}
+        if self.distributed:
+            self.covariances = over_processes(self.covariances)
         self.epoch += 1
         rows = [self._row(split, name, covariances[name]) for split, covariances in self.covariances.items()
-                for name in sorted(covariances, key=self._order.__getitem__)]
+                for name in sorted(covariances, key=lambda name: self._order.setdefault(name, len(self._order)))]
         if not rows:
             warnings.warn(f"no tracked layer ran in epoch {self.epoch}; is this the model that the loop calls? (After "
                           "torch.compile, its first call must come within the tracker's with.)", stacklevel=2)
         elif self.epoch == 1 and (idle := [name for name in self.layers if name not in self._order]):
             warnings.warn(f"not called as modules, so without saturation: {', '.join(idle)}", stacklevel=2)
         self._rows += rows
+        self._metrics[self.epoch] = metrics
+        own = self.table[self.table.epoch == self.epoch].reset_index(drop=True)
+        self._publish(Epoch(self.epoch, own, metrics, self.logged, self.covariances, self.samples))
         self._begin()
-        self._publish(rows)
-        return self.table[self.table.epoch == self.epoch].reset_index(drop=True)
+        return own
 
     def _begin(self):
         self.covariances = {"train": {}, "validation": {}}
-        self._calls, self._due = dict.fromkeys(self.covariances, 0), True
+        self.samples = {"train": {}, "validation": {}}
+        self._calls, self._due, self._since = dict.fromkeys(self.covariances, 0), True, time.perf_counter()
 
     def _split(self):
         return "train" if self.model.training else "validation"
@@ -146,11 +216,14 @@ class SaturationTracker:
         if not self._due or recomputing():
             return
         if self.side is not None:
-            places = [slice(None, None, -(-size // self.side)) for size in x.shape[axis % x.ndim + 1:]]
-            x = x[(..., *places)]
+            x = shrunk(x.detach(), axis, self.side, self.interpolation)
         with self._lock:  # replicas of a model run in threads
             self._order.setdefault(name, len(self._order))
-            self.covariances[self._split()].setdefault(name, Covariance(x.shape[axis])).update(x, axis)
+            own = self.covariances[self._split()]
+            own.setdefault(name, Covariance(x.shape[axis], self.device)).update(x, axis)
+            if self._kept:
+                rows = x.detach().movedim(axis, -1).flatten(0, -2)
+                self.samples[self._split()][name] = rows[::-(-len(rows) // self._kept) or 1].clone()
 
     def _row(self, split, name, covariance):
         row = {"epoch": self.epoch, "split": split, "layer": name, "index": self._order[name]}
@@ -160,29 +233,17 @@ class SaturationTracker:
             warnings.warn(f"layer {name!r}, epoch {self.epoch}, {split}: {error}; no saturation there", stacklevel=3)
             return row | {"features": covariance.dim, "observations": covariance.observations}
 
-    def _publish(self, rows):
-        if self.csv is not None:
+    def _publish(self, epoch):
+        if epoch.rows.empty or self.distributed and torch.distributed.get_rank() > 0:
+            return
+        for writer in self.writers:
             try:
-                with atomic(self.csv) as temporary:
-                    self.table.to_csv(temporary, index=False)
+                writer.write(epoch)
             except OSError as error:  # a full disk is no reason to end the user's training
-                warnings.warn(f"cannot write {self.csv} ({error}); the table has the rows all the same", stacklevel=3)
-        if self.writer is not None:
-            for row in rows:
-                value = row.get("saturation", float("nan"))
-                self.writer.add_scalar(f"saturation/{row['split']}/{row['layer']}", value, self.epoch)
-        if self.plot and rows:
-            self._draw()
+                warnings.warn(f"{type(writer).__name__} cannot write epoch {epoch.number} ({error}); the table has the "
+                              "rows all the same", stacklevel=3)
+        if not self._told and (tail := lasting_tails(self.tails, epoch.number)):
+            self._told = True
+            warnings.warn(f"epoch {epoch.number}: {tail}. Layers of a tail add little to what the network knows, says "
+                          "the dissertation: rrahelpers.advisor proposes what to change", stacklevel=3)
 
-    def _draw(self):
-        import matplotlib.pyplot as plt
-        from IPython.display import display
-
-        from rrahelpers.plots.eigenspace import training_figure
-
-        figure = training_figure(self.table)
-        if self._display is None:
-            self._display = display(figure, display_id=True)
-        else:
-            self._display.update(figure)
-        plt.close(figure)

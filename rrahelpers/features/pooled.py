@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -17,17 +18,19 @@ from rrahelpers.features.layers import groups, readings, visit
 if TYPE_CHECKING:
     from rrahelpers.base.shapes import Answers, FeatureAxes, Grid, Images
 
-POOLING = ("average", "nearest")
+POOLING = ("average", "nearest", "random")
 AVERAGE: dict[int, Callable[..., torch.Tensor]] = {
     3: F.adaptive_avg_pool1d, 4: F.adaptive_avg_pool2d, 5: F.adaptive_avg_pool3d}
 
 
-def pool(features: Answers, size: int, pooling: str = "average") -> Answers:
+def pool(features: Answers, size: int, pooling: str = "average", seed: int = 0) -> Answers:
     """Pool maps [N, C, H, W] to ``size`` x ``size`` places, [N, C, T] to ``size``; smaller sides stay, and so does [N,
     D].
 
-    ``pooling``: "average" (adaptive average pooling), or "nearest" (one place for each, the first of its part).
-    Raises ``ValueError`` for another pooling and for a size that is no whole number from 1 on.
+    ``pooling``: "average" (adaptive average pooling), "nearest" (one place for each, the first of its part), or
+    "random": as many places, drawn by ``seed`` once for all maps of a shape, in their order (a choice of features at
+    random, as Alain and Bengio 2017 made of large layers; the dissertation, 8.3, decides against it). Raises
+    ``ValueError`` for another pooling and for a size that is no whole number from 1 on.
     """
     if pooling not in POOLING:
         raise ValueError(f"unknown pooling {pooling!r}; expected one of {POOLING}")
@@ -38,13 +41,22 @@ def pool(features: Answers, size: int, pooling: str = "average") -> Answers:
     sides = [min(size, side) for side in features.shape[2:]]
     if pooling == "average":
         return AVERAGE[features.ndim](features, sides)
+    if pooling == "random":
+        return _drawn(features, sides, seed)
     return F.interpolate(features, sides, mode="nearest")
+
+
+def _drawn(features, sides, seed):
+    """Places at random, without repetition, as maps with those sides."""
+    total = math.prod(features.shape[2:])
+    draw = torch.randperm(total, generator=torch.Generator().manual_seed(seed))[:math.prod(sides)].sort().values
+    return features.flatten(2)[:, :, draw.to(features.device)].unflatten(2, sides)
 
 
 def each_pooled_layer(
     model: nn.Module, image_sets: Iterable[Images], layers: Iterable[str], sizes: Sequence[int],
     pooling: str = "average", *, memory: float = 2 * 2**30, batch_size: int = 100, grid: Grid | None = None,
-    axis: FeatureAxes | None = None,
+    axis: FeatureAxes | None = None, seed: int = 0,
 ) -> Iterator[tuple[str, dict[tuple[int, ...], list[Answers]]]]:
     """Yield (layer, {sizes: [pooled features of each image set]}), one layer after the other.
 
@@ -57,7 +69,7 @@ def each_pooled_layer(
     layers, images = layer_list(layers), sum(map(len, sets))
     alike, needed, maps = {}, {}, readings(model, sets[0], layers, grid=grid, axis=axis)
     for layer in layers:
-        pooled = {size: pool(maps[layer].example, size, pooling) for size in sizes}
+        pooled = {size: pool(maps[layer].example, size, pooling, seed) for size in sizes}
         shapes = {p.shape: p.numel() * p.element_size() for p in pooled.values()}
         alike[layer] = [tuple(size for size in sizes if pooled[size].shape == shape) for shape in shapes]
         needed[layer] = images * sum(shapes.values())
@@ -67,7 +79,7 @@ def each_pooled_layer(
         for number, images in enumerate(sets):
             def keep(layer, output, _place):
                 for sizes, parts in found[layer].items():
-                    parts[number].append(pool(output, sizes[0], pooling).to(images.sample.device, copy=True))
+                    parts[number].append(pool(output, sizes[0], pooling, seed).to(images.sample.device, copy=True))
 
             visit(model, images, group, keep, batch_size=batch_size, maps=maps)
         for layer in group:

@@ -23,6 +23,7 @@ from rrahelpers.base.arrays import as_tensor
 from rrahelpers.neighbors.bands import full_precision
 from rrahelpers.neighbors.candidates import Search
 from rrahelpers.neighbors.cores import on_cores
+from rrahelpers.neighbors.pooling import check_operation, pooled
 from rrahelpers.neighbors.rows import Source, equal_rows, expand, scan
 from rrahelpers.neighbors.settling import Settling
 
@@ -62,6 +63,13 @@ class KNNGraph:
         return KNNGraph(self.indices[:, :k], self.distances[:, :k])
 
 
+def check_graph(graph: object) -> KNNGraph:
+    """``graph``, or a ``TypeError`` where it is no :class:`KNNGraph`."""
+    if not isinstance(graph, KNNGraph):
+        raise TypeError(f"expected a KNNGraph, as knn_graph answers, got {type(graph).__name__}")
+    return graph
+
+
 @torch.inference_mode(False)  # its threads wouldn't be in it
 def knn_graph(x: Features, k: int, *, metric: str = "euclidean", method: str = "exact", memory: float = MEMORY,
               executor: Executor | None = None, seed: int = 0) -> KNNGraph:
@@ -98,20 +106,23 @@ def knn_graph(x: Features, k: int, *, metric: str = "euclidean", method: str = "
 
 
 @torch.inference_mode(False)
-def pyramid_graphs(feature_map: Maps | Features, scales: Scales = SCALES, k: int = 10, *,
-                   memory: float = MEMORY) -> dict[int | str, KNNGraph]:
+def pyramid_graphs(feature_map: Maps | Features, scales: Scales = SCALES, k: int = 10, *, memory: float = MEMORY,
+                   operation: str = "average") -> dict[int | str, KNNGraph]:
     """The k nearest neighbours at several pooling scales, for little more than the price of the finest.
 
     Parameters
     ----------
     feature_map: [N, C, H, W], as ``x`` of :func:`knn_graph`; [N, C, T], pooled along T; [N, D] counts as one pixel.
-    scales: average-pooling windows in pixels, not overlapping: whole numbers that divide H and W, or "global". Windows
+    scales: pooling windows in pixels, not overlapping: whole numbers that divide H and W, or "global". Windows
         that divide one another share their arithmetic; others are searched apart.
     k, memory: as for :func:`knn_graph`.
+    operation: "average", whose scales share their arithmetic; or one of the others of
+        :mod:`rrahelpers.neighbors.pooling`, with a search for each scale.
 
     Returns {scale: :class:`KNNGraph`} in the order of ``scales``; distances are Euclidean, between the pooled maps.
     Raises as :func:`knn_graph`, and ``ValueError`` for a window that doesn't divide the map.
     """
+    check_operation(operation)
     x = as_tensor(feature_map)
     if x.ndim not in (2, 3, 4):
         raise ValueError("expected a feature map [N, C, H, W] or [N, C, T], or features [N, D], got shape "
@@ -121,6 +132,9 @@ def pyramid_graphs(feature_map: Maps | Features, scales: Scales = SCALES, k: int
     x = x[(..., *[None] * (4 - x.ndim))]
     if not windows:
         raise ValueError("expected at least one scale, got none")
+    if operation != "average":
+        graphs = {window: knn_graph(pooled(x, window, operation), k, memory=memory) for window in {*windows.values()}}
+        return {scale: graphs[window] for scale, window in windows.items()}
     scanned = scan(x)
     found: dict[int | str, KNNGraph] = {}
     for chain in _chains(set(windows.values())):

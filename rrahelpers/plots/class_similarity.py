@@ -9,6 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch.nn.functional import adaptive_avg_pool2d
 
@@ -69,6 +70,32 @@ def process_figure(features: MapTensor, labels: Sequence[int], graphs: dict[int 
     ax.axvline(index, color="0.6", lw=1, ls=":")
     right.suptitle("all layers: class-similarity curves", fontsize=9)
     return figure
+
+
+def operation_panels(table: pd.DataFrame) -> Figure:
+    """Class-similarity curves by each operation that makes maps smaller, a panel each.
+
+    ``table``: as for :func:`rrahelpers.plots.class_similarity_curves`, with the column ``operation``. Returns the
+    figure.
+    """
+    operations = table.groupby("operation", sort=False)
+    figure, axes = plt.subplots(1, len(operations), figsize=(3.4 * len(operations), 3), sharey=True, squeeze=False)
+    for ax, (operation, part) in zip(axes[0], operations):
+        class_similarity_curves(part, ax).set(title=operation)
+    return figure
+
+
+def gain_curves(table: pd.DataFrame, ax: Axes) -> Axes:
+    """By how much class similarity differs between two networks over the layers, a line for each scale.
+
+    ``table``: of :func:`rrahelpers.study.results.class_similarity_gain`. Lines are means over seeds.
+    """
+    for scale, part in table.groupby("scale", sort=False):
+        mean_curve(part.groupby("index").gain, ax, ms=3, label=SCALE_NAMES.get(str(scale), str(scale)))
+    ax.axhline(0, color="0.4", lw=1, ls=":")
+    ax.set(xlabel="layer", ylabel="class similarity gained")
+    ax.legend()
+    return ax
 
 
 def _plane(x):

@@ -8,8 +8,10 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from rrahelpers.plots.style import OTHER, SAME, image_of, mean_curve
+from rrahelpers.tails import tails_by_epoch
 
 TICKS = (0.9, 0.95, 0.98, 0.99, 0.998, 0.999, 0.9999)  # shares of the variance
 COLOURS = {"eigenspace": SAME, "random": OTHER, "train": SAME, "validation": OTHER}
@@ -106,6 +108,41 @@ def training_figure(table):
         right.plot(mean.index, mean, "o-", ms=3, color=COLOURS[split], label=split)
     right.set(xlabel="epoch", ylabel="average saturation", ylim=(0, None))
     return figure
+
+
+def filters_bars(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Filters that each layer has and should keep, layers to remove in another colour (figure 32).
+
+    ``table``: of :func:`rrahelpers.eigenspace.filters_to_keep`.
+    """
+    ax.bar(table["index"], table["filters"], color="0.85", label="filters")
+    for removed, colour, label in ((False, SAME, "keep"), (True, OTHER, "layer to remove")):
+        part = table[table["remove"] == removed]
+        ax.bar(part["index"], part["keep"], color=colour, label=label)
+    ax.set_xticks(table["index"], table["layer"], rotation=90, fontsize=7)
+    ax.set(ylabel="filters")
+    ax.legend()
+    return ax
+
+
+def tails_over_epochs(table: pd.DataFrame, ax: Axes, *, split: str = "train") -> Axes:
+    """Saturation of each layer (rows) in each epoch (columns), layers in a tail framed: how early tails show (B.2).
+
+    ``table``: of a :class:`rrahelpers.eigenspace.SaturationTracker`.
+    """
+    table = table[table["split"] == split]
+    order = table.drop_duplicates("layer").sort_values("index").layer
+    values = table.pivot(index="layer", columns="epoch", values="saturation").loc[order]
+    first, last = values.columns.min(), values.columns.max()
+    image = ax.imshow(values, aspect="auto", cmap="viridis", vmin=0, vmax=1,
+                      extent=(first - 0.5, last + 0.5, len(values) - 0.5, -0.5))
+    for tail in tails_by_epoch(table).itertuples():
+        ax.add_patch(Rectangle((tail.epoch - 0.5, tail.start - 0.5), 1, tail.length, fill=False, edgecolor=OTHER))
+    ax.set_yticks(range(len(values)), values.index, fontsize=7)
+    ax.grid(False)
+    ax.set(xlabel="epoch")
+    ax.figure.colorbar(image, ax=ax, label=f"saturation ({split})")
+    return ax
 
 
 def towards_one(ax: Axes, deltas: Sequence[float]) -> None:

@@ -34,6 +34,16 @@ def pooling_curves(table, ax, *, accuracy=None):
     return ax
 
 
+def seconds_over_sizes(table, ax):
+    """Time of a probe's fit against the side that maps are pooled to, the mean over layers (8.3.3).
+
+    ``table``: as of :func:`rrahelpers.probes.probe_layers`, of several sizes.
+    """
+    mean_curve(table.groupby("size").seconds, ax, ms=3, color=SAME)
+    ax.set(xlabel="side of the pooled map", ylabel="seconds for a probe", yscale="log")
+    return ax
+
+
 def confusion(true, predicted, classes, ax):
     """Shares of each class's samples by the class that is predicted, a row for each true class.
 

@@ -5,6 +5,7 @@ Each takes a tidy table (of one scale, one measure; several seeds are averaged) 
 """
 
 from collections.abc import Sequence
+from itertools import combinations
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -28,6 +29,19 @@ def similarity_heatmap(table, ax, *, other=None, layers=None, label="NNTS"):
     ax.set(xlabel=f"layer of {other}" if other else "layer", ylabel="layer")
     ax.figure.colorbar(image, ax=ax, label=label)
     return ax
+
+
+def symmetry_panels(table: pd.DataFrame, scales: Sequence[str]) -> Figure:
+    """NNTS between layers at two scales: rows at the one, columns at the other, a panel for each pair of ``scales``.
+
+    ``table``: of :func:`rrahelpers.representational_response.across_scales`. A symmetric network has symmetric panels.
+    Returns the figure.
+    """
+    pairs = list(combinations(scales, 2))
+    figure, axes = plt.subplots(1, len(pairs), figsize=(3.8 * len(pairs), 3.2), squeeze=False)
+    for ax, (a, b) in zip(axes[0], pairs):
+        similarity_heatmap(table[(table.a == a) & (table.b == b)], ax, other=f"scale {b}").set(ylabel=f"scale {a}")
+    return figure
 
 
 def persistence_curves(table, ax, *, layers=None):

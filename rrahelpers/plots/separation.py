@@ -39,3 +39,45 @@ def guarantee_panels(table: pd.DataFrame) -> Figure:
                xlabel="error of the features, γ", ylabel="share", ylim=(0, 1.03))
     axes[0][0].legend()
     return figure
+
+
+def attack_curve(table: pd.DataFrame, ax: Axes) -> Axes:
+    """The share of predictions that an attack flips, against its reach in units of the guaranteed γ.
+
+    ``table``: columns factor, flipped, samples, SI, as of :func:`rrahelpers.study.attacks.attacked_guarantees`.
+    """
+    ax.plot(table.factor, table.flipped, "o-", ms=3, color=OTHER)
+    ax.axvline(1, color=SAME, lw=1, ls=":", label="the guarantee")
+    ax.set(xlabel="perturbation / γ", ylabel="labels flipped", ylim=(-0.02, 1.02),
+           title=f"{table.samples.iloc[0]} samples, SI = {table.SI.iloc[0]:g}")
+    ax.legend()
+    return ax
+
+
+def order_panels(gammas: pd.DataFrame, bounds: pd.DataFrame) -> Figure:
+    """γ against the order up to which SI is 1 (left), the error bound against that up to which SmI is .99 (right).
+
+    ``gammas``, ``bounds``: rows of order and of gamma or bound, as of
+    :func:`rrahelpers.study.orders.gamma_against_order` and :func:`rrahelpers.study.orders.bound_against_order`. Returns
+    the figure.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2))
+    left.plot(gammas.order, gammas.gamma, "o", ms=3, color=SAME)
+    left.set(xlabel="highest order r with SI$^r$ = 1", ylabel="γ, mean over new samples")
+    right.plot(bounds.order, bounds.bound, "o", ms=3, color=SAME, label="bound")
+    right.plot(bounds.order, bounds.error, "o", ms=3, color=OTHER, label="error made")
+    right.set(xlabel="highest order r with SmI$^r$ ≥ 0.99", ylabel="error of the nearest neighbour")
+    right.legend()
+    return figure
+
+
+def gamma_curve(table: pd.DataFrame, ax: Axes) -> Axes:
+    """What errors of the input predictions withstand, against the order up to which their neighbours agree.
+
+    ``table``: as of :func:`rrahelpers.separation.gamma_by_order`, of one network or, with the column network, several.
+    """
+    for name, part in table.groupby("network", sort=False) if "network" in table else [("γ", table)]:
+        ax.plot(part.order, part.gamma, "o-", ms=3, label=name)
+    ax.set(xlabel="order r: the first r neighbours have one label", ylabel="γ, mean")
+    ax.legend()
+    return ax

@@ -11,28 +11,23 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import nn
-from tqdm.auto import tqdm
 
 from rrahelpers.base.arrays import as_features, check_labels
-from rrahelpers.features import analysed_layers
-from rrahelpers.features.batches import as_batches, labels_of
-from rrahelpers.features.pooled import each_pooled_layer
 from rrahelpers.probes import logistic, strength
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float64, Int64
 
-    from rrahelpers.base.shapes import FeatureAxes, Features, Grid, Images, Labels, Maps
+    from rrahelpers.base.shapes import Features, Integers, Labels, Maps
 
 TOLERANCE, ITERATIONS = 1e-6, 1000
 MEMORY = 2 * 2**30  # bytes
@@ -84,7 +79,7 @@ def fit_probe(x: Features, y: Labels, x_test: Features, y_test: Labels, *, C: fl
     """
     x, x_test = _features(x, "training"), _features(x_test, "test")
     if isinstance(C, Sequence):
-        _check_options(C, tol, max_iter)
+        check_options(C, tol, max_iter)
         C = strength.choose(partial(fit_probe, tol=tol, max_iter=max_iter), x, check_labels(y, len(x)), C)
     found = _fit(x.T[None], y, x_test.T[None], y_test, C, tol, max_iter)
     return ProbeResult(**{name: values[0] for name, values in found.items()}, C=C)
@@ -125,59 +120,6 @@ def probe_positions(maps: Maps, y: Labels, test_maps: Maps, y_test: Labels, *, C
     return table
 
 
-def probe_layers(model: nn.Module, images: Images, labels: Labels | None = None, test_images: Images | None = None,
-                 test_labels: Labels | None = None, layers: Iterable[str] | None = None, *, grid: Grid | None = None,
-                 axis: FeatureAxes | None = None, progress: bool = True, **options: Any) -> pd.DataFrame:
-    """A probe on each layer of a network (8.3.1): the tables of :func:`each_probe` in one.
-
-    ``layers``: names, default as for :func:`rrahelpers.features.analysed_layers`; everything else as there.
-    """
-    images, labels, test_images, test_labels = _check_sets(images, labels, test_images, test_labels)
-    layers = analysed_layers(model, images, layers, grid=grid, axis=axis)
-    tables = each_probe(model, images, labels, test_images, test_labels, layers, grid=grid, axis=axis, **options)
-    bar = tqdm(tables, total=len(layers), desc="probes", unit="layer", disable=not progress)
-    return pd.concat(bar, ignore_index=True)
-
-
-def each_probe(model: nn.Module, images: Images, labels: Labels | None, test_images: Images,
-               test_labels: Labels | None, layers: Iterable[str], *, sizes: Sequence[int] = (4,),
-               pooling: str = "average", C: float | Sequence[float] = 1.0, tol: float = TOLERANCE,
-               max_iter: int = ITERATIONS, memory: float = MEMORY, batch_size: int = 100,
-               grid: Grid | None = None, axis: FeatureAxes | None = None) -> Iterator[pd.DataFrame]:
-    """Yield one layer's table after the other's.
-
-    Parameters
-    ----------
-    model, layers: as for :func:`rrahelpers.features.extract`.
-    images, labels, test_images, test_labels: float [N, C, H, W] as the model takes them, or batches of such, see
-        :class:`rrahelpers.features.batches.Batches`; integers [N], None where they come with the images.
-    sizes: sides that maps are pooled to, in places; the dissertation takes 4, and compares 1 to 7.
-    pooling: "average" or "nearest", see :func:`rrahelpers.features.pooled.pool`.
-    C, tol, max_iter: as for :func:`fit_probe`.
-    memory, batch_size: see :func:`rrahelpers.features.pooled.each_pooled_layer`; :func:`fit_probe` needs its own more.
-    grid, axis: how layers are read as maps, see :func:`rrahelpers.features.layers.readings`.
-
-    A table has a row for each size: ``layer``, ``index`` (in ``layers``), ``size``, ``features`` (their number),
-    ``value`` (test accuracy, a fraction), ``train`` (training accuracy), ``iterations``, ``gap``, ``converged``, and
-    ``C`` where there were several. Raises and warns as :func:`fit_probe`, ``extract`` and ``pool``; the labels are
-    looked at first.
-    """
-    _check_options(C, tol, max_iter)
-    images, labels, test_images, test_labels = _check_sets(images, labels, test_images, test_labels)
-    pooled = each_pooled_layer(model, [images, test_images], layers, sizes, pooling, memory=memory,
-                               batch_size=batch_size,
-                               grid=grid, axis=axis)
-    several = isinstance(C, (list, tuple))
-    for index, (layer, features) in enumerate(pooled):
-        rows = []
-        for alike, (x, x_test) in features.items():
-            found = fit_probe(x, labels, x_test, test_labels, C=C, tol=tol, max_iter=max_iter)
-            rows += [{"layer": layer, "index": index, "size": size, "features": x[0].numel(), "value": found.accuracy,
-                      "train": found.train_accuracy, "iterations": found.iterations, "gap": found.gap,
-                      "converged": found.converged} | ({"C": found.C} if several else {}) for size in alike]
-        yield pd.DataFrame(rows)
-
-
 def _features(x, what):
     try:
         return as_features(x)
@@ -185,26 +127,20 @@ def _features(x, what):
         raise type(error)(f"{what} samples: {error}") from error
 
 
-def _check_options(C, tol, max_iter):
+def check_options(C: float | Sequence[float], tol: float, max_iter: int) -> None:
+    """``ValueError`` for what :func:`fit_probe` can't use."""
     strengths = C if isinstance(C, (list, tuple)) else [C]
     if not strengths:
         raise ValueError("expected C above 0, or several such to choose from, got an empty list")
     for name, value in (*(("C", one) for one in strengths), ("tol", tol), ("max_iter", max_iter)):
         if not isinstance(value, Real) or isinstance(value, bool):
             raise ValueError(f"expected {name} to be a number, got {value!r}")
-        if not 0 < value < math.inf:
+        if not 0 < float(value) < math.inf:
             raise ValueError(f"expected {name} above 0 and finite, got {value!r}")
 
 
-def _check_sets(images, labels, test_images, test_labels):
-    """Images and labels of both sets, before a network sees any."""
-    images, test_images = as_batches(images), as_batches(test_images)
-    labels, test_labels = labels_of(images, labels), labels_of(test_images, test_labels)
-    _check_classes(labels)
-    return images, labels, test_images, test_labels
-
-
-def _check_classes(labels):
+def check_classes(labels: Integers) -> None:
+    """``ValueError`` for labels of fewer than two classes."""
     if len(classes := labels.unique()) < 2:
         raise ValueError("a probe needs training samples of at least two classes, "
                          f"got {len(labels)} of class {classes.tolist()}")
@@ -215,8 +151,8 @@ def _fit(x, y, x_test, y_test, C, tol, max_iter):
     if x_test.shape[1] != x.shape[1]:
         raise ValueError(f"expected as many features in both, got {x.shape[1]} to train and {x_test.shape[1]} to test")
     y, y_test = (check_labels(labels, f.shape[2]).to(f.device) for labels, f in ((y, x), (y_test, x_test)))
-    _check_options(C, tol, max_iter)
-    _check_classes(y)
+    check_options(C, tol, max_iter)
+    check_classes(y)
     classes, target = torch.unique(y, return_inverse=True)
     fit = logistic.fit(x.mT, target, len(classes), C, tol, max_iter)
     converged = fit.gap <= tol

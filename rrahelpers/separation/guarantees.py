@@ -21,9 +21,10 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import torch
 
-from rrahelpers.base.arrays import as_features, as_targets, check_labels, distance_blocks
+from rrahelpers.base.arrays import as_features, as_targets, check_labels, distance_blocks, is_whole
 from rrahelpers.neighbors import knn_graph
 from rrahelpers.separation.indices import confidence
 
@@ -45,6 +46,12 @@ class Margins:
     within: Float64[torch.Tensor, "*m"]
     between: Float64[torch.Tensor, "*m"]
     prediction: Integers | None = None
+
+    @property
+    def gamma(self) -> Float64[torch.Tensor, "*m"]:
+        """Below which error of the input a prediction is surely true, where SI = 1: (between - within) / 2, at least
+        0; 0 where ``within`` is infinite."""
+        return torch.where(self.within.isinf(), 0.0, (self.between - self.within) / 2).clamp(min=0)
 
 
 def margins(x: Features, labels: Labels) -> Margins:
@@ -94,7 +101,31 @@ def guarantee(known: Margins, gamma: float) -> Bool[torch.Tensor, "*m"]:
     has the true label was only supposed then. Raises ``ValueError`` for a negative, infinite or NaN ``gamma``.
     """
     _check_gamma(gamma)
-    return (gamma < 0.5 * (known.between - known.within)) & (known.index == 1)
+    if not isinstance(known, Margins):
+        raise TypeError(f"expected Margins, as margins or margins_of answers, got {type(known).__name__}")
+    return (gamma < known.gamma) & (known.index == 1)
+
+
+def gamma_by_order(new: Features, x: Features, labels: Labels, order: int = 10) -> pd.DataFrame:
+    """What error of the input a prediction withstands, against the order up to which the neighbours agree.
+
+    The slides: where SI^r = 1 for a large r, the guarantee holds for a much higher γ than where SI^1 = 1 alone.
+
+    ``new``, ``x``, ``labels``: as for :func:`margins_of`; ``order``: the highest. Returns a row for each order r:
+    ``order``, ``share`` of the new samples whose first r neighbours have one label, ``gamma``, the mean of theirs, and
+    ``smallest``; NaN without such samples. Raises as :func:`margins_of`, ``ValueError`` for an order out of range.
+    """
+    known = margins_of(new, x, labels)
+    new, x = _pair(new, x)
+    if not is_whole(order) or order > len(x):
+        raise ValueError(f"expected an order from 1 to {len(x)} (the training samples), got {order!r}")
+    own = check_labels(labels, len(x)).to(x.device)
+    nearest = torch.cat([distances.topk(order, largest=False).indices for _, distances in distance_blocks(new, x)])
+    agree = (own[nearest] == own[nearest[:, :1]]).cumprod(1).bool()
+    rows = [(known.gamma[which], which) for which in agree.T]
+    return pd.DataFrame([{"order": r, "share": which.double().mean().item(), "gamma": gamma.mean().item(),
+                          "smallest": gamma.min().item() if len(gamma) else math.nan}
+                         for r, (gamma, which) in enumerate(rows, 1)])
 
 
 def error_bound(new: Features, x: Features, targets: Targets, gamma: float) -> Values:

@@ -4,6 +4,10 @@ The part of Kalhor's slides at hand follows SI and SmI through the layers of a n
 them; higher and soft order, the centre-based index and linear SmI are here what his published code computes (classes
 Kalhor_SeparationIndex and Kalhor_SmoothnessIndex, 2023). SI of soft order r is the class similarity of the STAC paper
 with r neighbours, and of order 1, soft or not, with one.
+
+Others' names: SI of order 1 is Thornton's separability index (1998), and the accuracy of a nearest-neighbour classifier
+on its own data, each sample left out; the centre-based index is the accuracy of the nearest-centroid classifier on the
+data that the centres are of.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ import pandas as pd
 import torch
 
 from rrahelpers.base.arrays import as_features, as_targets, as_values, check_labels, distance_blocks, is_whole
-from rrahelpers.neighbors import KNNGraph
+from rrahelpers.neighbors import KNNGraph, check_graph
 
 if TYPE_CHECKING:
     from rrahelpers.base.shapes import Features, Integers, Labels, Targets
@@ -29,7 +33,8 @@ def separation_index(graph: KNNGraph, labels: Labels, order: int = 1, *, soft: b
     graph: a :class:`rrahelpers.neighbors.KNNGraph` over N samples.
     labels: integers [N].
     order: neighbours to look at, 1 <= order <= graph.k.
-    soft: count the share of those neighbours instead of all or nothing.
+    soft: count the share of those neighbours instead of all or nothing: class similarity with so many neighbours, and
+        the label overlap of Doimo et al. (2020).
 
     It never rises with the order, unless soft; with one class it is 1. Raises ``ValueError`` for an order out of range
     and labels of another length, ``TypeError`` for labels that are no integers.
@@ -61,17 +66,25 @@ def center_separation_by_class(x: Features, labels: Labels) -> pd.DataFrame:
     return _by_class(_center_separated(x, labels), labels)
 
 
-def smoothness_index(graph: KNNGraph, targets: Targets) -> float:
-    """SmI (linear): how near the nearest neighbour's target is, between the farthest target (0) and the nearest (1).
+def smoothness_index(graph: KNNGraph, targets: Targets, order: int = 1, *, soft: bool = False) -> float:
+    """SmI^order (linear): how near the first neighbours' targets are, between the farthest (0) and the nearest (1).
 
-    mean over i of (‖y_i - y_far‖ - ‖y_i - y_nn‖) / (‖y_i - y_far‖ - ‖y_i - y_near‖), where nn is the nearest neighbour
-    of x_i, and near and far are the other samples with the nearest and the farthest targets. A sample from which all
-    targets are equally far counts 1.
+    For the j-th neighbour nn of x_i the score is (‖y_i - y_far‖ - ‖y_i - y_nn‖) / (‖y_i - y_far‖ - ‖y_i - y_near‖), at
+    most 1, where near and far are the other samples with the j-th nearest and the farthest target. A sample counts with
+    its worst score, and the index is the mean over samples: of order 1 that of the slides, of higher order what
+    Kalhor's published code computes. Where near is as far as far the score is 1.
 
-    ``graph``: over N samples; ``targets``: real numbers [N] or [N, Q]. Raises ``TypeError`` for integer targets,
-    ``ValueError`` for targets of another length, NaN or infinite ones.
+    ``graph``: over N samples; ``targets``: real numbers [N] or [N, Q]; ``order``: 1 <= order <= graph.k. ``soft``: take
+    the mean of a sample's scores. It never rises with the order, unless soft. Raises ``TypeError`` for integer targets,
+    ``ValueError`` for an order out of range and for targets of another length, NaN or infinite ones.
     """
-    return scorer(as_targets(targets, len(graph)), len(graph))(graph.indices[:, 0])
+    scores = _smoothness(graph, targets, _check_order(graph, order))
+    return (scores.mean(1) if soft else scores.amin(1)).mean().item()
+
+
+def smoothness_orders(graph: KNNGraph, targets: Targets) -> list[float]:
+    """:func:`smoothness_index` of all orders from 1 to k at once: a list of k numbers."""
+    return _smoothness(graph, targets, check_graph(graph).k).cummin(1).values.mean(0).tolist()
 
 
 def confidence(graph: KNNGraph, targets: Targets) -> float:
@@ -79,7 +92,7 @@ def confidence(graph: KNNGraph, targets: Targets) -> float:
 
     SI for labels (integers [N]), SmI for real targets ([N] or [N, Q]); raises as these.
     """
-    return scorer(targets, len(graph))(graph.indices[:, 0])
+    return scorer(targets, len(check_graph(graph)))(graph.indices[:, 0])
 
 
 def scorer(targets: Targets, n: int) -> Callable[[Integers], float]:
@@ -106,15 +119,32 @@ def scorer(targets: Targets, n: int) -> Callable[[Integers], float]:
     return smoothness
 
 
+def _smoothness(graph, targets, order):
+    """Scores of the first neighbours, float64 [N, order]."""
+    y = as_targets(targets, len(check_graph(graph)))
+    near, gap, far = y.new_empty(len(y), order), y.new_empty(len(y), order), y.new_empty(len(y), 1)
+    neighbours = graph.indices[:, :order].to(y.device)
+    for rows, distances in distance_blocks(y, y):
+        far[rows] = distances.amax(1, keepdim=True)
+        gap[rows] = distances.gather(1, neighbours[rows])
+        distances.diagonal(rows.start).fill_(torch.inf)  # not the sample itself
+        near[rows] = distances.topk(order, largest=False).values
+    return torch.where(far > near, (far - gap) / (far - near), 1.0).clamp(0, 1)
+
+
+def _check_order(graph, order):
+    if not is_whole(order) or order > check_graph(graph).k:
+        raise ValueError(f"expected an order from 1 to {graph.k} (the graph's neighbours), got {order!r}")
+    return order
+
+
 def _agreement(graph, labels):
-    labels = check_labels(labels, len(graph)).to(graph.indices.device)
+    labels = check_labels(labels, len(check_graph(graph))).to(graph.indices.device)
     return (labels[graph.indices] == labels[:, None]).double()
 
 
 def _separated(graph, labels, order, soft):
-    if not is_whole(order) or order > graph.k:
-        raise ValueError(f"expected an order from 1 to {graph.k} (the graph's neighbours), got {order!r}")
-    agreement = _agreement(graph, labels)[:, :order]
+    agreement = _agreement(graph, labels)[:, :_check_order(graph, order)]
     return agreement.mean(1) if soft else agreement.prod(1)
 
 

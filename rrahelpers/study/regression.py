@@ -10,7 +10,7 @@ from torch import nn
 
 from rrahelpers.features import extract
 from rrahelpers.neighbors import knn_graph
-from rrahelpers.separation import smoothness_index
+from rrahelpers.separation import error_bound, smoothness_index
 
 LAYERS = {"input": "input", "1": "hidden 1", "3": "hidden 2", "5": "hidden 3", "6": "output"}  # of the perceptron
 TRAINED = 300  # of the 442 patients
@@ -23,6 +23,28 @@ def smoothness_table(seeds: Iterable[int], epochs: int = 300) -> pd.DataFrame:
     Rows of seed, split, index, layer, measure, value.
     """
     return pd.DataFrame([row for seed in seeds for row in _regression(seed, epochs)])
+
+
+def bounds_table(seeds: Iterable[int], gammas: Iterable[float], epochs: int = 300) -> pd.DataFrame:
+    """The slides' error bound of nearest-neighbour regression in every layer, and the errors that are made there.
+
+    Rows of seed, index, layer, gamma, bound (mean over the test split), error (mean distance of the nearest training
+    sample's target from the true one), held (share of test samples whose error is within their bound).
+    """
+    rows = []
+    for seed in seeds:
+        splits = diabetes(seed)
+        model = _trained(*splits["train"], seed, epochs)
+        layers = {split: extract(model, inputs, LAYERS) for split, (inputs, _) in splits.items()}
+        y, y_test = splits["train"][1], splits["test"][1]
+        for index, layer in enumerate(LAYERS):
+            x, new = layers["train"][layer], layers["test"][layer]
+            error = (y[torch.cdist(new.double(), x.double()).argmin(1)] - y_test).abs().double()
+            for gamma in gammas:
+                bound = error_bound(new, x, y, gamma)
+                rows.append({"seed": seed, "index": index, "layer": layer, "gamma": gamma, "bound": bound.mean().item(),
+                             "error": error.mean().item(), "held": (error <= bound).double().mean().item()})
+    return pd.DataFrame(rows)
 
 
 def diabetes(seed: int) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from rrahelpers import data, separation
-from rrahelpers.features import extract
+from rrahelpers.features import analysed_layers, each_layer, extract
 from rrahelpers.probes import fit_probe
 from rrahelpers.study import figures
 from rrahelpers.training.runs import Run
@@ -93,7 +93,7 @@ def _guarantees(run, samples, steps):
     model, sets = run.model(), {split: run.images(split, samples) for split in data.SPLITS}
     x = {split: last_features(model, run.preprocess(part.images)) for split, part in sets.items()}
     known = separation.margins_of(x["test"], x["train"], sets["train"].labels)
-    radius = ((known.between - known.within) / 2).clamp(min=0)
+    radius = known.gamma
     right = known.prediction == sets["test"].labels
     rows = []
     for gamma in np.linspace(0, radius.quantile(0.99).item(), steps):
@@ -101,6 +101,24 @@ def _guarantees(run, samples, steps):
         rows.append({"network": title(run), "SI of the training images": known.index, "gamma": gamma,
                "share": inside.double().mean().item(), "right": right[inside].double().mean().item(),
                "guaranteed": separation.guarantee(known, gamma).double().mean().item()})
+    return pd.DataFrame(rows)
+
+
+def margins_of_layers(run: Run, samples: int, layers: Sequence[str] | None = None) -> pd.DataFrame:
+    """What a network's layers guarantee *without* the training data at hand: SI, dw_max, db_min and γ of each.
+
+    ``samples``: training images. Returns rows of layer, index, measure ("SI", "within": dw_max, "between": db_min,
+    "gamma": up to which error a prediction is sure, 0 where SI < 1), value. Distances of different layers can't be
+    compared with one another, but a layer's ``gamma`` with its ``between``.
+    """
+    part = run.images("train", samples)
+    rows = []
+    model, images = run.model(), run.preprocess(part.images)
+    for index, (layer, x) in enumerate(each_layer(model, images, analysed_layers(model, images, layers))):
+        known = separation.margins(x, part.labels)
+        values = {"SI": known.index, "within": known.within.item(), "between": known.between.item(),
+                  "gamma": known.gamma.item() if known.index == 1 else 0.0}
+        rows += [{"layer": layer, "index": index, "measure": name, "value": value} for name, value in values.items()]
     return pd.DataFrame(rows)
 
 

@@ -47,7 +47,7 @@ MEASURES = {  # of a model and images
     "class similarity": lambda model, x: classrepsim(model, x, LABELS, k=2, scales=(1, "global"), **OPTIONS),
     "response": lambda model, x: vars(representational_response(scale_graphs(model, x, k=3, scales=(1, "global"),
                                                                              **OPTIONS), LABELS)),
-    "probes": lambda model, x: probe_layers(model, x, LABELS, x, LABELS, **OPTIONS).drop(columns="gap"),
+    "probes": lambda model, x: probe_layers(model, x, LABELS, x, LABELS, **OPTIONS).drop(columns=["gap", "seconds"]),
     "covariances": lambda model, x: {name: c.matrix() for name, c in covariances(model, x).items()},
     "saturation": tracked,
     "projection": projected,

@@ -264,19 +264,6 @@ def test_a_compiled_model_is_followed_from_its_first_call():
     assert tracker.table.trace[0] == pytest.approx(numpy_covariance(model[0](x).detach(), 1).trace())
 
 
-def test_writers_get_every_epoch(tmp_path, capsys):
-    scalars = []
-    writer = type("Writer", (), {"add_scalar": lambda self, *row: scalars.append(row)})()
-    model, path = nn.Sequential(nn.Linear(4, 4)), tmp_path / "deep" / "saturation.csv"
-    with SaturationTracker(model, csv=path, writer=writer, plot=True) as tracker:
-        for epoch in (1, 2):
-            model(torch.randn(9, 4))
-            tracker.end_epoch()
-            assert len(path.read_text(encoding="utf-8").splitlines()) == epoch + 1
-    assert scalars == [("saturation/train/0", row.saturation, row.epoch) for row in tracker.table.itertuples()]
-    assert "Figure" in capsys.readouterr().out  # outside a notebook, IPython prints what it would show
-
-
 def test_weighted_layers():
     assert weighted_layers(Mixed()) == ["conv", "along", "lstm", "twice", "idle"]
 
@@ -291,21 +278,6 @@ def test_covariances_from_images_or_batches():
     assert all(torch.equal(state[name], tensor) for name, tensor in model.state_dict().items())
     with pytest.raises(ValueError, match="at least one image"):
         covariances(model, [])
-
-
-def test_a_table_that_cannot_be_written_does_not_end_the_training(tmp_path):
-    model = nn.Linear(3, 2)
-    with SaturationTracker(model, csv=tmp_path) as tracker:  # a folder
-        for _ in range(2):
-            model(torch.randn(8, 3))
-            with pytest.warns(UserWarning, match="cannot write .*; the table has the rows all the same"):
-                tracker.end_epoch()
-    assert tracker.table.epoch.tolist() == [1, 2] and list(tmp_path.iterdir()) == []
-
-
-def test_what_is_no_writer_is_refused_before_the_first_epoch():
-    with pytest.raises(TypeError, match=r"a writer with add_scalar\(tag, value, step\), got str"):
-        SaturationTracker(nn.Linear(3, 2), writer="runs")
 
 
 def test_batches_of_no_image_are_told_in_words():

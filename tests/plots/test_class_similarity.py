@@ -35,3 +35,17 @@ def test_process_has_a_map_and_a_graph_at_each_scale():
     assert panels[2].images[0].get_array().shape == (2, 2)
     np.testing.assert_allclose(right.lines[-1].get_xdata(), [1, 1])  # marks the layer
     plt.close(figure)
+
+
+def test_operations_and_gains():
+    table = pd.DataFrame([{"operation": operation, "index": index, "layer": str(index), "scale": "1", "value": value}
+                          for operation, values in {"average": (0.1, 0.5), "maximum": (0.2, 0.7)}.items()
+                          for index, value in enumerate(values)])
+    figure = class_similarity_plots.operation_panels(table)
+    assert [ax.get_title() for ax in figure.axes] == ["average", "maximum"]
+    np.testing.assert_allclose(figure.axes[1].lines[0].get_ydata(), [0.2, 0.7])
+    other, ax = plt.subplots()
+    gains = pd.DataFrame({"index": [0, 0, 1], "scale": ["2"] * 3, "gain": [0.1, 0.3, -0.1]})
+    class_similarity_plots.gain_curves(gains, ax)
+    np.testing.assert_allclose(ax.lines[0].get_xydata(), [[0, 0.2], [1, -0.1]])
+    plt.close(figure), plt.close(other)

@@ -37,3 +37,25 @@ def test_accuracy_lost_is_drawn_published_and_measured():
     np.testing.assert_allclose(one.lines[1].get_ydata(), [0.3, 0.1])
     assert two.texts[0].get_text() == "measured: not trained yet" and one.get_ylabel() == "accuracy lost"
     plt.close(figure)
+
+
+def test_filters_to_keep_and_layers_to_remove():
+    figure, ax = plt.subplots()
+    table = pd.DataFrame({"layer": ["a", "b", "c"], "index": [0, 1, 2], "filters": [8, 8, 16], "keep": [3, 2, 9],
+                          "remove": [False, True, False]})
+    eigenspace_plots.filters_bars(table, ax)
+    heights = {bars.get_label(): [bar.get_height() for bar in bars] for bars in ax.containers}
+    assert heights == {"filters": [8, 8, 16], "keep": [3, 9], "layer to remove": [2]}
+    plt.close(figure)
+
+
+def test_tails_are_framed_epoch_by_epoch():
+    figure, ax = plt.subplots()
+    curves = {1: [0.5] * 6, 2: [0.6, 0.6, 0.6, 0.1, 0.1, 0.1]}
+    table = pd.DataFrame([{"epoch": epoch, "split": "train", "layer": f"l{i}", "index": i, "saturation": value}
+                          for epoch, curve in curves.items() for i, value in enumerate(curve)])
+    eigenspace_plots.tails_over_epochs(table, ax)
+    np.testing.assert_allclose(ax.images[0].get_array(), np.array(list(curves.values())).T)
+    frame, = ax.patches
+    assert frame.get_xy() == (1.5, 2.5) and (frame.get_width(), frame.get_height()) == (1, 3)
+    plt.close(figure)

@@ -116,3 +116,12 @@ def test_training_panels_leave_out_a_kind_that_is_not_there():
     assert [len(ax.lines) for ax in figure.axes] == [2, 1]
     np.testing.assert_allclose(figure.axes[1].lines[0].get_ydata(), [0.1, 0.2])
     plt.close(figure)
+
+
+def test_symmetry_panels():
+    table = pd.DataFrame([(i, a, j, b, i / 10 + j / 20) for i in (0, 1) for j in (0, 1) for a in "12" for b in "12"],
+                         columns=["i", "a", "j", "b", "value"])
+    figure = response_plots.symmetry_panels(table, ["1", "2"])
+    np.testing.assert_allclose(figure.axes[0].images[0].get_array(), [[0, 0.05], [0.1, 0.15]])
+    assert figure.axes[0].get_ylabel() == "scale 1" and figure.axes[0].get_xlabel() == "layer of scale 2"
+    plt.close(figure)

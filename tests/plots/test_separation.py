@@ -32,3 +32,18 @@ def test_guarantees_have_a_panel_for_each_network():
     np.testing.assert_allclose(first.lines[1].get_ydata(), [0.6, 0.9])
     assert second.get_title() == "B: SI = 0.500"
     plt.close(figure)
+
+
+def test_attacks_and_orders_are_drawn_at_their_numbers():
+    figure, (ax, other) = plt.subplots(1, 2)
+    separation_plots.attack_curve(pd.DataFrame({"factor": [0.5, 2], "flipped": [0, 0.9], "samples": 7, "SI": 1.0}), ax)
+    np.testing.assert_allclose(ax.lines[0].get_xydata(), [[0.5, 0], [2, 0.9]])
+    assert ax.get_title() == "7 samples, SI = 1"
+    table = pd.DataFrame({"network": ["A", "A", "B"], "order": [1, 2, 1], "gamma": [0.1, 0.3, 0.2]})
+    separation_plots.gamma_curve(table, other)
+    np.testing.assert_allclose(other.lines[0].get_xydata(), [[1, 0.1], [2, 0.3]])
+    panels = separation_plots.order_panels(table, table.assign(bound=[1, 2, 3], error=[0, 0, 1]))
+    left, right = panels.axes
+    np.testing.assert_allclose(left.lines[0].get_ydata(), [0.1, 0.3, 0.2])
+    np.testing.assert_allclose([line.get_ydata() for line in right.lines], [[1, 2, 3], [0, 0, 1]])
+    plt.close(figure), plt.close(panels)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from rrahelpers.neighbors import knn_graph
-from rrahelpers.separation import Margins, error_bound, guarantee, margins, margins_of, smoothness_index
+from rrahelpers.separation import Margins, error_bound, gamma_by_order, guarantee, margins, margins_of, smoothness_index
 
 
 def separated(n=90, classes=3, dimension=4):
@@ -129,6 +129,24 @@ def test_the_error_bound_holds_at_every_place_within_gamma(seed):
         before = bound
     assert torch.equal(error_bound(new, x, y, 0), alpha[own])
     assert (before < error_bound(new, x, y, 100)).any()  # some training samples are still out of reach at 0.5
+
+
+def test_gamma_by_order_worked_by_hand():
+    x, labels = torch.tensor([[0.0], [1.0], [3.0], [8.0], [10.0]]), torch.tensor([5, 5, 5, 2, 2])
+    table = gamma_by_order(torch.tensor([[0.5], [9.0], [6.0]]), x, labels, order=3)
+    assert table.order.tolist() == [1, 2, 3]
+    # at 0.5: within .5, between 7.5 (three of label 5); at 9: 1 and 6 (two of label 2); at 6: 2 and 3 (one)
+    assert table.share.tolist() == pytest.approx([1, 2 / 3, 1 / 3])
+    assert table.gamma.tolist() == pytest.approx([(3.5 + 2.5 + 0.5) / 3, 3, 3.5])
+    assert table.smallest.tolist() == pytest.approx([0.5, 2.5, 3.5])
+    assert gamma_by_order(torch.tensor([[6.0]]), x, labels, order=2).gamma.isna().tolist() == [False, True]
+    with pytest.raises(ValueError, match="an order from 1 to 5"):
+        gamma_by_order(x, x, labels, order=6)
+
+
+def test_gamma_of_margins():
+    known = Margins(1.0, torch.tensor([0.2, 3.0, math.inf, 1.0]), torch.tensor([1.0, 1.0, math.inf, math.inf]))
+    assert known.gamma.tolist() == pytest.approx([0.4, 0, 0, math.inf])
 
 
 X, Y = torch.rand(6, 2), torch.tensor([0, 0, 0, 1, 1, 1])

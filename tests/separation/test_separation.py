@@ -16,6 +16,7 @@ from rrahelpers.separation import (
     separation_index,
     separation_orders,
     smoothness_index,
+    smoothness_orders,
 )
 
 LINE = torch.tensor([[0.0], [1.0], [2.1], [3.0], [7.0]])  # nearest neighbours 1 0 3 2 3, the second ones 2 2 1 1 2
@@ -155,3 +156,38 @@ def test_labels_and_orders_of_other_libraries():
 def test_bad_input(call, error, message):
     with pytest.raises(error, match=message):
         call(knn_graph(LINE, 2), LINE)
+
+
+def smoothness_by_loops(x, y, order, soft=False):
+    """Kalhor's high and soft order, written out for each sample and neighbour."""
+    n, total = len(x), 0
+    for i in range(n):
+        others = [j for j in range(n) if j != i]
+        by_place = sorted(others, key=lambda j: (np.linalg.norm(x[i] - x[j]), j))
+        gaps = sorted(np.linalg.norm(y[i] - y[j]) for j in others)
+        scores = [min(1, (gaps[-1] - np.linalg.norm(y[i] - y[by_place[r]])) / (gaps[-1] - gaps[r]))
+                  for r in range(order)]
+        total += np.mean(scores) if soft else min(scores)
+    return total / n
+
+
+@pytest.mark.parametrize("order", [1, 3, 6])
+def test_smoothness_of_higher_order(order):
+    draw = np.random.default_rng(order)
+    x, y = draw.normal(size=(40, 3)), draw.normal(size=(40, 2))
+    y[:20] = x[:20, :2]
+    graph = knn_graph(x, 6)
+    for soft in (False, True):
+        assert smoothness_index(graph, y, order, soft=soft) == pytest.approx(smoothness_by_loops(x, y, order, soft))
+    assert smoothness_orders(graph, y)[order - 1] == pytest.approx(smoothness_by_loops(x, y, order))
+    assert smoothness_index(graph, y) == pytest.approx(confidence(graph, y))
+
+
+def test_places_on_a_line_are_smooth_to_every_order():
+    x = torch.rand(50, 1, dtype=torch.float64)
+    assert smoothness_orders(knn_graph(x, 20), 3 * x - 1) == [1] * 20
+    values = smoothness_orders(knn_graph(x, 20), x + 0.01 * torch.randn(50, 1, dtype=torch.float64))
+    assert values == sorted(values, reverse=True) and values[-1] < values[0] < 1
+    assert smoothness_orders(knn_graph(x, 3), torch.ones(50)) == [1, 1, 1]  # all targets are equally far
+    with pytest.raises(ValueError, match="an order from 1 to 3"):
+        smoothness_index(knn_graph(x, 3), x, 4)

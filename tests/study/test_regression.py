@@ -35,3 +35,11 @@ def test_training_explains_the_training_targets():
     table = regression.smoothness_table([0], epochs=30)
     value = table[(table.measure == "R²") & (table.split == "train")].value.item()
     assert 0 < value < 1
+
+
+def test_bounds_of_every_layer():
+    table = regression.bounds_table([0], [0.0, 0.5], epochs=2)
+    assert len(table) == 5 * 2 and table.layer.unique().tolist() == list(regression.LAYERS)
+    wide, narrow = (table[table.gamma == gamma].set_index("layer") for gamma in (0.5, 0.0))
+    assert (wide.bound >= narrow.bound).all() and (wide.held >= narrow.held).all()
+    assert (wide.error == narrow.error).all() and wide.held.between(0, 1).all()

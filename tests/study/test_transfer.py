@@ -47,6 +47,17 @@ def test_guarantees():
     assert table.guaranteed.tolist() == [1, 0.5]
 
 
+def test_margins_of_layers_without_training_data():
+    """At 0, 1 (a) and 10, 12 (b): dw_max is 2, db_min 9."""
+    part = on_a_line([0.0, 1.0, 10.0, 12.0], [0, 0, 1, 1])
+    run = SimpleNamespace(model=Positions, images=lambda split, samples: part, preprocess=lambda images: images)
+    table = transfer.margins_of_layers(run, 4, ["pool"])
+    assert table.set_index("measure").value.to_dict() == {"SI": 1, "within": 2, "between": 9, "gamma": 3.5}
+    mixed = SimpleNamespace(model=Positions, images=lambda split, samples: on_a_line([0.0, 1.0, 10.0, 12.0],
+                            [0, 1, 1, 1]), preprocess=lambda images: images)
+    assert transfer.margins_of_layers(mixed, 4, ["pool"]).set_index("measure").value["gamma"] == 0
+
+
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     monkeypatch.setenv("RRA_RUNS", str(tmp_path))

@@ -193,8 +193,8 @@ CLAIMS = (
     claim("029", "4.3, figure 34b", "The layers behind the shortcut don't improve probes further",
           within(each(FIGURE_34, lambda t: behind(t).max() - behind(t).iloc[0], training="after"), SAME)),
     claim("258", "4.3", "Others probe globally pooled maps, or places drawn at random",
-          stated("partly", "averages of any size and the nearest place are offered, no random places, which the source "
-                           "rejects", "procedure")),
+          stated("agrees", "averages of any size, the nearest place and places drawn at random can be chosen",
+                 "procedure")),
     claim("255", "2.4.5", "Training images are shuffled for each epoch, and the network is scored on others after it",
           stated("agrees", "each epoch draws its own order, and test images are scored after it", "procedure")),
     claim("257a", "3.1.1", "More filters bring more accuracy",

@@ -163,18 +163,16 @@ CLAIMS = (
     claim("045a", "6.1.3", "Following saturation may run in several threads",
           stated("agrees", "the tracker holds a lock, which is tested", "procedure")),
     claim("045b", "6.1.3", "Following saturation works where data or model are spread over devices",
-          stated("partly", "covariances of several processes can be merged, nothing merges them by itself",
-              "procedure")),
+          takes(SaturationTracker, "distributed")),
     claim("046", "6.1.3", "Where covariances are computed can be chosen", takes(SaturationTracker, "device")),
     claim("047", "6.1.3", "Maps can be made smaller before: by the nearest value, linearly or bilinearly",
-          takes(SaturationTracker, "side", "interpolation", why="places are picked evenly, nothing is interpolated")),
+          takes(SaturationTracker, "side", "interpolation")),
     claim("048", "6.1.3", "Only every n-th batch, or so many batches, can be taken",
           takes(SaturationTracker, "every", "batches")),
     claim("049", "6.1.4", "Statistics: saturation, intrinsic dimension, trace, trace of the diagonal, determinant, a "
           "picture in two dimensions", holds(_statistics), note="of the determinant the logarithm"),
     claim("050", "6.1.5", "Several writers at once, and other numbers logged beside saturation",
-          takes(SaturationTracker, "csv", "writer", "plot", "metrics", why="one of each kind; no numbers of one's "
-              "own")),
+          takes(SaturationTracker, "writers", why="numbers of one's own go to end_epoch")),
     claim("051", "6.1.5, figure 40", "In VGG19 intrinsic dimension rises over the first layers and collapses in the "
           "last",
           shows("saturation-figure-40", lambda t: t.intrinsic_dimension.iloc[:16].idxmax() not in
@@ -194,7 +192,7 @@ CLAIMS = (
           stated("partly", "one folder for each configuration, named by model, data and a hash of it", "procedure")),
     claim("057", "6.2.5", "Probes: 100 epochs of SAGA without preprocessing, accuracies of both splits kept",
           takes(probes.fit_probe, "solver", why="fitted to the optimum by L-BFGS, which SAGA's 100 epochs miss")),
-    claim("058", "6.2.5", "Probes of several layers are fitted side by side", takes(probes.probe_layers, "executor")),
+    claim("058", "6.2.5", "Probes of several layers are fitted side by side", takes(probes.probe_layers, "jobs")),
     claim("059", "6.2.6", "A crash loses at most the running epoch; probes that are done are kept",
           stated("agrees", "checkpoints after each epoch, each layer's probe stored by itself; killed trainings are "
               "tested",

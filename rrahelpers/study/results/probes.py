@@ -8,7 +8,8 @@ from rrahelpers.features import each_layer, layer_names
 from rrahelpers.probes import each_probe, probe_positions
 
 
-def probe_table(run, samples, *, layers=None, sizes=(4,), pooling="average", C=1.0, compute=True):
+def probe_table(run, samples, *, layers=None, sizes=(4,), pooling="average", C=1.0, classifier="logistic",
+                compute=True):
     """Probes on the layers of a run's network, fitted on its first training images and scored on the first test images.
 
     Parameters
@@ -16,7 +17,7 @@ def probe_table(run, samples, *, layers=None, sizes=(4,), pooling="average", C=1
     run: a :class:`rrahelpers.training.runs.Run`.
     samples: images of each split, at most; None for all.
     layers: names; default :func:`rrahelpers.features.layer_names`.
-    sizes, pooling, C: as for :func:`rrahelpers.probes.each_probe`.
+    sizes, pooling, C, classifier: as for :func:`rrahelpers.probes.each_probe`.
 
     Returns the columns of :func:`rrahelpers.probes.each_probe` and ``seed``. Every layer is stored as soon as it is
     fitted. Where the store lacks one it is fitted, or, without ``compute``, None is returned.
@@ -28,6 +29,8 @@ def probe_table(run, samples, *, layers=None, sizes=(4,), pooling="average", C=1
     def stored(layer, compute=None):
         parameters = {"layer": layer, "samples": samples, "sizes": list(sizes), "pooling": pooling,
                       "C": list(C) if isinstance(C, tuple) else C}
+        if classifier != "logistic":  # what is stored keeps its name
+            parameters["classifier"] = classifier
         return run.result("probes", parameters, compute)
 
     tables = {layer: stored(layer) for layer in layers}
@@ -37,7 +40,7 @@ def probe_table(run, samples, *, layers=None, sizes=(4,), pooling="average", C=1
             return None
         (x, y), (x_test, y_test) = _images(run, samples)
         for table in each_probe(run.model(default_device()), x, y, x_test, y_test, missing, sizes=sizes,
-                                pooling=pooling, C=C):
+                                pooling=pooling, C=C, classifier=classifier):
             tables[table.layer[0]] = stored(table.layer[0], lambda: table)
     numbered = [table.assign(index=index) for index, table in enumerate(tables.values())]
     return pd.concat(numbered, ignore_index=True).assign(seed=run.config.seed)

@@ -10,24 +10,50 @@ from rrahelpers.base.devices import default_device
 from rrahelpers.class_similarity import SCALES, classrepsim, scale_graphs
 from rrahelpers.features import analysed_layers, each_layer
 from rrahelpers.neighbors import knn_graph
+from rrahelpers.neighbors.pooling import OPERATIONS
 from rrahelpers.representational_response import Response, representational_response
 from rrahelpers.separation import center_separation_index, separation_orders
 from rrahelpers.study.results.probes import probe_table
 
 
-def class_similarity_table(run, samples, k, *, split="test", compute=True):
+def class_similarity_table(run, samples, k, *, split="test", operation="average", compute=True):
     """Class similarity of a run's network on a split's first ``samples`` images (None: all), with ``k`` neighbours.
+
+    ``operation``: by which maps become smaller, see :func:`rrahelpers.class_similarity.scale_graphs`.
 
     Returns the columns of :func:`rrahelpers.class_similarity.classrepsim` and ``seed``. Where the store lacks the table
     it is computed and stored, or, without ``compute``, None is returned.
     """
     def measure():
         part = run.images(split, samples)
-        return classrepsim(run.model(default_device()), run.preprocess(part.images), part.labels, k=k)
+        return classrepsim(run.model(default_device()), run.preprocess(part.images), part.labels, k=k,
+                           operation=operation)
 
     parameters = {"split": split, "samples": samples, "k": k, "scales": [str(scale) for scale in SCALES]}
+    if operation != "average":  # what is stored keeps its name
+        parameters["operation"] = operation
     table = run.result("classrepsim", parameters, measure if compute else None)
     return None if table is None else table.assign(seed=run.config.seed)
+
+
+def operation_table(runs, samples, k, operations=OPERATIONS):
+    """:func:`class_similarity_table` of several runs by each operation, with the column ``operation``."""
+    return pd.concat([class_similarity_table(run, samples, k, operation=operation).assign(operation=operation)
+                      for run in runs for operation in operations], ignore_index=True)
+
+
+def class_similarity_gain(runs, others, samples, k):
+    """By how much class similarity is higher in some networks than in others, layer by layer and at each scale.
+
+    ``runs``, ``others``: lists of runs of two networks with the same seeds, one with STAC and one without, say; layers
+    are matched by name. Returns rows of seed, layer, index, scale, value (of ``runs``), other, gain.
+    """
+    tables = (pd.concat([class_similarity_table(run, samples, k) for run in part]) for part in (runs, others))
+    own, other = (table[["seed", "layer", "index", "scale", "value"]] for table in tables)
+    both = own.merge(other.drop(columns="index").rename(columns={"value": "other"}), on=["seed", "layer", "scale"])
+    if both.empty:
+        raise ValueError("expected two networks with layers and seeds in common, got none")
+    return both.assign(gain=both.value - both.other)
 
 
 def response(run, samples, k, *, kernel_samples=2000):
