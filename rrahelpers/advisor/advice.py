@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from rrahelpers import complexity
+from rrahelpers.advisor.places import stem as stem_of
 from rrahelpers.base.modules import is_leaf, named_layers, own_parameters
 from rrahelpers.models.surgery import duplicate, truncate, without_downsampling
 from rrahelpers.receptive_field import beyond_border, border_layer, image_shape, receptive_fields
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from rrahelpers.base.shapes import InputSize
 
 BEST_SATURATION = (0.2, 0.3)  # averages at which networks did best (section 11.3)
-STEM = 2  # layers: the first two that down-sample (section 11.4)
 
 
 def advise(model: nn.Module, input_size: InputSize, saturations: LayerValues | None = None,
@@ -108,7 +108,7 @@ def propose(model: nn.Module, input_size: InputSize, saturations: LayerValues | 
                   f"{shape[1]}x{shape[2]} pixels already")
         rows.append(_row("truncate", f"end before {border}", reason, lambda: truncate(model, border), shape, convention,
                          lambda stump: _lost(productive, stump)))
-        if stem := _stem(table):
+        if stem := stem_of(table):
             rows.append(_row("drop the stem", f"no down-sampling in {', '.join(stem)}", reason,
                              lambda: without_downsampling(model, stem), shape, convention))
         larger = int(convolutions[["r_border_in_h", "r_border_in_w"]].min(axis=1).max())
@@ -171,16 +171,6 @@ def _width_row(model, shape, factor, average, convention):
     return {"proposal": "scale the width", "change": f"by {factor:.2g}", "border": None,
             "reason": f"average saturation {average:.0%}, best were {low:.0%} to {high:.0%}",
             "input_size": f"{shape[1]}x{shape[2]}", "params": round(params), "flops": round(flops.sum())}
-
-
-def _stem(table):
-    """The first layers that down-sample, before any branch: all that was seen before, they see, and all later ones
-    too."""
-    earlier = table["r_max"].cummax().shift(fill_value=1)
-    later = table["r_min_in"][::-1].cummin()[::-1].shift(-1, fill_value=table["r_max"].max())
-    single = table[(earlier <= table["r_min_in"]) & (table["r_max"] <= later) & (table["path"] == "main")]
-    strided = single[single["stride"].str.contains(r"(?:^|x)(?:[2-9]|\d\d)") & ~single["layer"].str.endswith("()")]
-    return list(strided["layer"].drop_duplicates()[:STEM])
 
 
 def _numbered(table):

@@ -22,14 +22,14 @@ from torch import nn
 
 from rrahelpers.base.arrays import is_whole
 from rrahelpers.base.modules import check_model, layer_list, named_layers
-from rrahelpers.receptive_field.paths import ancestry, reached, reaches, shortcuts
+from rrahelpers.receptive_field.paths import ancestry, passages, reached, reaches, shortcuts
 from rrahelpers.receptive_field.trace import record
 
 if TYPE_CHECKING:
     from rrahelpers.base.shapes import InputSize
 
 SIZES = ("r_min", "r_max", "r_min_in", "r_max_in", "r_border_in")
-COLUMNS = ("layer", "index", "conv", "type", "path", "kernel", "stride", "dilation", "sides", "jump", *SIZES,
+COLUMNS = ("layer", "index", "conv", "type", "path", "passage", "kernel", "stride", "dilation", "sides", "jump", *SIZES,
            *(f"{size}_{axis}" for size in SIZES for axis in "hw"))
 
 
@@ -56,6 +56,7 @@ def receptive_fields(model: nn.Module, input_size: InputSize, *, gates: bool = F
       behind global pooling a convolution is a linear layer.
     - ``path``: "main"; "shortcut" for a summand's branch without a window larger than its stride (projections),
       beside one with such a window; "gate" where nothing goes on to the output but as a factor, or nothing at all.
+    - ``passage``: whether all that goes on to the output passes what the layer gets: no path leads around it.
     - ``kernel``, ``stride``, ``dilation`` (height x width, as text); ``sides`` of the output map; ``jump``: pixels
       between neighbouring places of it (the larger axis and path; 0 where all places see the same).
     - ``r_min``, ``r_max``: the smallest and largest receptive field of the layer's output over all paths, ``r_min_in``
@@ -79,7 +80,7 @@ def receptive_fields(model: nn.Module, input_size: InputSize, *, gates: bool = F
         graph = record(model, like.new_zeros(1, *image_shape(model, input_size)))
     going_on = reached(graph, gates)
     aside, raised = shortcuts(graph.nodes, going_on, gates)
-    found = reaches(graph.nodes, gates, raised)
+    found, alone = reaches(graph.nodes, gates, raised), passages(graph, gates)
     paths = ["gate" if call.output not in going_on else "shortcut" if call.output in aside else "main"
              for call in graph.calls]
     convolutions = [call for call, path in zip(graph.calls, paths)
@@ -90,7 +91,8 @@ def receptive_fields(model: nn.Module, input_size: InputSize, *, gates: bool = F
     for call, path in zip(graph.calls, paths):
         if call.leaf if layers is None else call.layer in layers:
             rows.append({"layer": call.layer, "index": len(rows), "conv": numbers.get(id(call)), "type": call.kind,
-                         "path": path, **_geometry(call), **_sizes(call, found, behind.get(id(call), ()))})
+                         "path": path, "passage": len(call.inputs) == 1 and call.inputs[0] in alone,
+                         **_geometry(call), **_sizes(call, found, behind.get(id(call), ()))})
     if idle := set(layers or ()) - {row["layer"] for row in rows}:
         raise ValueError(f"layers {sorted(idle)} answer with no tensor that depends on the image; leave them out")
     return pd.DataFrame(rows, columns=COLUMNS).astype({"conv": "Int64"})

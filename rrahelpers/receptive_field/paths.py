@@ -87,6 +87,16 @@ def ancestry(nodes: Sequence[Node], gates: bool) -> list[int]:
     return found
 
 
+def passages(graph: Graph, gates: bool) -> set[int]:
+    """Nodes that every path from the image to the output passes."""
+    found = [1]  # for each node those that every path to it passes, itself included, as bits
+    for place, node in enumerate(graph.nodes[1:], start=1):
+        parents = [found[edge.parent] for _, edge in counted(node, gates)]
+        found.append(reduce(and_, parents) | 1 << place if parents else 1 << place)
+    last = reduce(and_, (found[node] for node in graph.outputs))
+    return {place for place in range(len(found)) if last >> place & 1}
+
+
 def shortcuts(nodes: Sequence[Node], places: Iterable[int],
               gates: bool) -> tuple[set[int], dict[tuple[int, int], tuple[int, ...]]]:
     """Nodes on the shortcut branches of the additions at ``places``, and {(node, edge): (h, w)} for down-sampling ones.
