@@ -358,10 +358,11 @@ def test_memory_by_hand():
     model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.Identity(),
                           nn.MaxPool2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(64, 5))
     written = {"0": 256, "1": 256, "2": 0, "3": 0, "4": 64, "5": 64, "6": 0, "7": 5}
-    for network, size in ((model, 4), (model.to("meta"), 4), (model.double(), 8)):
-        table = per_layer(network, (3, 8, 8)).set_index("layer")
+    for change, size in (({}, 4), ({"device": "meta"}, 4), ({"dtype": torch.float64}, 8)):
+        model = model.to(**change)
+        table = per_layer(model, (3, 8, 8)).set_index("layer")
         assert table.memory.to_dict() == {layer: size * number for layer, number in written.items()}
-        assert complexity.memory(network, (3, 8, 8)) == size * sum(written.values())
+        assert complexity.memory(model, (3, 8, 8)) == size * sum(written.values())
 
 
 def test_training_holds_no_more_than_the_memory():
