@@ -69,7 +69,7 @@ def field_path(model: nn.Module, input_size: InputSize, layer: str, bound: str =
     side, pick = AXES[axis], (max, Reach._fields.index("high")) if bound == "max" else (min, Reach._fields.index("low"))
     best, size = pick
     found = reaches(graph.nodes, gates, {})
-    names = {c.output: c.layer for c in graph.calls if c.leaf}
+    names = {c.output: c.layer for c in reversed(graph.calls) if c.leaf}  # a norm behind it sees the same
     place = _output(call)
     jump = best(found[place][side], key=lambda jump: found[place][side][jump][size])
     rows = []
