@@ -68,7 +68,7 @@ def propose(model: nn.Module, input_size: InputSize, saturations: LayerValues | 
     sides = object_sides(shape, object_size)
     values = measured(saturations, "saturations", table, model).drop("input", errors="ignore")
     model = _on_meta(model)
-    row = partial(_row, model=model, shape=shape, sides=sides, convention=convention)
+    row = partial(_row, shape=shape, sides=sides, convention=convention)
     rows = [row("as it is", "", "", lambda: model)]
     if tail := tail_of(table, sides, values):
         rows += _against_a_tail(row, model, table, tail, shape)
@@ -152,7 +152,7 @@ def _earliest(model, places, factor, shape, sides):
     return places[low] if low < len(places) else None
 
 
-def _row(proposal, change, reason, build, *, model, shape, sides, convention, remark=lambda changed: ""):
+def _row(proposal, change, reason, build, *, shape, sides, convention, remark=lambda changed: ""):
     row = {"proposal": proposal, "change": change, "reason": reason, "input_size": f"{shape[1]}x{shape[2]}"}
     try:
         with torch.device("meta"):  # where forward makes tensors

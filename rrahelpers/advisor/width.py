@@ -11,7 +11,6 @@ from torch import nn
 from rrahelpers import complexity
 from rrahelpers.advisor.tail import Tail
 from rrahelpers.base.modules import named_layers, own_parameters
-from rrahelpers.receptive_field import beyond_border
 from rrahelpers.tails import find_tails
 
 BEST_SATURATION = (0.2, 0.3)  # averages at which networks did best (section 11.3)
@@ -34,10 +33,8 @@ def width_row(model: nn.Module, table: pd.DataFrame, shape: tuple[int, int, int]
     """
     kept = saturations
     if tail:
-        idle = beyond_border(table, tail.sides)
-        first = table["layer"][idle.idxmax()]
         order = list(dict.fromkeys(table["layer"]))
-        kept = saturations[[order.index(layer) < order.index(first) for layer in saturations.index]]
+        kept = saturations[[order.index(layer) < order.index(tail.layer) for layer in saturations.index]]
     average, (low, high) = kept.mean(), BEST_SATURATION
     if not average > 0 or low <= average <= high:
         return []
