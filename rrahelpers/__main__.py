@@ -1,18 +1,18 @@
-"""The command line: ``python -m rrahelpers analyse|train|experiment|measure|figures|claims|list|cache``."""
+"""The command line: ``python -m rrahelpers analyse|train|experiment|search|measure|figures|claims|list|cache``."""
 
 import argparse
 import sys
 
 from rrahelpers.data import DataError
 from rrahelpers.report import command as report
-from rrahelpers.study import command as study, train_command
+from rrahelpers.study import command as study, search_command, train_command
 from rrahelpers.training.runs import RunError
 
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m rrahelpers", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for part in (report, train_command, study):
+    for part in (report, train_command, search_command, study):
         part.add_arguments(commands)
     options = parser.parse_args(arguments)
     try:

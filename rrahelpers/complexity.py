@@ -1,4 +1,4 @@
-"""FLOPs and parameters of a network, layer by layer, from one forward pass with hooks.
+"""FLOPs, parameters and memory of a network, layer by layer, from one forward pass with hooks.
 
 Two conventions. "published" is the counting that reproduces tables 1 to 5 of the STAC paper, the one of thop
 (https://github.com/Lyken17/pytorch-OpCounter): multiply-accumulates of convolutions (padding in full, no bias) and
@@ -64,10 +64,11 @@ def per_layer(model: nn.Module, input_shape: Sequence[int], convention: str = "p
     convention: "published" or "macs", see the module's docstring.
 
     Returns a DataFrame with the columns ``layer`` (its name in the model), ``kind`` (its class), ``output_shape``
-    (without the batch; None for outputs that are no tensor), ``flops`` and ``params``. A layer is a module that a rule
-    counts, that has no submodules, or that owns parameters. One that is called twice has two rows: its FLOPs in both,
-    its parameters in the first. Layers that were never called come last with no FLOPs. Warnings name those whose FLOPs
-    a rule would have counted, and the modules that multiply beside the layers for which there are rules.
+    (without the batch; None for outputs that are no tensor), ``flops``, ``params`` and ``memory`` (see :func:`memory`).
+    A layer is a module that a rule counts, that has no submodules, or that owns parameters. One that is called twice
+    has two rows: its FLOPs in both, its parameters in the first. Layers that were never called come last with no
+    FLOPs. Warnings name those whose FLOPs a rule would have counted, and the modules that multiply beside the layers
+    for which there are rules.
 
     Raises ``ValueError`` for an unknown convention, a malformed ``input_shape`` and an image that the network refuses,
     and as :func:`rrahelpers.base.modules.check_model`.
@@ -78,16 +79,16 @@ def per_layer(model: nn.Module, input_shape: Sequence[int], convention: str = "p
     names = {module: name for name, module in named_layers(model).items()}
     rows, called, seen = [], set(), set()
 
-    def record(module, output_shape, flops):
+    def record(module, output_shape, flops, memory=0):
         fresh = {id(p): p.numel() for p in own_parameters(module) if id(p) not in seen}
         seen.update(fresh)
-        rows.append((names[module], kind(module), output_shape, flops, sum(fresh.values())))
+        rows.append((names[module], kind(module), output_shape, flops, sum(fresh.values()), memory))
 
     def hook(module, args, kwargs, output):
         called.add(module)
         x, output = tree_map(whole, (next(iter((*args, *kwargs.values())), None), output))
         output_shape = tuple(output.shape[1:]) if isinstance(output, torch.Tensor) else None
-        record(module, output_shape, _flops(module, x, output, convention))
+        record(module, output_shape, _flops(module, x, output, convention), _bytes(x, output))
 
     layers = [module for module in names if _is_layer(module)]
     with _hooked(model, layers, hook), _Unruled(names) as unruled, torch.no_grad():
@@ -105,7 +106,27 @@ def per_layer(model: nn.Module, input_shape: Sequence[int], convention: str = "p
     if found := [f"{names[module] or 'the model'} ({kind(module)})" for module in unruled.found]:
         warnings.warn("there is no rule for what these multiply themselves, so it counts as 0 FLOPs: " + _listed(found),
                       stacklevel=2)
-    return pd.DataFrame(rows, columns=["layer", "kind", "output_shape", "flops", "params"])
+    return pd.DataFrame(rows, columns=["layer", "kind", "output_shape", "flops", "params", "memory"])
+
+
+def memory(model: nn.Module, input_shape: Sequence[int]) -> int:
+    """Bytes of the activations of one image [C, H, W], the memory footprint (dissertation, 11.1): the outputs of all
+    layers together. A training step holds at most these, and in evaluation most are given up again at once.
+
+    What a layer writes in the place of its input, or only views, takes nothing. Sums, products and functional calls
+    beside layers count nothing, as for :func:`count`.
+
+    >>> memory(torch.nn.Conv2d(3, 16, 3, padding=1), (3, 32, 32))
+    65536
+    """
+    return int(per_layer(model, input_shape, "macs")["memory"].sum())
+
+
+def _bytes(x, output):
+    """Of a layer's output, where it is a tensor with a place of its own."""
+    if not isinstance(output, torch.Tensor) or isinstance(x, torch.Tensor) and torch._C._is_alias_of(x, output):
+        return 0
+    return output.numel() * output.element_size()
 
 
 def _products(module, x, y):

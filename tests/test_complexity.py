@@ -10,7 +10,7 @@ from torch.nn.utils.parametrizations import weight_norm
 from torch.nn.utils.rnn import pack_padded_sequence
 from torch.utils.flop_counter import FlopCounterMode
 
-from rrahelpers import models
+from rrahelpers import complexity, models
 from rrahelpers.attention import STAC
 from rrahelpers.base.torchvision import torchvision
 from rrahelpers.complexity import Complexity, count, per_layer
@@ -351,3 +351,26 @@ def test_malformed_printed_count(text):
 def test_unknown_published_table(number):
     with pytest.raises(ValueError, match="tables"):
         published.table(number)
+
+
+def test_memory_by_hand():
+    """What layers write: a convolution 4 x 8 x 8 numbers, its norm as many, the ReLU in place and the views none."""
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.Identity(),
+                          nn.MaxPool2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(64, 5))
+    written = {"0": 256, "1": 256, "2": 0, "3": 0, "4": 64, "5": 64, "6": 0, "7": 5}
+    for change, size in (({}, 4), ({"device": "meta"}, 4), ({"dtype": torch.float64}, 8)):
+        model = model.to(**change)
+        table = per_layer(model, (3, 8, 8)).set_index("layer")
+        assert table.memory.to_dict() == {layer: size * number for layer, number in written.items()}
+        assert complexity.memory(model, (3, 8, 8)) == size * sum(written.values())
+
+
+def test_training_holds_no_more_than_the_memory():
+    """Of convolutions and sigmoids behind each other autograd keeps what the sigmoids write, the half."""
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Sigmoid(), nn.Conv2d(4, 2, 3), nn.Sigmoid())
+    held, x = set(), torch.zeros(1, 3, 8, 8)
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: held.add((t.data_ptr(), t.nbytes)) or t, lambda t: t):
+        model(x)
+    others = {p.data_ptr() for p in model.parameters()} | {x.data_ptr()}
+    activations = sum(size for place, size in held if place not in others)
+    assert activations == 4 * (4 * 6 * 6 + 2 * 4 * 4) == complexity.memory(model, (3, 8, 8)) / 2

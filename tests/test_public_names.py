@@ -11,8 +11,8 @@ NAMES = {
     "models": "resnet20 resnet18 resnet34 resnet50 vgg11 vgg13 vgg16 vgg19 mpnet18 mpnet36 densenet18 densenet65 build "
               "names attach",
     "attention": "STAC SqueezeExcitation BAM SpatialAttention CBAM",
-    "complexity": "count Complexity per_layer",
-    "training": "RunConfig train train_all Run",
+    "complexity": "count Complexity memory per_layer",
+    "training": "RunConfig train train_all train_until Run",
     "features": "layer_names extract",
     "neighbors": "knn_graph KNNGraph pyramid_graphs",
     "class_similarity": "class_similarity classrepsim",
@@ -22,9 +22,9 @@ NAMES = {
     "intrinsic_dimension": "two_nn",
     "eigenspace": "Covariance n_components saturation PCAProjection project SaturationTracker covariances",
     "probes": "fit_probe ProbeResult probe_layers probe_positions",
-    "receptive_field": "receptive_fields border_layer",
+    "receptive_field": "receptive_fields border_layer field_path field_place field_sizes input_resolution_range",
     "tails": "find_tails",
-    "advisor": "advise propose truncate",
+    "advisor": "advise fitted_stump propose search truncate",
     "report": "analyse Report ReportError",
     "study.figures": "save_figure",
     "widgets": "class_similarity_explorer neighbour_change_explorer prediction_explorer probe_explorer "

@@ -1,7 +1,7 @@
 """Networks by name: one function for each family, as in torchvision, and ``build``, which looks it up."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from torch import nn
@@ -12,7 +12,7 @@ from rrahelpers.models.multipath import MPNet, densenet18, densenet65, mpnet18, 
 from rrahelpers.models.own import build_own, function_of, is_own
 from rrahelpers.models.perceptron import autoencoder, perceptron, skip_perceptron
 from rrahelpers.models.resnet import ResNet, resnet18, resnet20, resnet34, resnet50
-from rrahelpers.models.surgery import truncate
+from rrahelpers.models.surgery import truncate, without_downsampling
 from rrahelpers.models.vgg import VGG, vgg11, vgg13, vgg16, vgg19
 
 FAMILIES: dict[str, Callable[..., nn.Module]] = {function.__name__: function for function in (
@@ -28,7 +28,7 @@ def names() -> list[str]:
     return [*FAMILIES, *(f"torchvision/{name}" if name in FAMILIES else name for name in _torchvision_models())]
 
 
-def build(name: str, *, truncate_at: str | None = None, **options: Any) -> nn.Module:
+def build(name: str, *, truncate_at: str | None = None, keep_size_at: Iterable[str] = (), **options: Any) -> nn.Module:
     """Build an untrained network.
 
     Parameters
@@ -36,14 +36,18 @@ def build(name: str, *, truncate_at: str | None = None, **options: Any) -> nn.Mo
     name: one of :func:`names`. A name that we share with torchvision gives our network; "torchvision/resnet34"
         asks for torchvision's. Or "module:function", which is called with the options.
     truncate_at: name of a convolution; the network ends before it, see :func:`rrahelpers.models.surgery.truncate`.
+    keep_size_at: names of layers that shall not down-sample, see
+        :func:`rrahelpers.models.surgery.without_downsampling`.
     options: ``num_classes``, ``in_channels``, ``width``, ``depth``, ``stem``, ``skip``, ``dilation``, ``attention``,
         ``placement``, ``window``, ``kernels``, ``stages`` … where the family has them (``help`` of its function lists
         them); for torchvision's networks, their own arguments.
 
     Raises ``ValueError`` for an unknown name and ``TypeError`` for an option that the family lacks, and what
-    ``truncate`` raises.
+    the two functions named raise.
     """
     model = _whole(name, options)
+    if keep_size_at:
+        model = without_downsampling(model, keep_size_at)
     return model if truncate_at is None else truncate(model, truncate_at)
 
 

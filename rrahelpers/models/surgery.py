@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import copy
-import inspect
 import itertools
-import re
 from collections.abc import Iterable
 from operator import attrgetter
-from typing import TYPE_CHECKING
 
 import torch
-from torch import fx, nn
-from torch.utils._pytree import tree_leaves
+from torch import nn
 
 from rrahelpers.base.arrays import is_whole
-from rrahelpers.base.modules import check_model, is_leaf, layer_list, named_layers, own_parameters
-
-if TYPE_CHECKING:
-    from rrahelpers.base.shapes import Network
+from rrahelpers.base.modules import check_model, layer_list, named_layers, own_parameters
+from rrahelpers.models.tracing import duplicate, got, read_what_was_written, rewired
 
 
 @torch.inference_mode(False)  # what is made there can't be trained
@@ -53,20 +46,16 @@ def truncate(model: nn.Module, at: str, num_classes: int | None = None) -> nn.Mo
         raise ValueError(f"expected the name of a Conv2d, got {at!r}; there are: {known}")
     if num_classes is not None and not is_whole(num_classes):
         raise ValueError(f"expected num_classes to be a positive whole number, got {num_classes!r}")
-    root = duplicate(model).eval()
-    training, evaluation = _trace(duplicate(model).train()), _trace(root)
-    head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(),
-                         nn.Linear(cut.in_channels, num_classes or _classes(root, evaluation)))
-    for graph in (training, evaluation):
+    classes = []
+
+    def edit(graph):
+        classes.append(num_classes or _classes(model, graph))
         _cut(graph, at, layers)
-    if _course(training) != _course(evaluation):
-        raise ValueError(f"{type(model).__name__} takes another course before {at!r} in training than in evaluation; a "
-                         "truncated network could take only one. Put what differs (functional dropout?) into modules")
-    stump = _Truncated(root, evaluation, class_name=f"{type(model).__name__}UpTo")
-    for name, module in stump.named_modules():
-        module.training = layers[name].training if name in layers else model.training
+
+    stump = rewired(model, edit, f"before {at!r}", "truncated")
+    head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(cut.in_channels, classes[0]))
     top = _put_on_top(stump, head.to(own_parameters(cut)[0]).train(model.training))
-    called = {node.target for node in evaluation.nodes if node.op == "call_module"}
+    called = {node.target for node in stump.graph.nodes if node.op == "call_module"}
     if left := [name for name in getattr(model, "layer_names", ()) if name in called]:
         stump.layer_names = ["input", *left, f"{top}.2"]
     return stump
@@ -107,76 +96,13 @@ def without_downsampling(model: nn.Module, layers: Iterable[str]) -> nn.Module:
     return model
 
 
-@torch.inference_mode(False)
-def duplicate(model: Network) -> Network:
-    """A deep copy of ``model``, also of one that keeps tensors of its last training step (pruning and old weight norm
-    do)."""
-    memo = {}
-    for module in model.modules():
-        for value in tree_leaves(vars(module)):
-            if isinstance(value, torch.Tensor) and not value.is_leaf:
-                memo[id(value)] = value.detach().clone()
-    return copy.deepcopy(model, memo)
-
-
-class _Truncated(fx.GraphModule):
-    """A traced network whose copies keep the layers' names, which those of torch.fx lose."""
-
-    layer_names: list[str]
-
-    def __deepcopy__(self, memo):
-        copied = super().__deepcopy__(memo)
-        if "layer_names" in self.__dict__:
-            copied.layer_names = list(self.layer_names)
-        return copied
-
-
-class _Tracer(fx.Tracer):
-    """Keeps layers, and ``whole`` modules, as they are; ``inside`` names where a trace broke off."""
-
-    def __init__(self, whole=()):  # the default is for unpickling, which traces once more
-        super().__init__()
-        self.whole, self.inside = whole, None
-
-    def is_leaf_module(self, module, name):
-        return name in self.whole or is_leaf(module) or super().is_leaf_module(module, name)
-
-    def call_module(self, module, forward, args, kwargs):
-        try:
-            return super().call_module(module, forward, args, kwargs)
-        except Exception:
-            self.inside = self.inside or self.path_of_module(module)
-            raise
-
-
-def _trace(model):
-    others = list(inspect.signature(model.forward).parameters.values())[1:]
-    defaults = {other.name: other.default for other in others if other.default is not other.empty}
-    whole = set()
-    while True:
-        tracer = _Tracer(whole)
-        try:
-            return tracer.trace(model, defaults or None)
-        except Exception as error:
-            if tracer.inside is None:
-                raise ValueError(f"torch.fx can't trace the forward of {type(model).__name__} itself: {error}; "
-                                 "move the part whose course depends on values or shapes into a submodule") from error
-            whole.add(tracer.inside)
-
-
 def _cut(graph, at, layers):
     """End ``graph`` with the input of ``at``, in place."""
-    calls = [node for node in graph.nodes if node.op == "call_module" and node.target == at]
-    if not calls:
-        raise ValueError(f"can't cut before {at!r}: it isn't called, or lies in a module that torch.fx can't trace; "
-                         "choose a convolution outside of it")
-    if len(calls) > 1:
-        raise ValueError(f"can't cut before {at!r}: it is called {len(calls)} times; choose a convolution called once")
-    _read_what_was_written(graph, layers)
-    (seen,), (output,) = calls[0].all_input_nodes, [node for node in graph.nodes if node.op == "output"]
+    got(graph, at, "cut before")
+    read_what_was_written(graph, layers)
+    seen, (output,) = got(graph, at, "cut before"), [node for node in graph.nodes if node.op == "output"]
     output.args = (seen,)
     for node in reversed(graph.nodes):
-        node.type = None  # annotations may be texts (PEP 563), which torch.fx can't pickle
         if not node.users and node.op not in ("placeholder", "output"):
             graph.erase_node(node)
     if needed := [node.target for node in graph.nodes if node.op == "placeholder" and node.users][1:]:
@@ -193,27 +119,6 @@ def _put_on_top(stump, head):
         output.args = (stump.graph.call_module(name, output.args),)
     stump.recompile()
     return name
-
-
-def _read_what_was_written(graph, layers):
-    """Let all that follows an operation in place read its result, which else nothing might seem to need."""
-    places = {node: place for place, node in enumerate(graph.nodes)}
-    for node in graph.nodes:
-        if node.op == "call_module":
-            writes = getattr(layers[node.target], "inplace", False)
-        else:
-            name = node.target if node.op == "call_method" else getattr(node.target, "__name__", "")
-            operators = getattr(node.target, "__module__", None) == "_operator"  # and_, or_, which write nowhere
-            writes = node.kwargs.get("inplace") or re.search("[^_]_$", name) and not operators
-        if writes and node.all_input_nodes:
-            node.all_input_nodes[0].replace_all_uses_with(node, lambda user: places[user] > places[node])
-
-
-def _course(graph):
-    """What ``graph`` does, whatever its nodes are called."""
-    places = {node: place for place, node in enumerate(graph.nodes)}
-    return [(node.op, node.target, repr(fx.node.map_arg((node.args, node.kwargs), places.get)))
-            for node in graph.nodes if node.op != "placeholder"]
 
 
 def _classes(model, graph):

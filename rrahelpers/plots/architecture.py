@@ -144,10 +144,11 @@ def position_heatmaps(table, accuracy, titles, *, columns=7):
 
 
 def proposal_costs(proposals):
-    """Parameters and FLOPs of :func:`rrahelpers.advisor.propose`'s rows, in % of the network as it is, as a figure."""
+    """Parameters, FLOPs and memory of :func:`rrahelpers.advisor.propose`'s rows, in % of the network as it is, as a
+    figure."""
     names = [f"{row.proposal}\n{row.change}" if row.change else row.proposal for row in proposals.itertuples()]
-    fig, axes = plt.subplots(1, 2, figsize=(9, 0.6 + 0.55 * len(names)), sharey=True)
-    for ax, column, title in zip(axes, ("params", "flops"), ("parameters", "FLOPs")):
+    fig, axes = plt.subplots(1, 3, figsize=(12, 0.6 + 0.55 * len(names)), sharey=True)
+    for ax, column, title in zip(axes, ("params", "flops", "memory"), ("parameters", "FLOPs", "activations")):
         shares = 100 * proposals[column].astype(float) / float(proposals[column].iloc[0])
         ax.hlines(range(len(names)), 100, shares, color=SAME, lw=3)
         ax.plot(shares, range(len(names)), "o", color=SAME)

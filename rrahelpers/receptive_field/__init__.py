@@ -20,17 +20,21 @@ import pandas as pd
 import torch
 from torch import nn
 
-from rrahelpers.base.arrays import is_whole
 from rrahelpers.base.modules import check_model, layer_list, named_layers
-from rrahelpers.receptive_field.paths import ancestry, reached, reaches, shortcuts
+from rrahelpers.receptive_field.images import image_shape, image_sides
+from rrahelpers.receptive_field.paths import ancestry, passages, reached, reaches, shortcuts
+from rrahelpers.receptive_field.single import Box, field_path, field_place, field_sizes
 from rrahelpers.receptive_field.trace import record
 
 if TYPE_CHECKING:
     from rrahelpers.base.shapes import InputSize
 
+__all__ = ["Box", "beyond_border", "border_layer", "field_path", "field_place", "field_sizes", "image_shape",
+           "input_resolution_range", "receptive_fields"]
+
 SIZES = ("r_min", "r_max", "r_min_in", "r_max_in", "r_border_in")
-COLUMNS = ("layer", "index", "conv", "type", "path", "kernel", "stride", "dilation", "sides", "jump", *SIZES,
-           *(f"{size}_{axis}" for size in SIZES for axis in "hw"))
+COLUMNS = ("layer", "index", "conv", "type", "path", "passage", "kernel", "stride", "dilation", "sides", "jump",
+           "exact", *SIZES, *(f"{size}_{axis}" for size in SIZES for axis in "hw"))
 
 
 def receptive_fields(model: nn.Module, input_size: InputSize, *, gates: bool = False,
@@ -56,8 +60,10 @@ def receptive_fields(model: nn.Module, input_size: InputSize, *, gates: bool = F
       behind global pooling a convolution is a linear layer.
     - ``path``: "main"; "shortcut" for a summand's branch without a window larger than its stride (projections),
       beside one with such a window; "gate" where nothing goes on to the output but as a factor, or nothing at all.
+    - ``passage``: whether all that goes on to the output passes what the layer gets: no path leads around it.
     - ``kernel``, ``stride``, ``dilation`` (height x width, as text); ``sides`` of the output map; ``jump``: pixels
       between neighbouring places of it (the larger axis and path; 0 where all places see the same).
+    - ``exact``: whether the sizes are the paths' own; False where they differ from place to place and are bounds.
     - ``r_min``, ``r_max``: the smallest and largest receptive field of the layer's output over all paths, ``r_min_in``
       and ``r_max_in`` of its input; ``r_border_in``, by which b_min is found: the least ``r_min_in`` of the layer and,
       for a convolution of the main path, of all those behind it, each down-sampling shortcut counted like the strided
@@ -79,7 +85,7 @@ def receptive_fields(model: nn.Module, input_size: InputSize, *, gates: bool = F
         graph = record(model, like.new_zeros(1, *image_shape(model, input_size)))
     going_on = reached(graph, gates)
     aside, raised = shortcuts(graph.nodes, going_on, gates)
-    found = reaches(graph.nodes, gates, raised)
+    found, alone = reaches(graph.nodes, gates, raised), passages(graph, gates)
     paths = ["gate" if call.output not in going_on else "shortcut" if call.output in aside else "main"
              for call in graph.calls]
     convolutions = [call for call, path in zip(graph.calls, paths)
@@ -90,7 +96,8 @@ def receptive_fields(model: nn.Module, input_size: InputSize, *, gates: bool = F
     for call, path in zip(graph.calls, paths):
         if call.leaf if layers is None else call.layer in layers:
             rows.append({"layer": call.layer, "index": len(rows), "conv": numbers.get(id(call)), "type": call.kind,
-                         "path": path, **_geometry(call), **_sizes(call, found, behind.get(id(call), ()))})
+                         "path": path, "passage": len(call.inputs) == 1 and call.inputs[0] in alone,
+                         **_geometry(call), **_sizes(call, found, behind.get(id(call), ()))})
     if idle := set(layers or ()) - {row["layer"] for row in rows}:
         raise ValueError(f"layers {sorted(idle)} answer with no tensor that depends on the image; leave them out")
     return pd.DataFrame(rows, columns=COLUMNS).astype({"conv": "Int64"})
@@ -124,9 +131,9 @@ def beyond_border(table: pd.DataFrame, input_size: InputSize, bound: str = "min"
     """
     if bound not in ("min", "max"):
         raise ValueError(f"bound must be 'min' or 'max', got {bound!r}")
-    if missing := set(COLUMNS) - set(table.columns):
+    if missing := {"layer", "conv", *(f"{size}_{axis}" for size in SIZES for axis in "hw")} - set(table.columns):
         raise ValueError(f"expected a table of receptive_fields, got one without the columns {sorted(missing)}")
-    height, width = _sides(input_size)[-2:]
+    height, width = image_sides(input_size)[-2:]
     rows = table[table["conv"].notna()]
     if rows.empty:
         raise ValueError("the table has no convolution of the main path; make it without the argument layers")
@@ -134,16 +141,20 @@ def beyond_border(table: pd.DataFrame, input_size: InputSize, bound: str = "min"
     return (rows[f"{size}_h"] > height) & (rows[f"{size}_w"] > width)
 
 
-def image_shape(model: nn.Module, input_size: InputSize) -> tuple[int, int, int]:
-    """(C, H, W) of the images that ``input_size`` means; the channels default to those of the first convolution."""
-    *channels, height, width = _sides(input_size)
-    if not channels:
-        convolution = next((m for m in model.modules() if isinstance(m, nn.modules.conv._ConvNd)), None)
-        if convolution is None:
-            raise ValueError("no convolution tells the channels of the image; "
-                             f"give input_size as (C, H, W), got {input_size!r}")
-        channels = [convolution.in_channels]
-    return *channels, height, width
+def input_resolution_range(table: pd.DataFrame) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The image sizes that a network is made for: the smallest and the largest (height, width), in pixels.
+
+    Of images smaller than the first on both sides some convolutions see all before they begin: they are idle (section
+    10.2). Of images larger than the second no convolution sees the whole (9.4.2: both should be close). The name is
+    that of the receptive_field_analysis_toolbox; b_min as for :func:`border_layer`.
+
+    ``table``: of :func:`receptive_fields`, with all convolutions in it.
+    """
+    beyond_border(table, 1)  # says what is wrong with a table
+    rows = table[table["conv"].notna()]
+    smallest, largest = ((int(rows[f"{size}_h"].max()), int(rows[f"{size}_w"].max()))
+                         for size in ("r_border_in", "r_max"))
+    return smallest, largest
 
 
 def _behind(calls, ancestors):
@@ -164,7 +175,8 @@ def _sizes(call, found, later):
                   min(r.border for one in (call, *later) for node in one.inputs for r in found[node][axis].values()))
         sizes |= {f"{size}_{letter}": value for size, value in zip(SIZES, values)}
     both = {size: (max if "max" in size else min)(sizes[f"{size}_h"], sizes[f"{size}_w"]) for size in SIZES}
-    return {"jump": _jump(call, found), **both, **sizes}
+    exact = all(reach.exact for axis in (0, 1) for reach in found[call.output][axis].values())
+    return {"jump": _jump(call, found), "exact": exact, **both, **sizes}
 
 
 def _jump(call, found):
@@ -174,11 +186,3 @@ def _jump(call, found):
 def _geometry(call):
     texts = [", ".join("x".join(map(str, window[part])) for window in call.windows) for part in (1, 2, 3)]
     return dict(zip(("kernel", "stride", "dilation"), texts), sides="x".join(map(str, call.sides)))
-
-
-def _sides(input_size):
-    sides = tuple(input_size) if isinstance(input_size, (tuple, list)) else (input_size,) * 2
-    if len(sides) not in (2, 3) or not all(map(is_whole, sides)):
-        raise ValueError("input_size must be a side in pixels, (H, W) or (C, H, W), positive integers; "
-                         f"got {input_size!r}")
-    return sides

@@ -9,21 +9,24 @@ from functools import reduce
 from operator import and_
 from typing import NamedTuple, TypeAlias
 
-from rrahelpers.receptive_field.edges import Edge
+from rrahelpers.receptive_field.edges import Edge, Step
 from rrahelpers.receptive_field.trace import Graph, Node
 
 Jump: TypeAlias = tuple[int, Fraction]  # grid, ratio: see :func:`reaches`
 
 
 class Reach(NamedTuple):
-    """The smallest and largest receptive field of some paths; ``border``: ``low``, with raised :func:`shortcuts`."""
+    """The smallest and largest receptive field of some paths; ``border``: ``low``, with raised :func:`shortcuts`;
+    ``exact``: whether each path's is the same at all places, else they are bounds."""
 
     low: int
     high: int
     border: int
+    exact: bool = True
 
     def joined(self, other: Reach) -> Reach:
-        return Reach(min(self.low, other.low), max(self.high, other.high), min(self.border, other.border))
+        return Reach(min(self.low, other.low), max(self.high, other.high), min(self.border, other.border),
+                     self.exact and other.exact)
 
 
 Reaches: TypeAlias = tuple[dict[Jump, Reach], dict[Jump, Reach]]  # of height and width
@@ -44,23 +47,25 @@ def reaches(nodes: Sequence[Node], gates: bool,
             for axis in (0, 1):
                 extra = raised.get((place, number), (0, 0))[axis]
                 for jump, reach in found[edge.parent][axis].items():
-                    jump, reach = _follow(edge.steps[axis], extra, jump, reach)
+                    jump, reach = follow(edge.steps[axis], extra, jump, reach)
                     here[axis][jump] = reach.joined(here[axis].get(jump, reach))
         found.append(here)
     return found
 
 
-def _follow(steps, extra, jump, reach):
+def follow(steps: Sequence[Step], extra: int, jump: Jump, reach: Reach) -> tuple[Jump, Reach]:
+    """Jump and reach of paths behind an edge's ``steps`` along one axis; ``extra``: raised for the border."""
     grid, ratio = jump
-    low, high, border = reach
+    low, high, border, exact = reach
     border += grid * math.floor(extra * ratio)
     for step in steps:
         least = grid * math.floor(step.low * ratio)
-        low, high, border = low + least, high + grid * math.ceil(step.high * ratio), border + least
+        most = grid * math.ceil(step.high * ratio)
+        low, high, border, exact = low + least, high + most, border + least, exact and least == most
         ratio *= step.stride
         if ratio.denominator == 1:
             grid, ratio = grid * int(ratio), Fraction(1)
-    return (grid, ratio), Reach(low, high, border)
+    return (grid, ratio), Reach(low, high, border, exact)
 
 
 def counted(node: Node, gates: bool) -> list[tuple[int, Edge]]:
@@ -85,6 +90,16 @@ def ancestry(nodes: Sequence[Node], gates: bool) -> list[int]:
     for place, node in enumerate(nodes):
         found.append(reduce(int.__or__, (found[edge.parent] for _, edge in counted(node, gates)), 1 << place))
     return found
+
+
+def passages(graph: Graph, gates: bool) -> set[int]:
+    """Nodes that every path from the image to the output passes."""
+    found = [1]  # for each node those that every path to it passes, itself included, as bits
+    for place, node in enumerate(graph.nodes[1:], start=1):
+        parents = [found[edge.parent] for _, edge in counted(node, gates)]
+        found.append(reduce(and_, parents) | 1 << place if parents else 1 << place)
+    last = reduce(and_, (found[node] for node in graph.outputs))
+    return {place for place in range(len(found)) if last >> place & 1}
 
 
 def shortcuts(nodes: Sequence[Node], places: Iterable[int],

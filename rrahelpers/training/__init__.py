@@ -2,6 +2,7 @@
 
 from rrahelpers.training.config import RunConfig
 from rrahelpers.training.loop import Interrupted, resolve, train, train_all
+from rrahelpers.training.rungs import train_until
 from rrahelpers.training.runs import Run, RunError
 
-__all__ = ["Interrupted", "Run", "RunConfig", "RunError", "resolve", "train", "train_all"]
+__all__ = ["Interrupted", "Run", "RunConfig", "RunError", "resolve", "train", "train_all", "train_until"]

@@ -45,6 +45,14 @@ def restore(folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer,
                        f"({error})") from error
 
 
+def history(folder: Path) -> list[dict[str, float]]:
+    """The history in the checkpoint in ``folder``, its network left on the disk; empty where there is no sound one."""
+    try:
+        return torch.load(_path(folder), map_location="cpu", mmap=True, weights_only=True)["history"]
+    except Exception:  # none, or damaged: training will say so
+        return []
+
+
 def remove(folder: Path) -> None:
     _path(folder).unlink(missing_ok=True)
 

@@ -47,7 +47,7 @@ def resolve(config: RunConfig) -> RunConfig:
 
 
 def train(config: RunConfig, *, device: str | torch.device | None = None, deadline: float | None = None,
-          wait: bool = True) -> Run:
+          wait: bool = True, until: int | None = None) -> Run:
     """Train a network, or load it where it is stored already, or go on where training was cut off.
 
     Parameters
@@ -59,10 +59,11 @@ def train(config: RunConfig, *, device: str | torch.device | None = None, deadli
         last one: the first is begun in any case before the deadline.
     wait: whether to wait (until the deadline) for another process that trains the same run, or to raise
         :class:`Interrupted` at once.
+    until: the number of epochs after which to stop, at most those of ``config``; a later call goes on behind them.
 
-    Returns the finished :class:`rrahelpers.training.runs.Run`. Raises :class:`Interrupted` at the deadline,
-    ``ValueError`` and ``TypeError`` for a network that can't be built, ``DataError`` for data that it can't be trained
-    on, ``RunError`` where its folder can't be written.
+    Returns the finished :class:`rrahelpers.training.runs.Run`. Raises :class:`Interrupted` at the deadline and behind
+    the epoch ``until`` of a run that has more, ``ValueError`` and ``TypeError`` for a network that can't be built,
+    ``DataError`` for data that it can't be trained on, ``RunError`` where its folder can't be written.
     """
     models.check(config.model)
     try:
@@ -86,7 +87,7 @@ def train(config: RunConfig, *, device: str | torch.device | None = None, deadli
                        "names it") from error
     with lock:
         try:
-            return find(config) or _train(config, folder, torch.device(device or default_device()), deadline)
+            return find(config) or _train(config, folder, torch.device(device or default_device()), deadline, until)
         finally:
             remove_unused(folder)
 
@@ -118,7 +119,7 @@ def _attempt(config, **options):
         return reason
 
 
-def _train(config, folder, device, deadline):
+def _train(config, folder, device, deadline, until):
     sets = {"train": data.load(config.data, "train", limit=config.limit), "test": data.load(config.data, "test")}
     if (found := digest([sets[split].checksum for split in data.SPLITS])) != config.data_checksum:
         raise data.DataError(f"{config.data} has the checksum {found} here, {config.data_checksum} was asked for; "
@@ -154,6 +155,9 @@ def _train(config, folder, device, deadline):
     bar = tqdm(total=config.epochs, initial=len(history), desc=folder.name, unit="epoch")
     with bar:
         for epoch in range(len(history), config.epochs):
+            if until is not None and epoch >= until:
+                raise Interrupted(f"{folder.name}: stopped after {epoch} of {config.epochs} epochs, as asked; they are "
+                                  f"kept in {folder}")
             expected = history[-1]["seconds"] if history else 0
             if deadline is not None and time.monotonic() + expected > deadline:
                 raise Interrupted(f"{folder.name}: time is up after {epoch} of {config.epochs} epochs; they are kept "

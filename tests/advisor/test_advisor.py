@@ -253,7 +253,8 @@ def test_images_are_enlarged_until_the_last_convolution_is_productive(resnet18):
 def test_images_larger_than_the_last_receptive_field_are_shrunk_and_fitting_ones_left():
     model = meta("vgg11")
     rows = propose(model, 224).set_index("proposal")
-    assert rows.input_size.to_dict() == {"as it is": "224x224", "shrink the images": "134x134"}
+    assert rows.input_size.to_dict() == {"as it is": "224x224", "shrink the images": "134x134",
+                                           "add down-sampling": "224x224"}
     assert propose(model, 134).proposal.tolist() == ["as it is"]
 
 
@@ -391,7 +392,7 @@ def test_a_network_for_one_size_alone_still_gets_its_other_proposals():
 def test_cutting_into_parallel_paths_is_said():
     row = propose(meta("mpnet18"), 32).set_index("proposal").loc["truncate"]
     assert row.change == "end before stages.1.1.small.1.0"
-    assert row.reason.endswith("1 productive on paths beside it are cut off too")
+    assert row.reason.endswith(" 1 productive on paths beside it are cut off too.")
     # both paths down-sample: neither is a stem
     assert "drop the stem" not in propose(meta("mpnet18"), 32).proposal.values
 

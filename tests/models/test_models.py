@@ -11,6 +11,7 @@ from rrahelpers import models
 from rrahelpers.attention import BAM, CBAM, STAC, SpatialAttention, SqueezeExcitation
 from rrahelpers.base.torchvision import torchvision
 from rrahelpers.models.attached import attach
+from rrahelpers.models.surgery import truncate, without_downsampling
 
 KINDS = {"stac": STAC, "se": SqueezeExcitation, "bam": BAM, "spatial": SpatialAttention, "cbam": CBAM}
 
@@ -330,3 +331,14 @@ def test_an_attached_window_larger_than_a_stages_map():
     model = attach(torchvision.models.resnet18(), "stac", window=4, stages=[4])
     with pytest.raises(ValueError, match="window 4 is larger than the 2x2 map"):
         model(torch.zeros(1, 3, 64, 64))
+
+
+def test_layers_that_keep_the_size_are_an_option_of_every_network():
+    built = models.build("vgg11", width=0.125, keep_size_at=["features.3", "features.7"], truncate_at="features.11")
+    whole = models.build("vgg11", width=0.125)
+    expected = truncate(without_downsampling(whole, ["features.3", "features.7"]), "features.11")
+    built.load_state_dict(expected.state_dict())
+    images = torch.randn(2, 3, 32, 32)
+    torch.testing.assert_close(built.eval()(images), expected.eval()(images))
+    with pytest.raises(ValueError, match="unknown layer 'features.99'"):
+        models.build("vgg11", keep_size_at=["features.99"])

@@ -63,10 +63,11 @@ def test_heatmaps_are_shares_of_the_accuracy():
 def test_costs_are_percent_of_the_network_as_it_is(model):
     table = propose(model, 32)
     fig = architecture_plots.proposal_costs(table)
-    params, flops = ([text.get_text().strip() for text in ax.texts] for ax in fig.axes)
+    params, flops, memory = ([text.get_text().strip() for text in ax.texts] for ax in fig.axes)
     cut = table.set_index("proposal").loc["truncate"]
     assert params[0] == flops[0] == "100 %"
     assert flops[1] == f"{100 * (1 - cut.flops_saved):.0f} %"
+    assert memory[1] == f"{100 * (1 - cut.memory_saved):.0f} %"
     assert params[-1] == "can't be done"  # enlarging images that a linear layer would refuse
 
 

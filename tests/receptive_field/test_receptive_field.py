@@ -12,6 +12,7 @@ from rrahelpers import models
 from rrahelpers.attention import SqueezeExcitation
 from rrahelpers.base.torchvision import torchvision
 from rrahelpers.receptive_field import beyond_border, border_layer, receptive_fields
+from rrahelpers.receptive_field.trace import record
 
 LENGTH = 448  # pixels; a strip this long and narrow costs little and holds most receptive fields
 PIXELWISE = (nn.ReLU, nn.ReLU6, nn.SiLU, nn.Hardswish, nn.GELU, nn.LayerNorm, nn.BatchNorm2d, nn.Dropout,
@@ -555,3 +556,25 @@ def test_unknown_layers_bounds_and_tables_are_named():
         border_layer(table[["layer", "conv"]], 8)
     with pytest.raises(ValueError, match="no convolution of the main path"):
         border_layer(receptive_fields(model, 8, layers=["inner"]), 8)
+
+
+@pytest.mark.parametrize("name, options", [("resnet18", {}), ("vgg11", {}), ("densenet18", {}), ("mpnet18", {})])
+def test_a_passage_is_what_no_path_leads_around(name, options):
+    """Without what a layer gets, nothing reaches the output: each node taken out of the graph in turn."""
+    with torch.device("meta"):
+        model = models.build(name, **options)
+    graph = record(model, torch.zeros(1, 3, 32, 32, device="meta"))
+    table = receptive_fields(model, 32)
+    calls = [call for call in graph.calls if call.leaf]
+    assert [call.layer for call in calls] == table.layer.tolist()
+
+    def arrives(without):
+        reached = {0} - {without}
+        for place, node in enumerate(graph.nodes):
+            if place != without and any(edge.parent in reached for edge in node.edges):
+                reached.add(place)
+        return bool(reached & set(graph.outputs))
+
+    blocked = {place: not arrives(place) for place in range(len(graph.nodes))}
+    assert table.passage.tolist() == [len(call.inputs) == 1 and blocked[call.inputs[0]] for call in calls]
+    assert 1 < table.passage.sum() <= len(table)
