@@ -39,13 +39,11 @@ def _probes(report, table):
     best = table.loc[probes.idxmax()]
     early = table.loc[(probes >= probes.max() - 0.01).idxmax()]
     after = len(table) - 1 - list(table.index).index(early.name)
-    gap = best["probe_train"] - best["probe"]
-    told = f"; it classifies {best['probe_train']:.1%} of the images that it was fitted on, so it is overfitted" \
-        if gap > 0.1 else ""
+    read = f"{best['probe']:.1%} of unseen images, {best['probe_train']:.1%} of those that it was fitted on"
     if early["layer"] == best["layer"]:
-        return f"A linear probe reads the class best from {best['layer']}: {best['probe']:.1%} of unseen images{told}."
-    return (f"A linear probe reads the class best from {best['layer']}, {best['probe']:.1%} of unseen images{told}; "
-            f"{early['layer']}, with {after} layers behind it, is within one point of that ({early['probe']:.1%}).")
+        return f"A linear probe reads the class best from {best['layer']}: {read}."
+    return (f"A linear probe reads the class best from {best['layer']}: {read}; {early['layer']}, with {after} layers "
+            f"behind it, is within one point of it on unseen ones ({early['probe']:.1%}).")
 
 
 def _saturation(report, table):

@@ -1,6 +1,7 @@
 """A report in words, in a folder, beside another, on a page; and what a layer's loss costs."""
 
 import re
+from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
 
@@ -35,10 +36,18 @@ def test_five_sentences_with_the_tables_numbers(report):
     table = report.layers.set_index("layer").drop("input")
     best = table["class_similarity"].idxmax()
     assert f"{table.loc[best, 'class_similarity']:.1%}" in said[1] and best in said[1]
-    assert f"{table['probe'].max():.1%}" in said[2]
+    probe = table.loc[table["probe"].idxmax()]
+    assert f"{probe['probe']:.1%} of unseen images, {probe['probe_train']:.1%} of those that it was fitted on" in said[2]
     assert f"{table['saturation'].mean():.1%}" in said[3] and "no run of three" in said[3]
     assert f"{table['r_max'].max()} pixels" in said[4]
     assert str(report).splitlines()[1:] == said and "<table" in report._repr_html_()
+
+
+@pytest.mark.parametrize("own", [1.0, 0.5])
+def test_the_distance_of_a_probes_two_scores_is_told_and_not_judged(report, own):
+    """What `overfitted` calls so is a probe below one that knows less: one table of one probe a layer can't tell."""
+    said = replace(report, layers=report.layers.assign(probe=0.5, probe_train=own)).summary().splitlines()[2]
+    assert f"50.0% of unseen images, {own:.1%} of those" in said and "overfitted" not in said
 
 
 def test_sentences_without_labels_are_others(report):
