@@ -6,7 +6,7 @@ HSIC compares the products of all pairs of samples. Two estimators of HSIC are i
 - the plain one, ‖Xᵀ Y‖² of centred features (Kornblith et al., equation 4). It is biased: with features that are many
   beside the samples, CKA is near 1 whatever they say;
 - the unbiased one (Song et al., JMLR 2012, equation 5), a U-statistic over pairs of *different* samples. CKA of it is
-  called debiased, and is 0 in expectation, up to the bias of a ratio, for independent features: at times a little below.
+  called debiased, and is near 0 for independent features: at times a little below.
 
 Nguyen et al. (ICLR 2021) average the unbiased HSIC over minibatches, of which each compares its own samples alone.
 Here batches are added up and all pairs compared: what :class:`LinearCKA` gives doesn't depend on how the samples are
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from rrahelpers.base.shapes import Features
 
 ROUNDING = 1e-6  # an unbiased HSIC of this share of the plain one is rounding
-UNDEFINED = "CKA is NaN: the features of {} don't vary, or (debiased) all samples are equally far from one another there"
+UNDEFINED = "CKA is NaN: the features of {} don't vary, or (debiased) not so that products of different samples show it"
 
 
 def linear_cka(x: Features, y: Features, *, debiased: bool = True) -> float:
@@ -60,7 +60,7 @@ class LinearCKA:
     >>> for x, y in zip(torch.arange(24.0).view(3, 4, 2).sin(), torch.arange(12.0).view(3, 4, 1)):
     ...     cka.update(x, y)
     >>> cka.samples, round(cka.value(), 3)
-    (12, VALUE)
+    (12, -0.103)
 
     The result is that of :func:`linear_cka` over all samples together, since both estimators follow from a few sums
     over samples. These take 8 (D² + D E + E²) bytes: pool layers of many features first, or compare :func:`gram`
@@ -76,7 +76,7 @@ class LinearCKA:
         """Add a batch: [n, D] and [n, E], or [n, ...] which is flattened. Raises as :func:`linear_cka`, and
         ``ValueError`` for other numbers of features than before."""
         sides = [as_features(x), as_features(y)]
-        _check_samples(*map(len, sides), False)
+        _check_samples(len(sides[0]), len(sides[1]), debiased=False)
         origins = self._origins or [_origin(side) for side in sides]
         widths, expected = [side.shape[1] for side in sides], [len(shift) for shift, _ in origins]
         if widths != expected:

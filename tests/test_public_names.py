@@ -17,7 +17,7 @@ NAMES = {
     "neighbors": "knn_graph KNNGraph pyramid_graphs",
     "class_similarity": "class_similarity classrepsim",
     "topology": "nnts nntp births_and_deaths",
-    "similarity": "linear_cka linear_cka_matrix debiased_cka gram",
+    "similarity": "linear_cka linear_cka_matrix LinearCKA debiased_cka gram",
     "separation": "separation_index center_separation_index smoothness_index confidence guarantee rank_models",
     "intrinsic_dimension": "two_nn",
     "eigenspace": "Covariance n_components saturation PCAProjection project SaturationTracker covariances",
