@@ -2,6 +2,8 @@
 
 import math
 
+from rrahelpers.class_similarity import chance_similarity
+
 
 def sentences(report):
     """Five texts: what was looked at, then what the measures say of it, those without numbers passed over."""
@@ -24,8 +26,7 @@ def _classes(report, table):
         return None
     best = table.loc[table["class_similarity"].idxmax()]
     start = report.layers.set_index("layer").loc["input", "class_similarity"]
-    share = report.labels.bincount(minlength=1).double() / len(report.labels)
-    chance = (share**2).sum().item()
+    chance = chance_similarity(report.labels)
     scale = f" (scale {best['best_scale']})" if "x" in best["shape"] else ""
     return (f"Images of one class are nearest to each other in {best['layer']}: {best['class_similarity']:.1%} of a "
             f"sample's {report.about['k']} nearest neighbours share its class there{scale}, {start:.1%} among the "
