@@ -52,7 +52,7 @@ def two_nn(graph: KNNGraph, confidence: float = 0.95) -> TwoNN:
     dimension is NaN with fewer than two ratios (a layer that says the same of all samples), infinite where all
     neighbours are equally far. Raises ``ValueError`` for k = 1 or a confidence out of range.
     """
-    from scipy.stats import chi2
+    from scipy.special import gammaincinv  # a chi-squared distribution's; scipy.stats takes seconds to import
 
     _check(graph, 2, confidence)
     ratios = _log_ratios(graph, 1, 2)
@@ -62,7 +62,7 @@ def two_nn(graph: KNNGraph, confidence: float = 0.95) -> TwoNN:
         return TwoNN(math.nan, math.nan, math.nan, n, duplicates)
     if total == 0:
         return TwoNN(math.inf, math.inf, math.inf, n, duplicates)
-    low, high = chi2.ppf([(1 - confidence) / 2, (1 + confidence) / 2], 2 * n) / (2 * total)
+    low, high = (gammaincinv(n, (1 + sign * confidence) / 2) / total for sign in (-1, 1))
     return TwoNN((n - 1) / total, float(low), float(high), n, duplicates)
 
 
@@ -82,13 +82,13 @@ def gride(graph: KNNGraph, pairs: Sequence[tuple[int, int]] | None = None, confi
     samples share, and the less it says. Samples with r_n1 = 0 are left out; NaN and infinite as for :func:`two_nn`.
     Raises ``ValueError`` for pairs beyond k and a confidence out of range.
     """
-    from scipy.stats import norm
+    from scipy.special import ndtri
 
     pairs = [(2**i, 2**(i + 1)) for i in range(graph.k.bit_length() - 1)] if pairs is None else list(pairs)
     if bad := [(n1, n2) for n1, n2 in pairs if not 1 <= n1 < n2]:
         raise ValueError(f"expected pairs of neighbours (n1, n2) with 1 <= n1 < n2, got {bad}")
     _check(graph, max((n2 for _, n2 in pairs), default=2), confidence)
-    width, rows = float(norm.ppf((1 + confidence) / 2)), []
+    width, rows = float(ndtri((1 + confidence) / 2)), []
     for n1, n2 in pairs:
         ratios = _log_ratios(graph, n1, n2)
         dimension, deviation = _most_likely(ratios, n1, n2) if len(ratios) > 1 else (math.nan, math.nan)

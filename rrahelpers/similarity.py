@@ -69,7 +69,7 @@ class LinearCKA:
 
     def __init__(self) -> None:
         self.samples = 0
-        self._origins: list[tuple[Tensor, Tensor]] = []
+        self._origins: list[tuple[Tensor, Tensor | int]] = []
         self._sums: list[list[Tensor]] = []
 
     def update(self, x: Features, y: Features) -> None:
@@ -77,7 +77,7 @@ class LinearCKA:
         ``ValueError`` for other numbers of features than before."""
         sides = [as_features(x), as_features(y)]
         _check_samples(len(sides[0]), len(sides[1]), debiased=False)
-        origins = self._origins or [_origin(side) for side in sides]
+        origins = self._origins or [(side[0], _unit(side - side[0])) for side in sides]
         widths, expected = [side.shape[1] for side in sides], [len(shift) for shift, _ in origins]
         if widths != expected:
             raise ValueError(f"expected batches of {expected} features, as before, got {widths}")
@@ -193,19 +193,17 @@ def _check_samples(n, m, debiased):
                          "(debiased=False for the plain one)")
 
 
-def _origin(x):
-    """(shift [D], unit): with them features are about of unit size, and exactly zero where nothing varies. The shift
-    keeps the digits beside a large common offset."""
-    largest = (x - x[0]).abs().amax()
-    return x[0], largest if largest > 0 else torch.ones_like(largest)
+def _unit(x):
+    largest = torch.stack(x.aminmax()).abs().amax()
+    return largest if largest > 0 else 1
 
 
 def _centred(x):
     """Centred features of about unit size: their products neither overflow nor vanish."""
     x = as_features(x)
-    shift, unit = _origin(x)
-    x = (x - shift) / unit
-    return x - x.mean(0)
+    x = x - x[0]  # exactly zero where nothing varies; keeps the digits beside a large common offset
+    x.div_(_unit(x))
+    return x.sub_(x.mean(0))
 
 
 def _inner(a, b):
