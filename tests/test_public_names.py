@@ -12,7 +12,7 @@ NAMES = {
               "names attach",
     "attention": "STAC SqueezeExcitation BAM SpatialAttention CBAM",
     "complexity": "count Complexity per_layer",
-    "training": "RunConfig train train_all Run",
+    "training": "RunConfig train train_all Run at_epoch",
     "features": "layer_names extract",
     "neighbors": "knn_graph KNNGraph pyramid_graphs",
     "class_similarity": "class_similarity chance_similarity classrepsim",
