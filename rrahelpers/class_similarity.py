@@ -177,7 +177,8 @@ def pooling_windows(maps: Mapping[str, Tensor], scales: Scales | None = None, *,
     chosen = [scale if scale == "global" else int(scale) for scale in chosen]
     if not chosen:
         raise ValueError("expected at least one scale, got none")
-    found, unfit = {}, []
+    found: dict[str, dict[int | str, int | str]] = {}
+    unfit: dict[str, list[str]] = {}  # by size and windows
     for layer, x in maps.items():
         if x.ndim > 4:
             raise ValueError(f"layer {layer!r} has maps of three dimensions, {tuple(x.shape[2:])} places; expected one "
@@ -186,10 +187,13 @@ def pooling_windows(maps: Mapping[str, Tensor], scales: Scales | None = None, *,
         wide = [scale for scale in chosen if isinstance(scale, str) or scale >= max(sides, default=1)]
         misfits = [scale for scale in chosen if scale not in wide and not isinstance(scale, str)
                    and any(side % scale for side in sides)]
-        unfit += [f"{layer} ({' x '.join(map(str, sides))}): {', '.join(map(str, misfits))}"] if misfits else []
+        if misfits:
+            unfit.setdefault(f"({' x '.join(map(str, sides))}): {', '.join(map(str, misfits))}", []).append(layer)
         found[layer] = {scale: "global" if scale in wide else scale for scale in chosen if scale not in misfits}
+    told = "; ".join(f"{layers[0]}{f' and {len(layers) - 1} more' if len(layers) > 1 else ''} {what}"
+                     for what, layers in unfit.items())
     if unfit and strict:
-        raise ValueError(f"pooling windows that don't divide the map, by layer: {'; '.join(unfit)}")
+        raise ValueError(f"pooling windows that don't divide the map, by layer: {told}")
     if unfit:
-        warnings.warn(f"left out pooling windows that don't divide the map, by layer: {'; '.join(unfit)}", stacklevel=3)
+        warnings.warn(f"left out pooling windows that don't divide the map, by layer: {told}", stacklevel=3)
     return found

@@ -157,6 +157,12 @@ def test_windows_that_do_not_divide_a_map_are_found_before_the_first_layer_is_do
     assert table.groupby("layer").scale.agg(list).tolist() == [["1", "2", "4", "global"], ["1", "8", "global"]]
 
 
+def test_many_layers_of_one_size_are_told_once():
+    model = nn.Sequential(*(nn.Conv2d(1, 1, 3, padding=1) for _ in range(30)), nn.Conv2d(1, 1, 2, stride=2))
+    with pytest.warns(UserWarning, match=r"by layer: input and 30 more \(12 x 12\): 8; 30 \(6 x 6\): 4$"):
+        classrepsim(model, torch.randn(5, 1, 12, 12), torch.arange(5), k=2, progress=False)
+
+
 def test_maps_that_are_not_square():
     torch.manual_seed(0)
     network, labels = nn.Sequential(nn.Identity(), nn.Flatten()), [0, 1] * 4

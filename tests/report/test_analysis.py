@@ -238,7 +238,7 @@ def test_maps_of_many_places_are_searched_from_a_coarser_scale_on():
         assert report.layers.set_index("layer").loc["0", f"class_similarity_{row.scale}"] == pytest.approx(row.value)
     asked = analyse(model, x, labels, k=3, scales=[1], progress=False, probes=False)
     assert column(asked, "finest", ["input", "0", "2"]) == ["1"] * 3
-    assert any("no more are searched (input, 0)" in note for note in report.notes)
+    assert any("no more are searched (input and 1 more)" in note for note in report.notes)
 
 
 def test_scales_that_do_not_divide_one_another():
