@@ -1,14 +1,17 @@
-"""What a report costs beside the bare forward pass: ResNet50 at 224 pixels on 2,000 images.
+"""What a report costs beside the bare forward passes: ResNet50 at 224 pixels.
 
-    python benchmarks/report.py [--quick]
+    python benchmarks/report.py [N] [--network NAME] [--side PIXELS]
 
-Four processes, one after the other, all cores, with random weights and images of noise (the time doesn't depend on
-them): a bare forward pass over all images; the report without probes; the same again, its features in the cache; with
-probes. Of each the seconds and the largest memory that the process held. Writes ``benchmarks/results/report.json`` and
-``.md`` (``--quick``: ResNet18 at 64 pixels on 100 images, into ``results/quick``).
+A process for each kind of work, one after the other, all cores, with random weights and images of noise (the time
+doesn't depend on them), N of them (default 2,000): bare forward passes; the report without probes; the same again, its
+features in the cache; with probes; ablation, on 100 of the images. Of each the seconds on the clock and of the
+processor, the largest memory that the process held, and how much of it the search for neighbours and the probes are.
+Writes ``benchmarks/results/report.json`` and ``.md``; of another size or network than by default, into
+``results/quick``.
 """
 
 import argparse
+import contextlib
 import json
 import multiprocessing
 import os
@@ -20,63 +23,101 @@ from pathlib import Path
 import torch
 from neighbors import machine
 
+from rrahelpers.features import analysed_layers
 from rrahelpers.features.passes import forward
 from rrahelpers.models import build
-from rrahelpers.report import Preprocessing, analyse
+from rrahelpers.report import Preprocessing, ablation, analyse, measures
 
 HOW = Preprocessing(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
-WORK = {
-    "a bare forward pass": lambda model, images, labels: [
-        forward(model, HOW.normalise(batch)) for batch in images.split(100)],
-    "report without probes": lambda model, images, labels: analyse(model, images, labels, preprocessing=HOW,
-                                                                   samples=None, probes=False, progress=False),
-    "the same again": lambda model, images, labels: analyse(model, images, labels, preprocessing=HOW, samples=None,
-                                                            probes=False, progress=False),
-    "report with probes": lambda model, images, labels: analyse(model, images, labels, preprocessing=HOW, samples=None,
-                                                                progress=False),
-}
+BARE, ABLATED = "bare forward passes", 100
+PARTS = {"neighbour graphs": "pyramid_graphs", "probes": "fit_probe"}  # what they are called in report.measures
+
+
+def bare(model, images, _labels):
+    for batch in images.split(100):
+        forward(model, HOW.normalise(batch))
+
+
+def report(model, images, labels, probes=False):
+    analyse(model, images, labels, preprocessing=HOW, samples=None, probes=probes, progress=False)
+
+
+def ablated(model, images, labels):
+    some = HOW.normalise(images[:ABLATED])
+    ablation.ablate(model, some, labels[:ABLATED], analysed_layers(model, some), progress=False)
+
+
+WORK = {BARE: bare, "report without probes and ablation": report, "the same again, from the cache": report,
+        "report with probes": lambda *given: report(*given, probes=True), f"ablation on {ABLATED} images": ablated}
+
+
+@contextlib.contextmanager
+def clocks():
+    """Within it, the seconds spent in each of :data:`PARTS` gather: yields {part: seconds}."""
+    spent, real = dict.fromkeys(PARTS, 0.0), {part: getattr(measures, name) for part, name in PARTS.items()}
+
+    def counted(part):
+        def call(*given, **options):
+            start = time.perf_counter()
+            try:
+                return real[part](*given, **options)
+            finally:
+                spent[part] += time.perf_counter() - start
+        return call
+
+    for part, name in PARTS.items():
+        setattr(measures, name, counted(part))
+    yield spent
 
 
 def measured(arguments):
-    """(seconds, GB at most) of one kind of work in this process."""
+    """What one kind of work takes in this process."""
     work, network, count, side = arguments
     torch.manual_seed(0)
     model = build(f"torchvision/{network}").eval()
     images, labels = torch.randint(0, 256, (count, 3, side, side), dtype=torch.uint8), torch.arange(count) % 10
-    start = time.perf_counter()
-    WORK[work](model, images, labels)
-    return time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    start, processor = time.perf_counter(), time.process_time()
+    with clocks() as parts:
+        WORK[work](model, images, labels)
+    return {"seconds": time.perf_counter() - start, "processor": time.process_time() - processor, "parts": parts,
+            "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6}
 
 
-def markdown(report):
-    lines = ["# A report beside the bare forward pass", "",
-             f"{report['machine']['text']}. {report['network']} at {report['side']} pixels, "
-             f"{report['images']:,} images. One run.", "",
-             "| what | seconds | of the bare pass | memory at most (GB) |", "| --- | --- | --- | --- |"]
-    bare = report["work"]["a bare forward pass"][0]
-    lines += [f"| {what} | {clock:.1f} | {clock / bare:.2f} | {held:.2f} |"
-              for what, (clock, held) in report["work"].items()]
+def markdown(found):
+    lines = ["# A report beside the bare forward passes", "",
+             f"{found['machine']['text']}. {found['network']} at {found['side']} pixels, {found['images']:,} images. "
+             "One run.", "",
+             "| what | seconds | neighbour graphs | probes | the rest, in bare passes | memory at most (GB) |",
+             "| --- | --- | --- | --- | --- | --- |"]
+    once = found["work"][BARE]["seconds"]
+    for what, one in found["work"].items():
+        rest = (one["seconds"] - sum(one["parts"].values())) / once
+        lines.append(f"| {what} | {one['seconds']:.1f} | {one['parts']['neighbour graphs']:.1f} | "
+                     f"{one['parts']['probes']:.1f} | {rest:.2f} | {one['memory']:.2f} |")
     return "\n".join(lines) + "\n"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="ResNet18 at 64 pixels on 100 images")
+    parser.add_argument("images", nargs="?", type=int, default=2000, help="how many (default: 2000)")
+    parser.add_argument("--network", default="resnet50", help="of torchvision (default: resnet50)")
+    parser.add_argument("--side", type=int, default=224, help="of the images, in pixels (default: 224)")
     options = parser.parse_args()
-    network, count, side = ("resnet18", 100, 64) if options.quick else ("resnet50", 2000, 224)
-    folder = Path(__file__).parent / "results" / ("quick" if options.quick else "")
+    size = (options.network, options.images, options.side)
+    folder = Path(__file__).parent / "results" / ("" if size == ("resnet50", 2000, 224) else "quick")
     folder.mkdir(parents=True, exist_ok=True)
     work = {}
     with tempfile.TemporaryDirectory() as cache:
         os.environ["RRA_CACHE"] = cache
         for name in WORK:
             with multiprocessing.get_context("spawn").Pool(1) as pool:  # a process each: memory is counted apart
-                work[name] = pool.map(measured, [(name, network, count, side)])[0]
+                work[name] = pool.map(measured, [(name, *size)])[0]
             print(name, work[name], flush=True)
-    report = {"machine": machine(), "network": network, "images": count, "side": side, "work": work}
-    (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    (folder / "report.md").write_text(markdown(report), encoding="utf-8")
-    print(markdown(report))
+    found = {"machine": machine(), "network": options.network, "images": options.images, "side": options.side,
+             "work": work}
+    (folder / "report.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    (folder / "report.md").write_text(markdown(found), encoding="utf-8")
+    print(markdown(found))
 
 
 if __name__ == "__main__":

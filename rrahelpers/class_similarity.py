@@ -7,12 +7,14 @@ overlap with the ground truth labels; retrieval calls it the precision at k.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pandas as pd
+import torch
 from torch import nn
 from tqdm.auto import tqdm
 
@@ -43,14 +45,38 @@ class LayerGraph:
     graph: KNNGraph
 
 
-def class_similarity(graph: KNNGraph, labels: Labels) -> float:
+def class_similarity(graph: KNNGraph, labels: Labels, *, balanced: bool = False,
+                     class_fraction: float | None = None) -> float:
     """The mean share of a sample's neighbours that have its label (equation 2): in [0, 1], 1 for a single class.
 
-    ``graph``: a :class:`KNNGraph` over N samples; ``labels``: integers [N]. Raises ``ValueError`` for labels of
-    another length and ``TypeError`` for labels that are no integers.
+    Parameters
+    ----------
+    graph: a :class:`KNNGraph` over N samples.
+    labels: integers [N].
+    balanced: whether every class weighs the same, however many samples it has: the mean over classes of their means.
+    class_fraction: how many of its neighbours a sample looks at, as a share of its class' samples (rounded down, at
+        least 1); default: all k. With k for all, a class of fewer than k + 1 samples can't reach 1.
+
+    Of classes that aren't equally large, compare the value with :func:`chance_similarity`: a layer that says nothing
+    has .82 where nine of ten samples are of one class. Raises ``ValueError`` for labels of another length and for a
+    fraction that isn't in (0, 1] or needs more than k neighbours, ``TypeError`` for labels that are no integers.
     """
     labels = check_labels(labels, len(check_graph(graph))).to(graph.indices.device)
-    return (labels[graph.indices] == labels[:, None]).double().mean().item()
+    same = labels[graph.indices] == labels[:, None]
+    if class_fraction is None:
+        share = same.double().mean(1)
+    else:
+        looked = _looked_at(labels, class_fraction, graph.k)
+        inside = torch.arange(graph.k, device=labels.device) < looked[:, None]
+        share = (same & inside).double().sum(1) / looked
+    return _mean(share, labels, balanced)
+
+
+def chance_similarity(labels: Labels, *, balanced: bool = False) -> float:
+    """The class similarity to expect of features that know nothing of the classes: the mean over samples of the share
+    of the N - 1 others that have its label; of one sample NaN. ``balanced`` as for :func:`class_similarity`."""
+    labels = check_labels(labels, len(labels))
+    return _mean((_class_sizes(labels) - 1) / (len(labels) - 1), labels, balanced) if len(labels) > 1 else math.nan
 
 
 def scale_graphs(model: nn.Module, images: Images, *, layers: Iterable[str] | None = None, scales: Scales | None = None,
@@ -117,6 +143,26 @@ def classrepsim(model: nn.Module, images: Images, labels: Labels | None = None, 
                           "value": class_similarity(g.graph, labels)} for g in graphs])
 
 
+def _mean(share, labels, balanced):
+    return (share / _class_sizes(labels) / len(labels.unique())).sum().item() if balanced else share.mean().item()
+
+
+def _class_sizes(labels):
+    """How many samples have the label of each sample, float64 [N]."""
+    _, which, counts = labels.unique(return_inverse=True, return_counts=True)
+    return counts[which].double()
+
+
+def _looked_at(labels, fraction, k):
+    if not 0 < fraction <= 1:
+        raise ValueError(f"expected a class_fraction above 0 and up to 1, got {fraction}")
+    looked = (_class_sizes(labels) * fraction).floor().clamp(min=1)
+    if (most := int(looked.max())) > k:
+        raise ValueError(f"class_fraction={fraction} needs a graph of {most} neighbours for the largest class, got one "
+                         f"with k={k}")
+    return looked
+
+
 def pooling_windows(maps: Mapping[str, Tensor], scales: Scales | None = None, *,
                     strict: bool | None = None) -> dict[str, dict[int | str, int | str]]:
     """The pooling window of each layer at each scale: {layer: {scale: window}}.
@@ -138,7 +184,8 @@ def pooling_windows(maps: Mapping[str, Tensor], scales: Scales | None = None, *,
     chosen = [scale if scale == "global" else int(scale) for scale in chosen]
     if not chosen:
         raise ValueError("expected at least one scale, got none")
-    found, unfit = {}, []
+    found: dict[str, dict[int | str, int | str]] = {}
+    unfit: dict[str, list[str]] = {}  # by size and windows
     for layer, x in maps.items():
         if x.ndim > 4:
             raise ValueError(f"layer {layer!r} has maps of three dimensions, {tuple(x.shape[2:])} places; expected one "
@@ -147,10 +194,13 @@ def pooling_windows(maps: Mapping[str, Tensor], scales: Scales | None = None, *,
         wide = [scale for scale in chosen if isinstance(scale, str) or scale >= max(sides, default=1)]
         misfits = [scale for scale in chosen if scale not in wide and not isinstance(scale, str)
                    and any(side % scale for side in sides)]
-        unfit += [f"{layer} ({' x '.join(map(str, sides))}): {', '.join(map(str, misfits))}"] if misfits else []
+        if misfits:
+            unfit.setdefault(f"({' x '.join(map(str, sides))}): {', '.join(map(str, misfits))}", []).append(layer)
         found[layer] = {scale: "global" if scale in wide else scale for scale in chosen if scale not in misfits}
+    told = "; ".join(f"{layers[0]}{f' and {len(layers) - 1} more' if len(layers) > 1 else ''} {what}"
+                     for what, layers in unfit.items())
     if unfit and strict:
-        raise ValueError(f"pooling windows that don't divide the map, by layer: {'; '.join(unfit)}")
+        raise ValueError(f"pooling windows that don't divide the map, by layer: {told}")
     if unfit:
-        warnings.warn(f"left out pooling windows that don't divide the map, by layer: {'; '.join(unfit)}", stacklevel=3)
+        warnings.warn(f"left out pooling windows that don't divide the map, by layer: {told}", stacklevel=3)
     return found

@@ -49,7 +49,8 @@ class Response:
 
 
 def representational_response(graphs: Iterable[LayerGraph], labels: Labels, *,
-                              features: Iterable[tuple[str, Features]] | None = None) -> Response:
+                              features: Iterable[tuple[str, Features]] | None = None,
+                              debiased: bool = True) -> Response:
     """All kNN measures of a network.
 
     Parameters
@@ -59,6 +60,7 @@ def representational_response(graphs: Iterable[LayerGraph], labels: Labels, *,
     labels: integers [N].
     features: (layer, [M, ...]) of the same layers, as :func:`rrahelpers.features.each_layer` yields them, for linear
         CKA of the features as they are (scale "1"). M may be smaller than N: a layer needs 4 M² bytes.
+    debiased: of CKA, see :func:`rrahelpers.similarity.linear_cka`.
 
     Returns a :class:`Response`. Graphs take 12 N k bytes each: 78 MB for 13 layers, five scales, 10,000 samples and
     k = 10. Raises as the measures, ``ValueError`` for fewer than two layers and for features of a layer without graph.
@@ -79,7 +81,7 @@ def representational_response(graphs: Iterable[LayerGraph], labels: Labels, *,
         if len(chain) > 1:
             flow.append(_placed(births_and_deaths(own, labels), places, scale))
     if features is not None:
-        pairs.append(_cka(features, next(iter(scales.values()))))
+        pairs.append(_cka(features, next(iter(scales.values())), debiased))
     return Response(pd.DataFrame(layers), pd.concat(pairs, ignore_index=True)[["scale", "i", "j", "measure", "value"]],
                     pd.concat(flow, ignore_index=True), _between_scales(scales))
 
@@ -167,7 +169,7 @@ def _placed(table, places, scale, **columns):
     return placed
 
 
-def _cka(features, chain):
+def _cka(features, chain, debiased):
     index, places = {item.layer: item.index for item in chain}, []
 
     def walk():
@@ -177,4 +179,4 @@ def _cka(features, chain):
             places.append(index[layer])
             yield x
 
-    return _placed(linear_cka_matrix(walk()), places, "1", measure="CKA")
+    return _placed(linear_cka_matrix(walk(), debiased=debiased), places, "1", measure="CKA")

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.functional import avg_pool1d, avg_pool2d
 
 from rrahelpers import models
-from rrahelpers.class_similarity import class_similarity, classrepsim, scale_graphs
+from rrahelpers.class_similarity import chance_similarity, class_similarity, classrepsim, scale_graphs
 from rrahelpers.neighbors import KNNGraph, knn_graph, pyramid_graphs
 
 
@@ -18,6 +18,56 @@ def test_a_case_worked_by_hand():
     graph = knn_graph(torch.tensor([[0.0], [1.0], [2.1], [3.0], [4.0]]), 1)
     assert graph.indices.flatten().tolist() == [1, 0, 3, 2, 3]
     assert class_similarity(graph, torch.tensor([0, 0, 0, 1, 1])) == pytest.approx(3 / 5)
+
+
+LINE = knn_graph(torch.tensor([[0.0], [1.0], [2.1], [3.0], [4.0], [9.0]]), 3)
+ODD = torch.tensor([0, 0, 0, 0, 1, 1])
+
+
+def test_unbalanced_classes_worked_by_hand():
+    assert LINE.indices.tolist() == [[1, 2, 3], [0, 2, 3], [3, 1, 4], [2, 4, 1], [3, 2, 1], [4, 3, 2]]
+    shares = [1, 1, 2 / 3, 2 / 3, 0, 1 / 3]
+    assert class_similarity(LINE, ODD) == pytest.approx(sum(shares) / 6)
+    assert class_similarity(LINE, ODD, balanced=True) == pytest.approx((sum(shares[:4]) / 4 + sum(shares[4:]) / 2) / 2)
+    # half a class: two neighbours of the first four samples, one of the last two
+    assert class_similarity(LINE, ODD, class_fraction=0.5) == pytest.approx((1 + 1 + 1 + 1 / 2 + 0 + 1) / 6)
+    assert class_similarity(LINE, ODD, class_fraction=0.5, balanced=True) == pytest.approx((3.5 / 4 + 1 / 2) / 2)
+    assert chance_similarity(ODD) == pytest.approx((4 * 3 + 2 * 1) / (6 * 5))
+    assert chance_similarity(ODD, balanced=True) == pytest.approx((3 / 5 + 1 / 5) / 2)
+    assert np.isnan(chance_similarity([3]))
+
+
+def test_balanced_classes_need_no_weights_and_labels_may_be_any_numbers():
+    graph, labels = knn_graph(torch.randn(40, 3), 10), torch.arange(40) % 4
+    plain = class_similarity(graph, labels)
+    assert class_similarity(graph, 1000 * labels - 7, balanced=True) == pytest.approx(plain)
+    assert class_similarity(graph, labels, class_fraction=1) == pytest.approx(plain)
+
+
+@pytest.mark.parametrize("balanced", [False, True])
+def test_features_that_know_nothing_are_at_the_level_of_chance(balanced):
+    labels, generator = torch.arange(300) // 200 + (torch.arange(300) >= 290).long(), torch.Generator().manual_seed(0)
+    found = [class_similarity(knn_graph(torch.randn(300, 4, generator=generator), 10), labels, balanced=balanced)
+             for _ in range(20)]
+    assert chance_similarity(labels, balanced=balanced) == pytest.approx(np.mean(found), abs=0.01)
+
+
+@pytest.mark.parametrize("fraction, message", [(0, "to 1, got 0"), (1.5, "got 1.5"), (1.0, "of 4 neighbours .* k=3")])
+def test_impossible_class_fractions(fraction, message):
+    with pytest.raises(ValueError, match=message):
+        class_similarity(LINE, ODD, class_fraction=fraction)
+
+
+def test_unbalanced_classes_as_dadapy_weighs_them():
+    dadapy = pytest.importorskip("dadapy", exc_type=ImportError)  # builds that don't fit numpy too
+    x, labels = np.random.default_rng(0).normal(size=(90, 3)), np.repeat([0, 1, 2], [60, 20, 10])
+    x += labels[:, None]
+    found = dadapy.MetricComparisons(x, maxk=30)
+    for fraction in (0.2, 0.5):
+        for balanced in (True, False):
+            expected = found.return_label_overlap(labels, class_fraction=fraction, weighted=balanced)
+            assert class_similarity(knn_graph(x, 30), labels, class_fraction=fraction,
+                                    balanced=balanced) == pytest.approx(expected)
 
 
 def test_agrees_with_scikit_learn():
@@ -106,6 +156,12 @@ def test_windows_that_do_not_divide_a_map_are_found_before_the_first_layer_is_do
     with pytest.warns(UserWarning, match=r"left out pooling windows .* 0 \(12 x 12\): 8; 1 \(5 x 5\): 2, 4"):
         table = classrepsim(network, images, [0, 1] * 3, layers=["0", "1"], k=2, progress=False)
     assert table.groupby("layer").scale.agg(list).tolist() == [["1", "2", "4", "global"], ["1", "8", "global"]]
+
+
+def test_many_layers_of_one_size_are_told_once():
+    model = nn.Sequential(*(nn.Conv2d(1, 1, 3, padding=1) for _ in range(30)), nn.Conv2d(1, 1, 2, stride=2))
+    with pytest.warns(UserWarning, match=r"by layer: input and 30 more \(12 x 12\): 8; 30 \(6 x 6\): 4$"):
+        classrepsim(model, torch.randn(5, 1, 12, 12), torch.arange(5), k=2, progress=False)
 
 
 def test_maps_that_are_not_square():

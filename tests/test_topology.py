@@ -1,6 +1,4 @@
-"""NNTS, NNTP, births and deaths against sets written out, and linear CKA against its definition."""
-
-import math
+"""NNTS, NNTP, births and deaths against sets written out."""
 
 import numpy as np
 import pytest
@@ -8,7 +6,6 @@ import torch
 from torch import nn
 
 from rrahelpers.neighbors import KNNGraph, knn_graph
-from rrahelpers.similarity import linear_cka, linear_cka_matrix
 from rrahelpers.topology import births_and_deaths, cohorts, nntp, nnts, nnts_matrix, nnts_per_sample
 
 
@@ -123,72 +120,6 @@ def test_two_networks():
 def test_graphs_that_do_not_match_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
-
-
-def cka_by_definition(x, y):
-    """HSIC(K, L) / √(HSIC(K, K) HSIC(L, L)) with the centring matrix written out (Kornblith et al., section 3)."""
-    n = len(x)
-    centring = np.eye(n) - 1 / n
-    k, l = centring @ x @ x.T @ centring, centring @ y @ y.T @ centring
-    return np.trace(k @ l) / np.sqrt(np.trace(k @ k) * np.trace(l @ l))
-
-
-@pytest.mark.parametrize("d, e", [(3, 5), (200, 300), (4, 200)])
-def test_linear_cka_narrow_and_wide(d, e):
-    x, y = np.random.randn(30, d) + 7, np.random.randn(30, e)
-    y[:, :3] += x[:, :3]
-    expected = cka_by_definition(x, y)
-    assert linear_cka(x, y) == pytest.approx(expected, rel=1e-9)
-    assert linear_cka(torch.tensor(x).float(), y) == pytest.approx(expected, rel=1e-4)
-    matrix = linear_cka_matrix([x, torch.tensor(y).float(), 1e20 * x]).pivot(index="i", columns="j", values="value")
-    np.testing.assert_allclose(matrix, [[1, expected, 1], [expected, 1, expected], [1, expected, 1]], rtol=1e-4)
-
-
-def test_linear_cka_of_many_samples_is_summed_in_double_precision():
-    x = torch.randn(3000, 16).relu()
-    y = (x @ torch.randn(16, 12)).relu()
-    expected = linear_cka(x.double(), y.double())
-    np.testing.assert_allclose(linear_cka_matrix([x, y]).value, [1, expected, expected, 1], rtol=1e-6)
-
-
-def test_linear_cka_of_a_case_worked_by_hand():
-    # centred: (-1, 0, 1) and (0, -1, 1); inner product 1, norms 2 and 2
-    assert linear_cka(torch.tensor([[0.0], [1], [2]]), torch.tensor([[5.0], [4], [6]])) == pytest.approx((1 / 2)**2)
-
-
-def test_linear_cka_invariances_and_degenerate_features():
-    x = torch.randn(50, 6, dtype=torch.float64)
-    rotation = torch.linalg.qr(torch.randn(6, 6, dtype=torch.float64)).Q
-    assert linear_cka(x, -3 * x @ rotation + 100) == pytest.approx(1)
-    assert linear_cka(x.float() * 1e-30, x * 1e30) == pytest.approx(1, rel=1e-5)
-    assert math.isnan(linear_cka(x, torch.full((50, 4), 0.1, dtype=torch.float64)))
-    table = linear_cka_matrix([x, torch.ones(50, 2)])
-    assert table.value.isna().tolist() == [False, True, True, True]
-    y = torch.randn(50, 40)
-    beside = (1e5 + y).double()  # what float32 holds of y beside a large offset
-    assert linear_cka(beside.float(), y) == pytest.approx(linear_cka(beside - 1e5, y), rel=1e-5)
-    maps = torch.randn(50, 2, 4, 4)
-    assert linear_cka(maps, x) == linear_cka(maps.flatten(1), x)
-
-
-@pytest.mark.parametrize("x, y, error, message", [
-    (torch.randn(5, 2), torch.randn(6, 2), ValueError, "same samples, got 5 and 6"),
-    (torch.full((5, 2), torch.nan), torch.randn(5, 2), ValueError, "finite features, got 10 NaN"),
-    (torch.randn(5), torch.randn(5, 2), ValueError, r"\[N, D\].*\(5,\)"),
-    (torch.randn(0, 2), torch.randn(0, 2), ValueError, r"at least one sample.*\(0, 2\)"),
-    ([[1.0]], torch.randn(1, 2), TypeError, "got list"),
-    (torch.ones(5, 2, dtype=torch.bool), torch.randn(5, 2), TypeError, "real numbers, got torch.bool"),
-])
-def test_bad_features(x, y, error, message):
-    with pytest.raises(error, match=message):
-        linear_cka(x, y)
-    with pytest.raises(error, match=message):
-        linear_cka_matrix([x, y])
-
-
-def test_no_features():
-    with pytest.raises(ValueError, match="at least one layer"):
-        linear_cka_matrix([])
 
 
 def test_an_identity_layer_keeps_all_neighbours():

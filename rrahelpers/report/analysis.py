@@ -15,12 +15,13 @@ from rrahelpers.advisor import propose
 from rrahelpers.base.arguments import seconds
 from rrahelpers.base.modules import is_leaf, kind, named_layers
 from rrahelpers.base.provenance import commit, environment, libraries
+from rrahelpers.class_similarity import chance_similarity
 from rrahelpers.features import analysed_layers, readings
 from rrahelpers.features.passes import forward
 from rrahelpers.report.budget import plan
 from rrahelpers.report.columns import columns, pairs
 from rrahelpers.report.geometry import geometry
-from rrahelpers.report.measures import measure, scale_table
+from rrahelpers.report.measures import dimension_table, measure, scale_table
 from rrahelpers.report.notes import Notes
 from rrahelpers.report.preprocessing import Preprocessing
 from rrahelpers.report.result import Report
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 MEMORY = 2 * 2**30  # bytes of features and of the neighbour search together
 DISK = 20 * 2**30  # bytes of the cache of features
+UNBALANCED = 2  # times as many images as the smallest class has
 
 
 def analyse(model: nn.Module, data: Any, labels: Labels | None = None, *, test: Any = None,
@@ -109,7 +111,8 @@ def analyse(model: nn.Module, data: Any, labels: Labels | None = None, *, test: 
     about["seconds"] = round(time.perf_counter() - started, 2)
     return Report(
         layers=layers_table, scales=similarities, pairs=pairs(measured, names), advice=advice, notes=list(notes),
-        about=about, graphs=measured.graphs, grams=measured.grams, pictures=pictures, labels=source.labels,
+        dimensions=dimension_table(measured, names), about=about, graphs=measured.graphs, grams=measured.grams,
+        pictures=pictures, labels=source.labels,
         source=source, model=model)
 
 
@@ -137,6 +140,10 @@ def _neighbour_count(k, images, labels, notes):
         notes.add("class similarity, separation index, probes: there are no labels")
     elif len(labels.unique()) == 1:
         notes.add("class similarity and separation index are 1 by definition: there is one class")
+    elif (sizes := labels.unique(return_counts=True)[1]).max() > UNBALANCED * sizes.min():
+        notes.add(f"class similarity: classes have {sizes.min()} to {sizes.max()} images, and "
+                  f"{chance_similarity(labels):.1%} is to be expected by chance; "
+                  "class_similarity(graph, labels, balanced=True) weighs classes alike")
     return min(k, images - 1)
 
 

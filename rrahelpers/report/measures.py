@@ -8,7 +8,7 @@ from tqdm.auto import tqdm
 
 from rrahelpers.class_similarity import class_similarity
 from rrahelpers.eigenspace import covariances
-from rrahelpers.intrinsic_dimension import two_nn
+from rrahelpers.intrinsic_dimension import gride, two_nn
 from rrahelpers.neighbors import pyramid_graphs
 from rrahelpers.probes import fit_probe
 from rrahelpers.report.scales import common_window, kept_of
@@ -23,12 +23,14 @@ LEAST = 2**26  # bytes for the neighbour search, at least
 
 @dataclass
 class Measured:
-    """``rows``: {layer: {column: number}}; ``scales``: class similarity of each layer and scale, tidy; ``graphs``:
-    {layer: {scale as text: KNNGraph}}; ``grams``: {layer: [M, M]} of the first images; ``last``: the last layer's
-    answers [N, D] where they have no places."""
+    """``rows``: {layer: {column: number}}; ``scales``: class similarity of each layer and scale, tidy;
+    ``dimensions``: of each layer the table of :func:`rrahelpers.intrinsic_dimension.gride`; ``graphs``: {layer: {scale
+    as text: KNNGraph}}; ``grams``: {layer: [M, M]} of the first images; ``last``: the last layer's answers [N, D] where
+    they have no places."""
 
     rows: dict = field(default_factory=dict)
     scales: list = field(default_factory=list)
+    dimensions: list = field(default_factory=list)
     graphs: dict = field(default_factory=dict)
     grams: dict = field(default_factory=dict)
     last: torch.Tensor | None = None
@@ -77,6 +79,7 @@ def _neighbours(found, layer, x, windows, labels, k, memory):
     row["finest"], graph = str(finest), graphs[inner[finest]]
     if k > 1:
         row["intrinsic_dimension"] = two_nn(graph).dimension
+        found.dimensions.append(gride(graph).assign(layer=layer))
     if labels is None:
         return
     row["separation_index"] = separation_index(graph, labels)
@@ -129,3 +132,12 @@ def scale_table(measured, layers):
     return table
 
 
+def dimension_table(measured, layers):
+    """Intrinsic dimension over distances: layer, index, and the columns of
+    :func:`rrahelpers.intrinsic_dimension.gride`."""
+    if not measured.dimensions:
+        return None
+    table = pd.concat(measured.dimensions, ignore_index=True)
+    table.insert(0, "index", table["layer"].map({layer: place for place, layer in enumerate(layers)}))
+    table.insert(0, "layer", table.pop("layer"))
+    return table.sort_values("index", kind="stable", ignore_index=True)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rrahelpers.report.source import Source
 
 FORMAT = 1  # raised when a folder is written in another form
-TABLES = ("layers", "scales", "pairs", "advice", "ablations")
+TABLES = ("layers", "scales", "pairs", "advice", "dimensions", "ablations")
 
 
 class ReportError(Exception):
@@ -40,11 +40,12 @@ class Report:
     linear probe on other images and on its own. Missing where ``notes`` say why.
 
     ``scales``: class similarity of each layer and scale (layer, index, scale, value). ``pairs``: NNTS of all pairs of
-    layers (i, j, value). ``advice``: the proposals of :func:`rrahelpers.advisor.propose` with their costs. ``notes``:
-    what is missing, and why. ``about``: model, data and where the numbers come from. ``graphs``: {layer: {scale:
-    KNNGraph}}, of a loaded report without distances (NaN). ``grams``: {layer: Gram matrix of the first 256 images}.
-    ``pictures``: small ones of all images, uint8 [N, C, h, w], or None. ``labels``: int64 [N], or None. ``ablations``:
-    None until :meth:`ablation` was called.
+    layers (i, j, value). ``dimensions``: intrinsic dimension of each layer over distances, at its ``finest`` scale
+    (layer, index, and as :func:`rrahelpers.intrinsic_dimension.gride`), or None. ``advice``: the proposals of
+    :func:`rrahelpers.advisor.propose` with their costs. ``notes``: what is missing, and why. ``about``: model, data and
+    where the numbers come from. ``graphs``: {layer: {scale: KNNGraph}}, of a loaded report without distances (NaN).
+    ``grams``: {layer: Gram matrix of the first 256 images}. ``pictures``: small ones of all images, uint8
+    [N, C, h, w], or None. ``labels``: int64 [N], or None. ``ablations``: None until :meth:`ablation` was called.
     """
 
     layers: pd.DataFrame
@@ -57,6 +58,7 @@ class Report:
     grams: dict[str, torch.Tensor] = field(default_factory=dict)
     pictures: torch.Tensor | None = None
     labels: torch.Tensor | None = None
+    dimensions: pd.DataFrame | None = None
     ablations: pd.DataFrame | None = None
     source: Source | None = None
     model: nn.Module | None = None

@@ -35,8 +35,9 @@ def chosen_windows(maps, scales, notes):
         found[layer] = {scale: window for scale, window in windows.items() if scale not in dropped}
         wide += [layer] if dropped else []
     if wide:
+        told = f"{wide[0]} and {len(wide) - 1} more" if len(wide) > 1 else wide[0]
         notes.add(f"neighbours: of maps with more than {PLACES} places along a side only scales that leave no more are "
-                  f"searched ({', '.join(wide)}); scales=… asks for others")
+                  f"searched ({told}); scales=… asks for others")
     return found
 
 

@@ -2,6 +2,8 @@
 
 import math
 
+from rrahelpers.class_similarity import chance_similarity
+
 
 def sentences(report):
     """Five texts: what was looked at, then what the measures say of it, those without numbers passed over."""
@@ -24,8 +26,7 @@ def _classes(report, table):
         return None
     best = table.loc[table["class_similarity"].idxmax()]
     start = report.layers.set_index("layer").loc["input", "class_similarity"]
-    share = report.labels.bincount(minlength=1).double() / len(report.labels)
-    chance = (share**2).sum().item()
+    chance = chance_similarity(report.labels)
     scale = f" (scale {best['best_scale']})" if "x" in best["shape"] else ""
     return (f"Images of one class are nearest to each other in {best['layer']}: {best['class_similarity']:.1%} of a "
             f"sample's {report.about['k']} nearest neighbours share its class there{scale}, {start:.1%} among the "
@@ -39,13 +40,11 @@ def _probes(report, table):
     best = table.loc[probes.idxmax()]
     early = table.loc[(probes >= probes.max() - 0.01).idxmax()]
     after = len(table) - 1 - list(table.index).index(early.name)
-    gap = best["probe_train"] - best["probe"]
-    told = f"; it classifies {best['probe_train']:.1%} of the images that it was fitted on, so it is overfitted" \
-        if gap > 0.1 else ""
+    read = f"{best['probe']:.1%} of unseen images, {best['probe_train']:.1%} of those that it was fitted on"
     if early["layer"] == best["layer"]:
-        return f"A linear probe reads the class best from {best['layer']}: {best['probe']:.1%} of unseen images{told}."
-    return (f"A linear probe reads the class best from {best['layer']}, {best['probe']:.1%} of unseen images{told}; "
-            f"{early['layer']}, with {after} layers behind it, is within one point of that ({early['probe']:.1%}).")
+        return f"A linear probe reads the class best from {best['layer']}: {read}."
+    return (f"A linear probe reads the class best from {best['layer']}: {read}; {early['layer']}, with {after} layers "
+            f"behind it, is within one point of it on unseen ones ({early['probe']:.1%}).")
 
 
 def _saturation(report, table):

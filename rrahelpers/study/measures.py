@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 
 from rrahelpers.data import DataError
-from rrahelpers.study import grids, notebooks, profiles, results
+from rrahelpers.study import grids, results
 from rrahelpers.training import runs
 from rrahelpers.training.tables import RunError
 
@@ -40,6 +40,7 @@ NEEDED = {
     "saturation": (Measure(results.saturation_table, ("samples", "delta")),),
     "receptive-field": ARCHITECTURE,
     "advice": ARCHITECTURE,
+    "formation": (Measure(results.formation_table, ("samples", "k", "keep_every")),),
 }
 
 
@@ -58,8 +59,7 @@ class Job(NamedTuple):
 def jobs(grid, profile):
     """The :class:`Job` s of a grid under a profile: of its finished runs, but for those that diverged."""
     configs = grids.grid(grid, profile)
-    notebook = grids.GRIDS[grid][1]
-    parameters = notebooks.parameters(notebook) | profiles.parameters(notebook, profile)
+    parameters = grids.parameters_of(grid, profile)
     found = {run.name: run for run in runs.finished(configs) if run and not run.diverged}
     return [Job(run, measure.table, {name: parameters[name] for name in measure.parameters})
             for run in found.values() for measure in NEEDED[grid] if measure.of(run)]

@@ -31,6 +31,8 @@ def add_arguments(commands):
                        f"{grids.STAC})")
     train.add_argument("--grid", help=f"a grid instead of a model: {', '.join(grids.GRIDS)}")
     train.add_argument("--profile", help="the grid's size: a file's name in notebooks/profiles (default: study)")
+    train.add_argument("--keep-every", type=int, metavar="N", help="keep the weights of every N-th epoch too (default: "
+                       "of a grid what its notebook wants, else none)")
     _add_common(train)
     train.add_argument("--pack", type=Path, metavar="FILE.tar",
                        help="afterwards, pack records, weights and results of these runs")
@@ -66,7 +68,10 @@ def run_train(options):
     if options.model and options.profile:
         raise ValueError("--profile goes with --grid; one network has its settings from --set")
     configs = grids.grid(options.grid, options.profile or "study") if options.grid else [single(options)]
-    outcomes = trained(configs, options, wait=not options.grid)
+    keep_every = options.keep_every
+    if keep_every is None and options.grid:
+        keep_every = grids.parameters_of(options.grid, options.profile or "study").get("keep_every")
+    outcomes = trained(configs, options, wait=not options.grid, keep_every=keep_every)
     if options.pack:
         pack([run for run in outcomes if isinstance(run, Run)], options.pack)
     return told(outcomes)
@@ -82,14 +87,16 @@ def run_experiment(options):
     return told(outcomes)
 
 
-def trained(configs, options, *, wait):
-    """What :func:`rrahelpers.training.train_all` gives for each configuration, told as it comes."""
+def trained(configs, options, *, wait, **more):
+    """What :func:`rrahelpers.training.train_all` gives for each configuration, told as it comes; ``more``: its other
+    options."""
     if options.device:
         check_device(options.device)
     deadline = None if options.budget is None else time.monotonic() + options.budget
     found = []
     with workers(options.jobs) as executor:
-        outcomes = train_all(configs, executor=executor, device=options.device, deadline=deadline, wait=wait)
+        outcomes = train_all(configs, executor=executor, device=options.device, deadline=deadline, wait=wait,
+                             **more)
         for number, config in enumerate(configs, start=1):
             print(f"[{number}/{len(configs)}] {config.as_dict()}", flush=True)
             found.append(outcome := next(outcomes))

@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from tqdm.auto import tqdm
 
 from rrahelpers import data, models
+from rrahelpers.base.arrays import is_whole
 from rrahelpers.base.devices import default_device, memory_format
 from rrahelpers.base.files import digest, write_json
 from rrahelpers.base.provenance import environment
@@ -26,6 +27,7 @@ from rrahelpers.training import checkpoints, optimisation, preflight
 from rrahelpers.training.config import RunConfig
 from rrahelpers.training.epoch import Trainer
 from rrahelpers.training.feed import ImageFeed
+from rrahelpers.training.kept import epochs_to_keep, keep
 from rrahelpers.training.runs import FORMAT, Run, RunError, find, normalise, remove_unused, save_weights, store_root
 from rrahelpers.training.tables import store_table
 
@@ -47,7 +49,7 @@ def resolve(config: RunConfig) -> RunConfig:
 
 
 def train(config: RunConfig, *, device: str | torch.device | None = None, deadline: float | None = None,
-          wait: bool = True, until: int | None = None) -> Run:
+          wait: bool = True, keep_every: int | None = None, until: int | None = None) -> Run:
     """Train a network, or load it where it is stored already, or go on where training was cut off.
 
     Parameters
@@ -57,6 +59,8 @@ def train(config: RunConfig, *, device: str | torch.device | None = None, deadli
     device: default CUDA where there is one.
     deadline: ``time.monotonic()`` after which no further epoch is begun if it would not be done by then, going by the
         last one: the first is begun in any case before the deadline.
+    keep_every: keep the weights before the first epoch and after every so many beside the run, for
+        :func:`rrahelpers.training.at_epoch`. They don't enter its name: a stored run stays as it is.
     wait: whether to wait (until the deadline) for another process that trains the same run, or to raise
         :class:`Interrupted` at once.
     until: the number of epochs after which to stop, at most those of ``config``; a later call goes on behind them.
@@ -66,6 +70,8 @@ def train(config: RunConfig, *, device: str | torch.device | None = None, deadli
     ``DataError`` for data that it can't be trained on, ``RunError`` where its folder can't be written.
     """
     models.check(config.model)
+    if keep_every is not None and not is_whole(keep_every):
+        raise ValueError(f"expected keep_every to be a whole number of epochs from 1 on, got {keep_every!r}")
     try:
         config = resolve(config)
     except data.DataError:
@@ -87,7 +93,8 @@ def train(config: RunConfig, *, device: str | torch.device | None = None, deadli
                        "names it") from error
     with lock:
         try:
-            return find(config) or _train(config, folder, torch.device(device or default_device()), deadline, until)
+            return find(config) or _train(config, folder, torch.device(device or default_device()), deadline,
+                                          keep_every, until)
         finally:
             remove_unused(folder)
 
@@ -119,7 +126,7 @@ def _attempt(config, **options):
         return reason
 
 
-def _train(config, folder, device, deadline, until):
+def _train(config, folder, device, deadline, keep_every, until):
     sets = {"train": data.load(config.data, "train", limit=config.limit), "test": data.load(config.data, "test")}
     if (found := digest([sets[split].checksum for split in data.SPLITS])) != config.data_checksum:
         raise data.DataError(f"{config.data} has the checksum {found} here, {config.data_checksum} was asked for; "
@@ -148,6 +155,10 @@ def _train(config, folder, device, deadline, until):
         for leftover in folder.glob("*.tmp"):  # of processes that were killed while they wrote
             leftover.unlink()
     history = checkpoints.restore(folder, model, optimiser, device)
+    kept = epochs_to_keep(config, keep_every)[:-1] if keep_every else []  # the last one is the run itself
+    with checkpoints.writing(folder):
+        if 0 in kept and not history:
+            keep(folder, 0, model.state_dict())
 
     labels = {split: part.labels.to(device) for split, part in sets.items()}
     trainer = Trainer(config, model, optimiser, feeds, labels, mean, std, device)
@@ -176,6 +187,8 @@ def _train(config, folder, device, deadline, until):
             with checkpoints.writing(folder):
                 if tracker:
                     store_table(folder, *LAST_EPOCH, tracker.table)
+                if epoch + 1 in kept:
+                    keep(folder, epoch + 1, model.state_dict())
                 checkpoints.save(folder, model, optimiser, history)
 
     record = {

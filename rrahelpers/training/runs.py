@@ -4,7 +4,7 @@
 
 - ``record.json``: configuration, per-epoch history, environment, data checksum; written last, so a record is complete;
 - ``weights.safetensors``, or ``weights.large.safetensors`` over 4 MB (that name is git-ignored);
-- ``checkpoint.pt`` while the run is unfinished (git-ignored);
+- ``checkpoint.pt`` while the run is unfinished, ``epoch-<number>.safetensors`` of epochs that are kept (git-ignored);
 - ``results/<measure>-<hash>.csv`` and ``.json``: what expensive measures gave, keyed by measure and parameters.
 """
 
@@ -70,6 +70,10 @@ class Run:
         """Top-1 accuracy on the test split after the last epoch, a fraction. NaN for a run that diverged."""
         return float("nan") if self.diverged else self.record["history"][-1]["test_accuracy"]
 
+    def weight_files(self) -> list[Path]:
+        """Where its weights may be."""
+        return weight_paths(self.folder)
+
     def untrained(self) -> nn.Module:
         """The network with weights drawn anew: those that the run began with, where its seed was set before. Reads no
         weights."""
@@ -79,11 +83,11 @@ class Run:
         """The trained network in evaluation mode, on ``device``, in the memory format in which it was trained."""
         from safetensors.torch import load_file
 
-        path = next((p for p in weight_paths(self.folder) if p.exists()), None)
+        path = next((p for p in self.weight_files() if p.exists()), None)
         if path is None:
             raise RunError(f"{self.folder} has a record but no weights (too large to be committed); expected one of "
-                           f"{', '.join(p.name for p in weight_paths(self.folder))}. Train the run again after moving "
-                           "the folder away")
+                           f"{', '.join(p.name for p in self.weight_files())}. Train the run again (an epoch's "
+                           "are kept by keep_every) after moving the folder away")
         network = self.untrained()
         try:
             network.load_state_dict(load_file(path))
@@ -112,7 +116,11 @@ class Run:
 
     def result(self, measure: str, parameters: dict, compute: Callable[[], pd.DataFrame] | None) -> pd.DataFrame | None:
         """The tidy table of ``measure`` of this run: :func:`stored_table` in its folder."""
-        return stored_table(self.folder, measure, parameters, compute)
+        return stored_table(self.folder, measure, self.keyed(parameters), compute)
+
+    def keyed(self, parameters: dict) -> dict:
+        """The parameters under which what is measured of this network is stored."""
+        return parameters
 
 
 def normalise(images: ImageTensor, mean: Sequence[float], std: Sequence[float]) -> ImageTensor:

@@ -13,6 +13,7 @@ HOMES = {name: module for module, names in {
                         "prediction_figure",
     "eigenspace": "ProjectionView SaturationView projection_explorer projection_view saturation_explorer "
                   "saturation_view",
+    "formation": "formation_explorer",
     "probes": "ProbeView TailView probe_explorer probe_view tail_explorer",
     "response": "NeighbourChangeView neighbour_change_explorer neighbour_change_view",
     "separation": "SeparationView separation_explorer separation_view",

@@ -14,11 +14,11 @@ from torch.utils.data import DataLoader, TensorDataset
 import rrahelpers
 from rrahelpers import complexity
 from rrahelpers.advisor import advise, propose
-from rrahelpers.class_similarity import classrepsim, scale_graphs
+from rrahelpers.class_similarity import chance_similarity, classrepsim, scale_graphs
 from rrahelpers.data.folders import evenly
 from rrahelpers.eigenspace import covariances, describe
 from rrahelpers.features import extract
-from rrahelpers.intrinsic_dimension import two_nn
+from rrahelpers.intrinsic_dimension import gride, two_nn
 from rrahelpers.probes import probe_layers
 from rrahelpers.report import analyse
 from rrahelpers.separation import separation_index
@@ -82,12 +82,27 @@ def test_columns_of_the_neighbour_graphs(found):
     assert column(report, "finest") == ["1"] * 5
     assert column(report, "separation_index") == [separation_index(graphs[layer], labels) for layer in LAYERS]
     assert column(report, "intrinsic_dimension") == [two_nn(graphs[layer]).dimension for layer in LAYERS]
+    for layer in LAYERS:
+        own = report.dimensions[report.dimensions["layer"] == layer].drop(columns=["layer", "index"])
+        pd.testing.assert_frame_equal(own.reset_index(drop=True), gride(graphs[layer]))
+    assert report.dimensions["layer"].unique().tolist() == LAYERS and set(report.dimensions["n2"]) == {2, 4}
     assert column(report, "nnts_input") == [nnts(graphs[layer], graphs["input"]) for layer in LAYERS]
     assert column(report, "nnts_output") == [nnts(graphs[layer], graphs["10"]) for layer in LAYERS]
     assert column(report, "nnts_before")[1:] == [nnts(graphs[b], graphs[a]) for a, b in zip(LAYERS, LAYERS[1:])]
     assert math.isnan(column(report, "nnts_before")[0])
     pairs = report.pairs.set_index(["i", "j"]).value
     assert pairs[1, 3] == nnts(graphs["0"], graphs["6"]) and len(pairs) == 25
+
+
+def test_chance_is_told_and_unbalanced_classes_are_noted(found):
+    model, x, labels, report = found
+    assert "32.2% by chance" in report.summary()  # 20 * 19 * 3 / (60 * 59)
+    odd = labels.clone()
+    odd[:30] = 0
+    unbalanced = analyse(model, x, odd, k=5, layers=["0"], probes=False, progress=False)
+    (note,) = [note for note in unbalanced.notes if "by chance" in note]
+    assert f"classes have 10 to 40 images, and {chance_similarity(odd):.1%}" in note
+    assert not any("by chance" in note for note in report.notes)
 
 
 def test_saturation_and_tails(found):
@@ -223,7 +238,7 @@ def test_maps_of_many_places_are_searched_from_a_coarser_scale_on():
         assert report.layers.set_index("layer").loc["0", f"class_similarity_{row.scale}"] == pytest.approx(row.value)
     asked = analyse(model, x, labels, k=3, scales=[1], progress=False, probes=False)
     assert column(asked, "finest", ["input", "0", "2"]) == ["1"] * 3
-    assert any("no more are searched (input, 0)" in note for note in report.notes)
+    assert any("no more are searched (input and 1 more)" in note for note in report.notes)
 
 
 def test_scales_that_do_not_divide_one_another():

@@ -288,9 +288,9 @@ def test_git_ignores_large_weights_and_unfinished_work_alone():
         path = f"data/runs/resnet20-cifar10-0/{name}"
         return subprocess.run(["git", "-C", root, "check-ignore", "-q", "--no-index", path]).returncode == 0
 
-    names = ["weights.large.safetensors", "checkpoint.pt", ".lock", "record.json.17.tmp",
+    names = ["weights.large.safetensors", "epoch-3.safetensors", "checkpoint.pt", ".lock", "record.json.17.tmp",
              "record.json", "weights.safetensors", "results/saturation-0.csv"]
-    assert [ignored(name) for name in names] == [True, True, True, True, False, False, False]
+    assert [ignored(name) for name in names] == [True] * 5 + [False] * 3
 
 
 # --- finding runs ---------------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ from rrahelpers.study.grids.architecture import (
 from rrahelpers.study.grids.eigenspaces import family, hardest, projection, saturation
 from rrahelpers.study.grids.probes import PROBED, probes, sizes_of, tail_sizes, tails
 from rrahelpers.study.grids.recipes import STAC, Plan, for_each, recipe, seeded, trained, with_runs
-from rrahelpers.study.grids.response import augmentation, separation
+from rrahelpers.study.grids.response import augmentation, formation, separation
 from rrahelpers.study.grids.stac import (
     MAIN,
     cells,
@@ -66,10 +66,12 @@ __all__ = [
     "classrepsim",
     "family",
     "for_each",
+    "formation",
     "grid",
     "hardest",
     "own_greedy",
     "own_maximum_cs",
+    "parameters_of",
     "probes",
     "projection",
     "receptive_field",
@@ -107,14 +109,21 @@ GRIDS = {"classrepsim": (classrepsim, "01_classrepsim"), "stac": (stac, "02_stac
          "separation": (separation, "11_separation_index"),
          "probes": (probes, "06_probes"), "tails": (tails, "07_tail_patterns"),
          "projection": (projection, "04_pca_projection"), "saturation": (saturation, "05_saturation"),
-         "receptive-field": (receptive_field, "08_receptive_field"), "advice": (advice, "09_architecture_advice")}
+         "receptive-field": (receptive_field, "08_receptive_field"), "advice": (advice, "09_architecture_advice"),
+         "formation": (formation, "13_when_layers_form")}
+
+
+def parameters_of(name, profile):
+    """The parameters of a grid's notebook under a profile: its defaults, changed by the profile."""
+    if name not in GRIDS:
+        raise ValueError(f"unknown grid {name!r}; expected one of {', '.join(GRIDS)}")
+    notebook = GRIDS[name][1]
+    return notebooks.parameters(notebook) | profiles.parameters(notebook, profile)
 
 
 def grid(name, profile):
-    """The configurations of a grid under a profile: its notebook's defaults, changed by the profile."""
-    if name not in GRIDS:
-        raise ValueError(f"unknown grid {name!r}; expected one of {', '.join(GRIDS)}")
-    function, notebook = GRIDS[name]
-    parameters = notebooks.parameters(notebook) | profiles.parameters(notebook, profile)
+    """The configurations of a grid under a profile."""
+    parameters = parameters_of(name, profile)
+    function = GRIDS[name][0]
     parameters["plan"] = Plan(**{f.name: parameters[f.name] for f in fields(Plan) if f.name in parameters})
     return function(**{key: parameters[key] for key in inspect.signature(function).parameters})

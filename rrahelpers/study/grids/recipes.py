@@ -79,12 +79,13 @@ def distinct(configs):
     return list({json.dumps(config.as_dict(), sort_keys=True): config for config in configs}.values())
 
 
-def trained(configs, train_missing=False):
-    """The run of each configuration: trained where the store lacks it, or, without ``train_missing``, None there.
+def trained(configs, train_missing=False, **options):
+    """The run of each configuration: trained where the store lacks it (with ``options`` of
+    :func:`rrahelpers.training.train`), or, without ``train_missing``, None there.
 
     None also for a run that diverged, with a warning: its layers can't be measured.
     """
-    return [None if run and _left_out(run) else run for run in _found(configs, train_missing)]
+    return [None if run and _left_out(run) else run for run in _found(configs, train_missing, **options)]
 
 
 def with_runs(table, train_missing=False, *, diverged=False):
@@ -97,8 +98,8 @@ def with_runs(table, train_missing=False, *, diverged=False):
     return table.assign(runs=[[run for run in islice(found, len(row)) if run] for row in table.configs])
 
 
-def _found(configs, train_missing):
-    return [training.train(config) for config in configs] if train_missing else runs.finished(configs)
+def _found(configs, train_missing, **options):
+    return [training.train(config, **options) for config in configs] if train_missing else runs.finished(configs)
 
 
 def _left_out(run):

@@ -1,4 +1,4 @@
-"""The networks of the representational-response and separation notebooks."""
+"""The networks of the notebooks on representational response, separation, and when layers form."""
 
 from rrahelpers.study.grids.recipes import STAC
 
@@ -18,3 +18,9 @@ def separation(plan, networks, image_size, learning_rate, seeds):
     return [plan.of(STAC, data_set, image_size, learning_rate=learning_rate)(model, options=options, seed=seed,
                                                                              epochs=epochs)
             for seed in range(seeds) for model, data_set, options, epochs in networks]
+
+
+def formation(plan, data_set, image_size, learning_rate, seed):
+    """The ResNet20 that is followed through its training: of a seed that no other notebook has, since its epochs are
+    kept."""
+    return [plan.of(STAC, data_set, image_size, learning_rate=learning_rate)("resnet20", seed=seed)]

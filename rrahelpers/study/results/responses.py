@@ -60,7 +60,8 @@ def response(run, samples, k, *, kernel_samples=2000):
     """Every kNN measure of a run's network on its first ``samples`` test images (None: all), with ``k`` neighbours.
 
     Returns a :class:`rrahelpers.representational_response.Response` whose tables have a column ``seed`` beside; linear
-    CKA is of the first ``kernel_samples`` of the images. What the store lacks is computed and stored.
+    CKA is of the first ``kernel_samples`` of the images, by the plain estimator (not debiased). What the store
+    lacks is computed and stored.
     """
     @cache
     def measure():
@@ -69,7 +70,7 @@ def response(run, samples, k, *, kernel_samples=2000):
         layers = analysed_layers(model, images)
         features = each_layer(model, images[:kernel_samples], layers)
         graphs = scale_graphs(model, images, layers=layers, k=k)
-        return representational_response(graphs, test.labels, features=features)
+        return representational_response(graphs, test.labels, features=features, debiased=False)
 
     parameters = {"split": "test", "samples": samples, "k": k, "scales": [str(scale) for scale in SCALES],
                   "kernel_samples": kernel_samples}

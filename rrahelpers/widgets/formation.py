@@ -1,0 +1,14 @@
+"""The explorer of a training: the measures of all layers after each of its epochs."""
+
+import ipywidgets
+
+from rrahelpers.plots import formation
+from rrahelpers.widgets.sliders import explorer
+
+
+def formation_explorer(table):
+    """A slider for the epoch. ``table``: of :func:`rrahelpers.study.results.formation_table`, of one run."""
+    def draw(epoch):
+        return [formation.epoch_figure(table, epoch)]
+
+    return explorer(draw, {"epoch": ipywidgets.SelectionSlider(options=sorted(table["epoch"].unique().tolist()))})
