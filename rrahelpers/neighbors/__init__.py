@@ -172,7 +172,7 @@ def _graphs(x, windows, k, scanned, memory, executor=None):
     """{window: KNNGraph} for one chain of windows. Equal rows are searched once: k candidates can't hold 1,000
     copies."""
     source = Source(x, scanned.factor)
-    copies = equal_rows(source, scanned.codes)
+    copies = equal_rows(source, scanned.norms)
     if copies is None:
         results = _search(source, windows, k, scanned, memory, executor)
     else:
