@@ -45,7 +45,7 @@ from rrahelpers.neighbors.rows import SUMMED, Source, squares
 from rrahelpers.neighbors.selection import STEP
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Float64
 
     from rrahelpers.base.shapes import Each, MapTensor
 
@@ -103,29 +103,45 @@ class Block:
             for out, band, b in zip(self.bands, decompose(z, plan.windows)[1], low):
                 kept = out[start:start + len(z)].copy_(band).float()
                 norms.append(squares(kept))
-                rounding.append(squares(band.sub_(kept)) if b else torch.zeros_like(norms[0]))
-            return torch.stack(norms), torch.stack(rounding)
+                if b:
+                    rounding.append(squares(band.sub_(kept)))
+            return torch.stack(norms + rounding)
 
         step = max(1, 4 * piece(device) // values)
-        norms, rounding = (torch.cat(parts, -1) for parts in zip(*each(encode, range(0, n, step))))
-        total = (norms + rounding).sum(0)  # the transform keeps norms
-        delta = rounding.cumsum(0).sqrt() * 1.001 + plan.transform_error() * total.sqrt() * 1.002  # [scales, n]
-        panel = PANEL[device.type]
-        product = torch.tensor([2 * (min(width, panel) + 1) * UNIT + (2**-8 * 1.01 if returns_bfloat16(band) else 0)
-                                for width, band in zip(widths, self.bands)], dtype=torch.float64, device=device)
-        sums = [8 + 4 * i + sum(-(-width // panel) for width in widths[:i + 1]) for i in range(len(widths))]
-        sums = torch.tensor(sums, dtype=torch.float64, device=device)[:, None] * 2 * UNIT + (SUMMED + 4) * UNIT
-        self.c = norms.cumsum(0)
-        rounded = torch.tensor(low, device=device).cumsum(0)[:, None] > 0
-        rho = torch.where(rounded, 2.0**-10, plan.transform_error()).double()  # one for all blocks; near δ / ‖x‖
-        tiny = 2.0**-100 * widths[-1]  # what denormal numbers flushed to zero can hide
-        self.e = (product[:, None] * norms).cumsum(0) + delta**2 * (1 + 1 / rho) + (rho + sums) * self.c + tiny
-        keys = (self.c - self.e).diff(dim=0, prepend=self.c.new_zeros(1, n)).float()
-        self.keys = F.pad(keys, (0, filled - n))
+        self.c, self.e, keys = self.linear(plan, widths, low, torch.cat(list(each(encode, range(0, n, step))), 1))
+        self.keys = F.pad(keys.float(), (0, filled - n))
         self.keys[0, n:] = torch.inf
 
     def __len__(self) -> int:
         return self.c.shape[1]
+
+    def linear(self, plan: Plan, widths: list[int], low: list[bool],
+               squared: Float64[torch.Tensor, "sums n"]) -> Iterator[Float64[torch.Tensor, "scales n"]]:
+        """c, e, and how c - e grows from scale to scale: sums of the bands' squared norms and squared roundings.
+
+        Where there are roundings r beside the transform's error t, (r + t)² <= 1.02 r² + 101 t².
+        """
+        panel, transform = PANEL[squared.device.type], 1.01 * plan.transform_error()
+        tiny = 2.0**-100 * widths[-1]  # what denormal numbers flushed to zero can hide
+        products = [2 * (min(width, panel) + 1) * UNIT + (2**-8 * 1.01 if returns_bfloat16(band) else 0)
+                    for width, band in zip(widths, self.bands)]
+        c, e = [], []
+        for scale in range(len(widths)):
+            rounded = any(low[:scale + 1])
+            rho = 2.0**-10 if rounded else transform  # one for all blocks; near δ / ‖x‖
+            delta = transform**2 * (1 + 1 / rho) * (101 if rounded else 1)
+            sums = 8 + 4 * scale + sum(-(-width // panel) for width in widths[:scale + 1])
+            adding = rho + sums * 2 * UNIT + (min(SUMMED, sum(widths)) + 4) * UNIT
+            so_far = [float(band <= scale) for band in range(len(widths))]
+            c.append([*so_far, *[0.0] * sum(low)])
+            e.append([delta + (adding + product) * counts for product, counts in zip(products, so_far)]
+                     + [1.02 * (1 + 1 / rho) * counts for counts, b in zip(so_far, low) if b])
+        grown = [[p - q - (p0 - q0) for p, q, p0, q0 in zip(*rows)]
+                 for rows in zip(c, e, [[0.0] * len(squared), *c], [[0.0] * len(squared), *e])]
+        shift = [[0.0]] * len(c) + [[tiny]] * len(c) + [[-tiny]] + [[0.0]] * (len(c) - 1)
+        both = torch.tensor([[*row, *last] for row, last in zip(c + e + grown, shift)], dtype=torch.float64)
+        both = both.to(squared.device)
+        return iter(torch.addmm(both[:, -1:], both[:, :-1], squared).split(len(c)))
 
 
 def returns_bfloat16(band: torch.Tensor) -> bool:

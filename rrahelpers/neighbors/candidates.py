@@ -19,6 +19,7 @@ from rrahelpers.neighbors.selection import STEP, lowest, lowest_of_columns, lowe
 if TYPE_CHECKING:
     from rrahelpers.base.shapes import Bounds, Each
 
+WIDER = 3
 TILE = {"cpu": 2048, "cuda": 16384}  # sides of the products that are worked on at a time, at most
 
 
@@ -29,13 +30,16 @@ class Kept:
     def __init__(self, n: int, width: int, device: torch.device) -> None:
         self.low = torch.full((n, width), torch.inf, device=device)
         self.index = torch.full((n, width), -1, device=device)
+        self.begun: set[int] = set()
 
     def add(self, first: int, low: torch.Tensor, index: torch.Tensor) -> None:
         """More bounds, of the rows from ``first`` on."""
         rows, width = slice(first, first + len(low)), self.low.shape[1]
-        low, places = lowest(torch.cat([self.low[rows], low], 1), width)
-        self.low[rows] = low
-        self.index[rows] = torch.cat([self.index[rows], index], 1).gather(1, places)
+        if first in self.begun or low.shape[1] < width:
+            low, places = lowest(torch.cat([self.low[rows], low], 1), width)
+            index = torch.cat([self.index[rows], index], 1).gather(1, places)
+        self.low[rows], self.index[rows] = low, index
+        self.begun.add(first)
 
 
 def pair_candidates(a: Block, b: Block, plan: Plan, each: Each = map) -> list[list[Bounds]]:
@@ -111,7 +115,7 @@ class Search:
         self.plan = Plan(windows, scan.mean, scan.unit, False, min(n - 1, max(2 * k, k + 22)), max(tile, STEP))
         fast = (values >= WIDE and (executor is not None or bfloat16_pays(device))
                 and rounding_pays(source, self.plan, k))
-        self.plan = replace(self.plan, bfloat16=fast, width=self.plan.width if fast else min(n - 1, k + 6 + k // 8))
+        self.plan = replace(self.plan, bfloat16=fast, width=self.plan.width if fast else min(n - 1, k + WIDER + k // 8))
         row = values * (2 if fast else 4) + 40 * len(windows)  # bytes, encoded
         rows = n if n * row <= memory // 2 else memory // 3 // (2 * row)
         if executor is not None:

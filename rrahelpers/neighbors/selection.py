@@ -44,14 +44,14 @@ def lowest_of_columns(t: Float32[torch.Tensor, "m n"], width: int) -> Bounds:
 
 
 def _large(t, width):
-    return t.shape[1] > 2 * FAN * width
+    return t.shape[1] >= 2 * FAN * width
 
 
 def _tree(minima, width):
     """The minima of groups, and the minima of their groups, as long as that saves work."""
     levels = [minima]
-    if _large(minima, width) and minima.shape[1] % FAN == 0:
-        levels.append(minima.unflatten(1, (FAN, -1)).amin(1))
+    while _large(levels[-1], width) and levels[-1].shape[1] % FAN == 0:
+        levels.append(levels[-1].unflatten(1, (FAN, -1)).amin(1))
     return levels
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float32, Float64, Int64
 
     from rrahelpers.base.shapes import Bounds, Each, Integers, Settled, Values
+
+FEW = 128  # features up to which measuring all candidates costs less than choosing some
 
 
 class Settling:
@@ -72,37 +75,43 @@ class Settling:
                index: Int64[torch.Tensor, "n width"]) -> tuple[torch.Tensor, torch.Tensor, Values]:
         """The k nearest among candidates [r, width] with their lower bounds: indices, squared distances, bound τ
         [r]."""
-        index, order = index.sort(dim=1)  # the other sorts are stable: ties go to the lower index
-        low, k = low.gather(1, order), self.k
-        near = lowest(low, k)[1]
-        d = torch.full_like(low, torch.inf, dtype=torch.float64)
-        d.scatter_(1, near, self.distances(scale, rows, index.gather(1, near)))
+        k = self.k
         reach = self.reach[scale][rows, None] + self.reach[scale].amax() if scale in self.reach else None
-        tau = self.interval(scale, d.gather(1, near), reach)[1].amax(1, keepdim=True)
-        r, c = ((low <= tau) & d.isinf()).nonzero(as_tuple=True)
-        if len(r):
-            d[r, c] = self.distances(scale, rows[r], index[r, c, None])[:, 0]
+        if self.source.x[0].numel() <= FEW:
+            d = self.distances(scale, rows, index)
+        else:
+            near = lowest(low, k)[1]
+            some = self.distances(scale, rows, index.gather(1, near))
+            tau = self.interval(scale, some, reach)[1].amax(1, keepdim=True)
+            d = torch.full_like(low, torch.inf, dtype=torch.float64).scatter_(1, near, some)
+            r, c = ((low <= tau) & d.isinf()).nonzero(as_tuple=True)
+            if len(r):
+                d[r, c] = self.distances(scale, rows[r], index[r, c, None])[:, 0]
 
-        ascending, order = d.sort(dim=1, stable=True)
-        start, end = self.interval(scale, ascending, reach)
+        d, order = d.sort(dim=1)
+        index = index.gather(1, order)
+        start, end = self.interval(scale, d, reach)
         tau = end[:, k - 1:k]
         doubtful = (end - start > 2e-4 * start) & (start <= tau)
-        overlap = (start[:, 1:] <= end[:, :-1]) & (start[:, 1:] <= tau)
+        overlap = (start[:, 1:] <= end[:, :-1]) & (start[:, 1:] <= tau)  # equal ones too
         doubtful[:, 1:] |= overlap
         doubtful[:, :-1] |= overlap
         r, c = doubtful.nonzero(as_tuple=True)
         if len(r):
-            c = order[r, c]
             d[r, c] = self.exact_distances(self.plan.windows[scale], rows[r], index[r, c])
-            ascending, order = d.sort(dim=1, stable=True)
-        return index.gather(1, order[:, :k]), ascending[:, :k], tau[:, 0]
+            r = torch.unique_consecutive(r)
+            by_index, order = index[r].sort(dim=1)
+            d[r], order = d[r].gather(1, order).sort(dim=1, stable=True)  # ties go to the lower index
+            index[r] = by_index.gather(1, order)
+        return index[:, :k], d[:, :k], tau[:, 0]
 
     def interval(self, scale: int, d: Float64[torch.Tensor, "n m"],
                  reach: Float64[torch.Tensor, "n 1"] | None) -> tuple[torch.Tensor, torch.Tensor]:
         """What squared distances d of :meth:`distances` may truly be, at least and at most: both grow with d."""
         if self.exactly(scale):
             return d, d
-        error = d * ((SUMMED + 8) * UNIT) + 2.0**-120 * self.source.x[0].numel()
+        values = self.coarse[scale].shape[1] if scale in self.coarse else self.source.x[0].numel()
+        error = d * ((math.gcd(values, SUMMED) + 8) * UNIT) + 2.0**-120 * values
         if reach is not None:
             error += reach * (2 * d.sqrt() + reach)
         return (d - error).clamp_(min=0), d + error
