@@ -19,8 +19,8 @@ from rrahelpers.neighbors.selection import STEP, lowest, lowest_of_columns, lowe
 if TYPE_CHECKING:
     from rrahelpers.base.shapes import Bounds, Each
 
-WIDER = 3
 TILE = {"cpu": 2048, "cuda": 16384}  # sides of the products that are worked on at a time, at most
+SPARE = 3  # candidates beyond k where products come in float32: their bounds leave next to nobody open
 
 
 class Kept:
@@ -111,11 +111,12 @@ class Search:
                  executor: Executor | None = None, each: Each = map) -> None:
         self.source, self.memory, self.executor, self.each = source, memory, executor, each
         n, values, device = len(source), source.x[0].numel(), source.x.device
-        tile = min(TILE[device.type], math.isqrt(memory // 32)) // STEP * STEP
-        self.plan = Plan(windows, scan.mean, scan.unit, False, min(n - 1, max(2 * k, k + 22)), max(tile, STEP))
+        share = max(256, -(-n // torch.get_num_threads())) if device.type == "cpu" else n  # for each core one
+        tile = -(-min(TILE[device.type], math.isqrt(memory // 32), share) // STEP) * STEP
+        self.plan = Plan(windows, scan.mean, scan.unit, False, min(n - 1, max(2 * k, k + 22)), tile)
         fast = (values >= WIDE and (executor is not None or bfloat16_pays(device))
                 and rounding_pays(source, self.plan, k))
-        self.plan = replace(self.plan, bfloat16=fast, width=self.plan.width if fast else min(n - 1, k + WIDER + k // 8))
+        self.plan = replace(self.plan, bfloat16=fast, width=self.plan.width if fast else min(n - 1, k + SPARE + k // 8))
         row = values * (2 if fast else 4) + 40 * len(windows)  # bytes, encoded
         rows = n if n * row <= memory // 2 else memory // 3 // (2 * row)
         if executor is not None:

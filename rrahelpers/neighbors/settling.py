@@ -103,7 +103,7 @@ class Settling:
             by_index, order = index[r].sort(dim=1)
             d[r], order = d[r].gather(1, order).sort(dim=1, stable=True)  # ties go to the lower index
             index[r] = by_index.gather(1, order)
-        return index[:, :k], d[:, :k], tau[:, 0]
+        return index[:, :k].contiguous(), d[:, :k].contiguous(), tau[:, 0]
 
     def interval(self, scale: int, d: Float64[torch.Tensor, "n m"],
                  reach: Float64[torch.Tensor, "n 1"] | None) -> tuple[torch.Tensor, torch.Tensor]:
@@ -161,7 +161,7 @@ class Settling:
                 low[:, start:start + len(other)] = t
             low[torch.arange(len(part), device=rows.device), part] = torch.inf
             for some in torch.arange(len(part), device=rows.device).split(256):
-                width = max(self.k, int((low[some] <= tau[some, None]).sum(1).max()))
+                width = min(n - 1, max(self.k, int((low[some] <= tau[some, None]).sum(1).max())))
                 i, d, _ = self.settle(scale, part[some], *lowest(low[some], width))
                 indices.append(i)
                 squared.append(d)

@@ -324,7 +324,7 @@ def test_pynndescent():
     x = normal(600, 10)
     graph, exact = knn_graph(x, 10, method="pynndescent", seed=1), knn_graph(x, 10)
     found = (graph.indices[:, :, None] == exact.indices[:, None]).any(2).float().mean()
-    assert 0.9 < found <= 1
+    assert 0.9 < found <= 1 and abs(graph.recall - found) < 0.05 and exact.recall == 1
     assert torch.equal(graph.indices, knn_graph(x, 10, method="pynndescent", seed=1).indices)
     copies = torch.cat([x[:100]] * 3 + [torch.zeros(60, 10)])
     graph = knn_graph(copies, 5, method="pynndescent")
