@@ -121,7 +121,7 @@ class Block:
 
         Where there are roundings r beside the transform's error t, (r + t)² <= 1.02 r² + 101 t².
         """
-        panel, transform = PANEL[squared.device.type], 1.01 * plan.transform_error()
+        panel, transform = PANEL.get(squared.device.type, PANEL["cuda"]), 1.01 * plan.transform_error()
         tiny = 2.0**-100 * widths[-1]  # what denormal numbers flushed to zero can hide
         products = [2 * (min(width, panel) + 1) * UNIT + (2**-8 * 1.01 if returns_bfloat16(band) else 0)
                     for width, band in zip(widths, self.bands)]
@@ -199,7 +199,7 @@ def subtract_twice_product(t: Float[torch.Tensor, "m n"], a: Float[torch.Tensor,
 
     A panel is summed apart and added once, whatever the order of summation; the ``first`` may begin with t itself.
     """
-    panel = PANEL[t.device.type]
+    panel = PANEL.get(t.device.type, PANEL["cuda"])
     for start, (p, q) in enumerate(zip(a.split(panel, 1), b.split(panel, 1))):
         if first and not start and a.dtype == torch.float32:
             t.addmm_(p, q.T, alpha=-2)

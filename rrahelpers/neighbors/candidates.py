@@ -112,7 +112,7 @@ class Search:
         self.source, self.memory, self.executor, self.each = source, memory, executor, each
         n, values, device = len(source), source.x[0].numel(), source.x.device
         share = max(256, -(-n // torch.get_num_threads())) if device.type == "cpu" else n  # for each core one
-        tile = -(-min(TILE[device.type], math.isqrt(memory // 32), share) // STEP) * STEP
+        tile = -(-min(TILE.get(device.type, TILE["cuda"]), math.isqrt(memory // 32), share) // STEP) * STEP
         self.plan = Plan(windows, scan.mean, scan.unit, False, min(n - 1, max(2 * k, k + 22)), tile)
         fast = (values >= WIDE and (executor is not None or bfloat16_pays(device))
                 and rounding_pays(source, self.plan, k))
