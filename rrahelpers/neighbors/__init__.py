@@ -32,14 +32,19 @@ if TYPE_CHECKING:
 
 SCALES = (1, 2, 4, 8, "global")  # the STAC paper's, section 3
 MEMORY = 2 * 2**30  # bytes
+SAMPLE = 300  # rows by which recall is estimated
 
 
 @dataclass(frozen=True, eq=False)
 class KNNGraph:
-    """The k nearest neighbours of N samples: ``indices`` int64 [N, k], ``distances`` float32 [N, k], nearest first."""
+    """The k nearest neighbours of N samples: ``indices`` int64 [N, k], ``distances`` float32 [N, k], nearest first.
+
+    ``recall``: the share of the true neighbours that it holds; of an approximate graph estimated on some samples.
+    """
 
     indices: Neighbours
     distances: Distances
+    recall: float = 1.0
 
     def __post_init__(self) -> None:
         if self.indices.ndim != 2 or self.indices.shape != self.distances.shape:
@@ -60,7 +65,7 @@ class KNNGraph:
         """The graph of the ``k`` nearest of these neighbours. Raises ``ValueError`` for k < 1 or above the graph's."""
         if not 1 <= k <= self.k:
             raise ValueError(f"expected k from 1 to {self.k} (the graph's neighbours), got {k}")
-        return KNNGraph(self.indices[:, :k], self.distances[:, :k])
+        return KNNGraph(self.indices[:, :k], self.distances[:, :k], self.recall)
 
 
 def check_graph(graph: object) -> KNNGraph:
@@ -80,7 +85,9 @@ def knn_graph(x: Features, k: int, *, metric: str = "euclidean", method: str = "
     x: [N, D], or [N, …] which is flattened: a tensor on any device, an array, or a ``numpy.memmap``, read in parts.
     k: neighbours of each sample, 1 <= k < N.
     metric: "euclidean", or "cosine" (1 - cos; samples of norm zero are refused).
-    method: "exact", or "pynndescent" (approximate; needs pynndescent; ``seed`` is its random state).
+    method: "exact", or "pynndescent" (approximate; needs pynndescent; ``seed`` is its random state). The exact search
+        takes time with N²: where that is over an hour, the approximate graph tells its ``recall``, estimated on
+        ``SAMPLE`` samples that are searched exactly.
     memory: bytes that the exact search may use beside ``x`` and the result.
     executor: of :mod:`concurrent.futures`' interface; runs the exact search's block pairs.
 
@@ -186,7 +193,7 @@ def _graphs(x, windows, k, scanned, memory, executor=None):
     """{window: KNNGraph} for one chain of windows. Equal rows are searched once: k candidates can't hold 1,000
     copies."""
     source = Source(x, scanned.factor)
-    copies = equal_rows(source, scanned.codes)
+    copies = equal_rows(source, scanned.norms)
     if copies is None:
         results = _search(source, windows, k, scanned, memory, executor)
     else:
@@ -225,11 +232,16 @@ def _pynndescent(x, k, metric, seed, scanned, memory):
     short = torch.from_numpy(np.flatnonzero(keep.sum(1) < k))
     indices = torch.from_numpy(np.take_along_axis(indices, order, 1).astype(np.int64))
     distances = torch.from_numpy(np.take_along_axis(distances, order, 1).astype(np.float32))
-    if len(short):
-        source = Source(x.cpu(), scanned.factor)
-        search = Search(source, [(1, 1)], k, scanned, memory=memory)
-        settling = Settling(source, search.plan, k, memory=memory, block=search.block)
-        indices[short], squared = settling.look_again(0, short,
-                                                      torch.full((len(short),), torch.inf, dtype=torch.float64))
-        distances[short] = _distances(squared, scanned)
-    return KNNGraph(indices.to(x.device), distances.to(x.device))
+    source = Source(x.cpu(), scanned.factor)
+    search = Search(source, [(1, 1)], k, scanned, memory=memory)
+    settling = Settling(source, search.plan, k, memory=memory, block=search.block)
+    sample = torch.linspace(0, len(x) - 1, min(len(x), SAMPLE)).long()
+    with full_precision():
+        if len(short):
+            anybody = torch.full((len(short),), torch.inf, dtype=torch.float64)
+            indices[short], squared = settling.look_again(0, short, anybody)
+            distances[short] = _distances(squared, scanned)
+        far = settling.interval(0, settling.distances(0, sample, indices[sample]), None)[1].amax(1)
+        exact = settling.look_again(0, sample, far)[0]
+    recall = (exact[:, :, None] == indices[sample, None]).any(2).double().mean().item()
+    return KNNGraph(indices.to(x.device), distances.to(x.device), recall)

@@ -17,9 +17,10 @@ most ε ‖x̂‖‖ŷ‖ with ε = 2wu in float32 whatever the order of summati
 bfloat16), and of adding up. By 2ab ≤ ρa² + b²/ρ their sum is at most e_i + e_j with e = Σ ε_b c_b + δ²/ρ + ρc + δ², for
 any ρ > 0 (the same for all rows). So
 
-    c_i - e_i + (c_j - e_j) + T_ij
+    L_ij = (c_i - e_i) + (c_j - e_j) + T_ij
 
-is a lower bound of the squared distance, as cheap as D itself. Each row keeps its ``width`` smallest lower bounds.
+is a lower bound of the squared distance, as cheap as D itself: T starts as the sum of the rows' parts, and grows by
+their differences from scale to scale. Each row keeps its ``width`` smallest lower bounds.
 
 **Settling.** The first k candidates are measured by direct differences (float32, summed in float64); the largest, τ,
 bounds the k-th distance from above, so every candidate with a lower bound up to τ is measured too. Where the intervals
@@ -37,32 +38,37 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
+import torch.nn.functional as F
 
-from rrahelpers.neighbors.rows import Source
+from rrahelpers.neighbors.cores import piece
+from rrahelpers.neighbors.rows import SUMMED, Source, squares
+from rrahelpers.neighbors.selection import STEP
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Float64
 
-    from rrahelpers.base.shapes import Each, MapTensor, Values
+    from rrahelpers.base.shapes import Each, MapTensor
 
 UNIT = 2.0**-24  # of float32: the relative error of one rounding
-PANEL = 4096  # coordinates in one matrix product; the error bound grows with it
-SUMMED = 128  # squares of float32 added in float32
+PANEL = {"cpu": 1024, "cuda": 4096}  # coordinates in one matrix product; the error bound grows with it
 WIDE = 1024  # coordinates from which a band is worth bfloat16
 
 
 @dataclass
 class Plan:
-    """What every block needs to know: windows coarsest first, centring, scaling, precision, candidates to keep."""
+    """What every block needs to know: windows coarsest first, centring, scaling, precision, candidates to keep, and
+    the rows and columns of the products that are worked on at a time."""
 
     windows: list[tuple[int, int]]
     mean: torch.Tensor  # [C, H, W]
     unit: float  # a power of two
     bfloat16: bool
     width: int
+    tile: int
 
-    def centred(self, rows: MapTensor) -> MapTensor:
-        return (rows - self.mean.to(rows.dtype)).mul_(self.unit)
+    def centred(self, rows: MapTensor, out: torch.Tensor | None = None) -> MapTensor:
+        z = torch.sub(rows, self.mean.to(rows.dtype), out=out)
+        return z if self.unit == 1 else z.mul_(self.unit)
 
     def transform_error(self) -> float:
         """Rounding of the transform relative to a row's norm: 5 (R + 4) u for each step that merges R values."""
@@ -73,48 +79,69 @@ class Plan:
 class Block:
     """Consecutive rows, encoded: the bands, and for each scale the squared norms c and error bounds e.
 
+    ``bands`` and ``keys`` (c - e, and how it grows from scale to scale) are filled up to a multiple of ``STEP`` rows
+    by some that lie infinitely far away.
     ``each``: a ``map`` over the rows' parts (:func:`rrahelpers.neighbors.cores.on_cores`).
     """
 
-    def __init__(self, source: Source, plan: Plan, each: Each = map, chunk_bytes: int = 2**22) -> None:
+    def __init__(self, source: Source, plan: Plan, each: Each = map) -> None:
         n, values, device = len(source), source.x[0].numel(), source.x.device
         sizes = [values // (h * w) for h, w in plan.windows]
         widths = [fine - coarse for coarse, fine in zip([0, *sizes], sizes)]
         low = [plan.bfloat16 and width >= WIDE for width in widths]
-        self.bands = [torch.empty(n, width, dtype=torch.bfloat16 if b else torch.float32, device=device)
+        filled = -(-n // STEP) * STEP
+        self.bands = [torch.empty(filled, width, dtype=torch.bfloat16 if b else torch.float32, device=device)
                       for width, b in zip(widths, low)]
+        for band in self.bands:
+            band[n:] = 0
+        in_place = source.single() and plan.windows == [(1, 1)] and not low[0]
 
         def encode(start):
-            z = plan.centred(source.rows(slice(start, start + rows))).float()
+            rows = source.rows(slice(start, start + step))
+            z = plan.centred(rows, self.bands[0][start:start + len(rows)].view_as(rows) if in_place else None).float()
             norms, rounding = [], []
             for out, band, b in zip(self.bands, decompose(z, plan.windows)[1], low):
                 kept = out[start:start + len(z)].copy_(band).float()
                 norms.append(squares(kept))
-                rounding.append(squares(band.sub_(kept)) if b else torch.zeros_like(norms[0]))
-            return torch.stack(norms), torch.stack(rounding), squares(z.flatten(1))
+                if b:
+                    rounding.append(squares(band.sub_(kept)))
+            return torch.stack(norms + rounding)
 
-        rows = max(1, chunk_bytes // (4 * values))
-        norms, rounding, total = (torch.cat(parts, -1) for parts in zip(*each(encode, range(0, n, rows))))
-        delta = rounding.cumsum(0).sqrt() * 1.001 + plan.transform_error() * total.sqrt() * 1.001  # [scales, n]
-        product = torch.tensor([2 * min(width, PANEL) * UNIT + (2**-8 * 1.01 if returns_bfloat16(band) else 0)
-                                for width, band in zip(widths, self.bands)], dtype=torch.float64, device=device)
-        sums = [8 + i + sum(-(-width // PANEL) for width in widths[:i + 1]) for i in range(len(widths))]
-        sums = torch.tensor(sums, dtype=torch.float64, device=device)[:, None] * 2 * UNIT + (SUMMED + 4) * UNIT
-        self.c = norms.cumsum(0)
-        rounded = torch.tensor(low, device=device).cumsum(0)[:, None] > 0
-        rho = torch.where(rounded, 2.0**-10, plan.transform_error()).double()  # one for all blocks; near δ / ‖x‖
-        tiny = 2.0**-100 * widths[-1]  # what denormal numbers flushed to zero can hide
-        self.e = (product[:, None] * norms).cumsum(0) + delta**2 * (1 + 1 / rho) + (rho + sums) * self.c + tiny
-        self.key = (self.c - self.e).float()
+        step = max(1, 4 * piece(device) // values)
+        self.c, self.e, keys = self.linear(plan, widths, low, torch.cat(list(each(encode, range(0, n, step))), 1))
+        self.keys = F.pad(keys.float(), (0, filled - n))
+        self.keys[0, n:] = torch.inf
 
     def __len__(self) -> int:
         return self.c.shape[1]
 
+    def linear(self, plan: Plan, widths: list[int], low: list[bool],
+               squared: Float64[torch.Tensor, "sums n"]) -> Iterator[Float64[torch.Tensor, "scales n"]]:
+        """c, e, and how c - e grows from scale to scale: sums of the bands' squared norms and squared roundings.
 
-def squares(x: Float[torch.Tensor, "n w"]) -> Values:
-    """Squared norms of rows [n, w]: those of ``SUMMED`` coordinates at most in x's precision, added in float64."""
-    pieces = x.unflatten(1, (-1, math.gcd(x.shape[1], SUMMED)))
-    return torch.linalg.vector_norm(pieces, dim=2).double().square_().sum(1)
+        Where there are roundings r beside the transform's error t, (r + t)² <= 1.02 r² + 101 t².
+        """
+        panel, transform = PANEL.get(squared.device.type, PANEL["cuda"]), 1.01 * plan.transform_error()
+        tiny = 2.0**-100 * widths[-1]  # what denormal numbers flushed to zero can hide
+        products = [2 * (min(width, panel) + 1) * UNIT + (2**-8 * 1.01 if returns_bfloat16(band) else 0)
+                    for width, band in zip(widths, self.bands)]
+        c, e = [], []
+        for scale in range(len(widths)):
+            rounded = any(low[:scale + 1])
+            rho = 2.0**-10 if rounded else transform  # one for all blocks; near δ / ‖x‖
+            delta = transform**2 * (1 + 1 / rho) * (101 if rounded else 1)
+            sums = 8 + 4 * scale + sum(-(-width // panel) for width in widths[:scale + 1])
+            adding = rho + sums * 2 * UNIT + (min(SUMMED, sum(widths)) + 4) * UNIT
+            so_far = [float(band <= scale) for band in range(len(widths))]
+            c.append([*so_far, *[0.0] * sum(low)])
+            e.append([delta + (adding + product) * counts for product, counts in zip(products, so_far)]
+                     + [1.02 * (1 + 1 / rho) * counts for counts, b in zip(so_far, low) if b])
+        grown = [[p - q - (p0 - q0) for p, q, p0, q0 in zip(*rows)]
+                 for rows in zip(c, e, [[0.0] * len(squared), *c], [[0.0] * len(squared), *e])]
+        shift = [[0.0]] * len(c) + [[tiny]] * len(c) + [[-tiny]] + [[0.0]] * (len(c) - 1)
+        both = torch.tensor([[*row, *last] for row, last in zip(c + e + grown, shift)], dtype=torch.float64)
+        both = both.to(squared.device)
+        return iter(torch.addmm(both[:, -1:], both[:, :-1], squared).split(len(c)))
 
 
 def returns_bfloat16(band: torch.Tensor) -> bool:
@@ -156,13 +183,27 @@ def full_precision() -> Iterator[None]:
         cuda.fp32_precision, cpu.fp32_precision, cuda.allow_bf16_reduced_precision_reduction = before
 
 
+def lower_bounds(a: Block, b: Block, rows: slice, columns: slice) -> Iterator[Float[torch.Tensor, "m n"]]:
+    """Yield L of some of a's rows and b's, scale after scale, coarsest first: the same matrix, as it grows."""
+    t = a.keys[0, rows, None] + b.keys[0, columns]
+    for scale, (p, q) in enumerate(zip(a.bands, b.bands)):
+        if scale:
+            t.add_(a.keys[scale, rows, None]).add_(b.keys[scale, columns])
+        subtract_twice_product(t, p[rows], q[columns], first=scale == 0)
+        yield t
+
+
 def subtract_twice_product(t: Float[torch.Tensor, "m n"], a: Float[torch.Tensor, "m w"],
-                           b: Float[torch.Tensor, "n w"]) -> None:
-    """t -= 2 a bᵀ, in place, a panel of coordinates at a time."""
-    for p, q in zip(a.split(PANEL, 1), b.split(PANEL, 1)):
-        if a.dtype == torch.float32:
+                           b: Float[torch.Tensor, "n w"], first: bool = False) -> None:
+    """t -= 2 a bᵀ, in place, a panel of coordinates at a time.
+
+    A panel is summed apart and added once, whatever the order of summation; the ``first`` may begin with t itself.
+    """
+    panel = PANEL.get(t.device.type, PANEL["cuda"])
+    for start, (p, q) in enumerate(zip(a.split(panel, 1), b.split(panel, 1))):
+        if first and not start and a.dtype == torch.float32:
             t.addmm_(p, q.T, alpha=-2)
-        elif a.device.type == "cuda":
+        elif a.dtype == torch.bfloat16 and a.is_cuda:
             t.sub_(torch.mm(p, q.T, out_dtype=torch.float32), alpha=2)
         else:
             t.sub_(p @ q.T, alpha=2)

@@ -29,3 +29,9 @@ def on_cores(device: str | torch.device) -> Iterator[Each]:
             yield pool.map
     finally:
         torch.set_num_threads(threads)
+
+
+def piece(device: torch.device) -> int:
+    """Numbers that are worked on at a time: on a processor they stay in its cache, elsewhere few large operations
+    count."""
+    return 2**18 if device.type == "cpu" else 2**26

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from rrahelpers.base.arrays import work_dtype
+from rrahelpers.neighbors.cores import piece
 
 if TYPE_CHECKING:
-    from jaxtyping import Float64
+    from jaxtyping import Float, Float64
 
     from rrahelpers.base.shapes import Integers, MapTensor, Neighbours, Values
+
+SUMMED = 128  # squares of float32 added in float32
 
 
 @dataclass
@@ -30,14 +35,14 @@ class Source:
     def rows(self, index: slice | Integers) -> MapTensor:
         """Rows (a slice or int64 indices) in float32, or float64 where float32 would lose digits."""
         index = index if self.chosen is None else self.chosen[index]
-        rows = self.x[index]
+        rows = self.x[index] if isinstance(index, slice) else self.x.index_select(0, index)
         if self.factor is not None:
             return rows.double() * self.factor[index].view(-1, 1, 1, 1)
         return rows if rows.dtype in (torch.float32, torch.float64) else rows.to(work_dtype(self.x.dtype))
 
-    def plain(self) -> bool:
-        """Whether ``rows`` are just rows of a float32 ``x``."""
-        return self.x.dtype == torch.float32 and self.factor is None and self.chosen is None
+    def single(self) -> bool:
+        """Whether ``rows`` come in float32."""
+        return work_dtype(self.x.dtype) == torch.float32 and self.factor is None
 
     def part(self, start: int, stop: int) -> Source:
         """Rows ``start`` to ``stop`` as a source of their own (cheap to send to another process)."""
@@ -48,61 +53,78 @@ class Source:
 class Scan:
     """What one pass over the features tells."""
 
-    mean: torch.Tensor  # [C, H, W], of the centring
-    unit: float  # a power of two that brings all values to about 1
+    mean: torch.Tensor  # [C, H, W], near the mean: what the centring takes away
+    unit: float  # a power of two that brings values to about 1; 1 where they are far from an overflow
     factor: Values | None  # cosine: 1 / norm
-    codes: Integers  # equal for equal rows
+    norms: Values  # equal for equal rows
 
 
 def scan(x: MapTensor, cosine: bool = False) -> Scan:
-    values = x[0].numel()
-    odd = torch.randint(2**31, (values,), generator=torch.Generator().manual_seed(0)).to(x.device) | 1
-    total = torch.zeros(x.shape[1:], dtype=torch.float64, device=x.device)
-    lowest, highest, codes, factor = torch.inf, -torch.inf, [], []
-    bad: dict[int, int] = {}  # values of each row
-    step = max(1, 2**22 // (4 * values))
+    """Raises ``ValueError`` for values that aren't finite or lie too far apart, and for zero rows where ``cosine``."""
+    values, step = x[0].numel(), max(1, 4 * piece(x.device) // x[0].numel())
+    dtype = torch.float64 if cosine else work_dtype(x.dtype)
+    mean = torch.zeros(values, dtype=dtype, device=x.device)
+    share = torch.full((min(step, len(x)),), 1 / len(x), dtype=dtype, device=x.device)
+    extremes, norms, factors = [], [], []
     for start in range(0, len(x), step):
-        rows = x[start:start + step].to(work_dtype(x.dtype))
-        flat = rows.flatten(1) + 0.0  # -0.0 becomes 0.0
-        low, high = flat.aminmax()
-        if not (low.isfinite() and high.isfinite()):
-            bad |= {start + r: int(count) for r, count in enumerate((~flat.isfinite()).sum(1).tolist()) if count}
-            continue
+        rows = x[start:start + step].to(work_dtype(x.dtype)).flatten(1)
+        extremes.append(torch.stack(rows.aminmax()))
         if cosine:
-            scale = flat.double().abs().amax(1, keepdim=True)
-            if (zero := (scale[:, 0] == 0).nonzero()).numel():
-                raise ValueError("cosine distance needs samples that aren't zero; "
-                                 f"got a zero sample in row {start + int(zero[0])}")
-            factor.append(1 / ((flat.double() / scale).norm(dim=1) * scale[:, 0]))
-            flat = flat.double() * factor[-1][:, None]
-            low, high = flat.aminmax()
-        total += flat.sum(0, dtype=torch.float64).view(total.shape) / len(x)
-        lowest, highest = min(lowest, low.item()), max(highest, high.item())
-        bits = flat.view(torch.int32 if flat.dtype == torch.float32 else torch.int64)
-        codes.append((bits * odd.to(bits.dtype)).sum(1, dtype=torch.int64))
-    if bad:
-        raise ValueError(f"expected finite features, got {sum(bad.values())} NaN or infinite values "
-                         f"in {len(bad)} of {len(x)} rows, the first in row {min(bad)}")
-    spread = highest / 2 - lowest / 2
-    # beyond, the unit overflows
-    exponent, least = int(np.frexp(spread)[1]), -120 if bits.dtype == torch.int32 else -1000
+            rows = rows.double()
+            largest = rows.abs().amax(1)
+            factors.append(1 / ((rows / largest[:, None]).norm(dim=1) * largest))
+            rows = (rows * factors[-1][:, None]).masked_fill(largest[:, None] == 0, torch.inf)
+        mean.addmv_(rows.T, share[:len(rows)])
+        norms.append(squares(rows))
+    lowest, highest, finite = torch.stack([*torch.stack(extremes).double().aminmax(),
+                                           mean.isfinite().all().double()]).tolist()
+    if not (math.isfinite(lowest) and math.isfinite(highest)):
+        _refuse_infinite(x, step)
+    if cosine and not finite:
+        zero = next(i for i, rows in enumerate(x.split(1)) if not rows.any())
+        raise ValueError(f"cosine distance needs samples that aren't zero; got a zero sample in row {zero}")
+    exponent = int(np.frexp(1.0 if cosine else highest / 2 - lowest / 2)[1])
     if exponent > 127:
         raise ValueError(f"expected features that lie at most {2.0**128:.1e} apart (distances are float32), "
                          f"got {lowest:.1e} to {highest:.1e}")
-    return Scan(total, 2.0 ** -max(least, exponent), torch.cat(factor) if cosine else None, torch.cat(codes))
+    least = -120 if dtype == torch.float32 else -1000  # beyond, the unit overflows
+    return Scan(mean.view(x.shape[1:]), 1.0 if abs(exponent) <= 20 else 2.0 ** -max(least, exponent),
+                torch.cat(factors) if cosine else None, torch.cat(norms))
 
 
-def equal_rows(source: Source, codes: Integers) -> Integers | None:
-    """For each row the first row equal to it, [N]; None where all rows differ. ``codes``: as of :class:`Scan`."""
-    _, group = torch.unique(codes, return_inverse=True)
-    number = torch.arange(len(codes), device=codes.device)
-    first = torch.full_like(number[:int(group.max()) + 1], len(codes)).scatter_reduce_(0, group, number, "amin")[group]
-    guess = (first != torch.arange(len(first), device=first.device)).nonzero()[:, 0]
-    copies = torch.arange(len(first), device=first.device)
-    for part in guess.split(max(1, 2**20 // source.x[0].numel())):
-        same = (source.rows(part) == source.rows(first[part])).flatten(1).all(1)
-        copies[part[same]] = first[part[same]]
-    return copies if bool((copies != torch.arange(len(first), device=first.device)).any()) else None
+def squares(x: Float[torch.Tensor, "n w"]) -> Values:
+    """Squared norms of rows [n, w]: those of ``SUMMED`` coordinates at most in x's precision, added in float64."""
+    pieces = x.unflatten(1, (-1, math.gcd(x.shape[1], SUMMED)))
+    return torch.linalg.vector_norm(pieces, dim=2).double().square_().sum(1)
+
+
+def _refuse_infinite(x, step):
+    bad = torch.cat([(~part.flatten(1).isfinite()).sum(1) for part in x.split(step)])
+    raise ValueError(f"expected finite features, got {int(bad.sum())} NaN or infinite values in {int((bad > 0).sum())} "
+                     f"of {len(x)} rows, the first in row {int(bad.nonzero()[0])}")
+
+
+def equal_rows(source: Source, norms: Values) -> Integers | None:
+    """For each row the first row equal to it, [N]; None where all rows differ. ``norms``: as of :class:`Scan`."""
+    ascending, order = norms.sort()
+    shared = F.pad(ascending[1:] == ascending[:-1], (1, 1))
+    suspects = order[shared[1:] | shared[:-1]].sort()[0]
+    if not len(suspects):
+        return None
+    odd = torch.randint(2**31, (source.x[0].numel(),), generator=torch.Generator().manual_seed(0)).to(norms.device) | 1
+    codes = []
+    for part in suspects.split(max(1, piece(norms.device) // len(odd))):
+        rows = source.rows(part).flatten(1) + 0.0  # -0.0 becomes 0.0
+        bits = rows.view(torch.int32 if rows.dtype == torch.float32 else torch.int64)
+        codes.append((bits * odd.to(bits.dtype)).sum(1, dtype=torch.int64))
+    _, group = torch.unique(torch.cat(codes), return_inverse=True)
+    first = suspects.new_full((len(suspects),), len(norms)).scatter_reduce_(0, group, suspects, "amin")[group]
+    copies = torch.arange(len(norms), device=norms.device)
+    for part, other in zip(*(index[first != suspects].split(max(1, piece(norms.device) // len(odd)))
+                             for index in (suspects, first))):
+        same = (source.rows(part) == source.rows(other)).flatten(1).all(1)
+        copies[part[same]] = other[same]
+    return copies if bool((copies != torch.arange(len(copies), device=norms.device)).any()) else None
 
 
 def expand(indices: Neighbours, squared: Float64[torch.Tensor, "n k"], group: Integers,

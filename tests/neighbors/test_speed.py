@@ -1,0 +1,97 @@
+"""What makes the search fast, as far as it can be counted: few operations and few waits; and exact in all its parts."""
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from rrahelpers.neighbors import bands, candidates, knn_graph, pyramid_graphs, rows, selection, settling
+
+WAITS = {"_local_scalar_dense", "nonzero", "unique_consecutive", "_unique2", "unique_dim", "masked_select", "equal"}
+
+
+class Operations(TorchDispatchMode):
+    """Counts the operations, and among them those for whose answer a device would be waited for."""
+
+    def __init__(self):
+        super().__init__()
+        self.all = self.waits = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        masks = [part for arg in args if isinstance(arg, (list, tuple)) for part in arg
+                 if isinstance(part, torch.Tensor) and part.dtype == torch.bool]
+        self.all += 1
+        self.waits += function.overloadpacket.__name__ in WAITS or (
+            function.overloadpacket.__name__.startswith("index") and bool(masks))
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.fixture
+def as_on_a_device(monkeypatch):
+    """The sizes and the selection of CUDA."""
+    for sizes in (candidates.TILE, bands.PANEL):
+        monkeypatch.setitem(sizes, "cpu", sizes["cuda"])
+    for module in (bands, rows, settling):
+        monkeypatch.setattr(module, "piece", lambda device: 2**26)
+    for module in (selection, candidates, settling):
+        monkeypatch.setattr(module, "lowest", lambda values, width: values.topk(min(width, values.shape[1]),
+                                                                                largest=False, sorted=False))
+
+
+def normal(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_few_operations_and_waits_whatever_the_size(as_on_a_device):
+    counted = []
+    for n in (400, 1600):
+        with Operations() as operations:
+            knn_graph(normal(n, 200), 10)
+        counted.append(operations)
+    assert max(o.all for o in counted) <= 320 and counted[1].all - counted[0].all <= 25
+    assert max(o.waits for o in counted) <= 10
+    with Operations() as operations:
+        pyramid_graphs(normal(400, 4, 8, 8), k=10)
+    assert operations.all <= 1200 and operations.waits <= 30
+
+
+def brute_force(x, k):
+    """The k nearest by direct float64 differences; ties go to the lower index."""
+    x, found = x.double(), []
+    for i, row in enumerate(x):
+        squared = (x - row).square().sum(1)
+        squared[i] = torch.inf
+        found.append(squared.sort(stable=True)[1][:k])
+    return torch.stack(found)
+
+
+SETS = {
+    "normal": normal(700, 6),
+    "ties of whole numbers": torch.randint(0, 4, (600, 5), generator=torch.Generator().manual_seed(0)).float(),
+    "copies of some": torch.cat([normal(500, 9), normal(1, 9).repeat(90, 1), normal(40, 9, seed=1).repeat(2, 1)]),
+    "tiny differences far away": torch.cat([1000 + 1e-3 * normal(350, 20), 1e-3 * normal(350, 20, seed=1)]),
+    "mixed scales": normal(600, 12) * torch.logspace(-9, 9, 12),
+    "constant rows": torch.arange(500.0)[:, None].square().expand(500, 8).contiguous(),
+    "more features than are measured at once": normal(500, 200),
+}
+
+
+@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("tile", [128, 2048])
+def test_exact_in_tiles_and_as_a_whole(monkeypatch, name, tile):
+    monkeypatch.setitem(candidates.TILE, "cpu", tile)
+    assert torch.equal(knn_graph(SETS[name], 7).indices, brute_force(SETS[name], 7))
+
+
+def test_exact_for_all_neighbours_and_on_a_device(as_on_a_device):
+    for x, k in ((normal(150, 5), 149), (SETS["ties of whole numbers"], 10)):
+        assert torch.equal(knn_graph(x, k).indices, brute_force(x, k))
+
+
+@pytest.mark.parametrize("width", [1, 5, 14, 200])
+def test_the_smallest_of_rows_and_columns(width):
+    t = torch.randint(0, 5000, (512, 768), generator=torch.Generator().manual_seed(0)).float()
+    for found, matrix in ((selection.lowest_of_rows(t, width), t), (selection.lowest_of_columns(t, width), t.T)):
+        values, places = found
+        assert torch.equal(values.sort(dim=1)[0], matrix.sort(dim=1)[0][:, :width])
+        assert torch.equal(matrix.gather(1, places), values)
+        assert all(len(set(row)) == width for row in places.tolist())
