@@ -110,8 +110,7 @@ def thumbnails(names):
 
 
 def main():
-    for folder in (SOURCE, EXTRA):
-        shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(SITE / "_build", ignore_errors=True)
     shutil.copytree(SITE / "pages", SOURCE)
     shutil.copytree(entries.STUDY, EXTRA / "figures" / "study")
     (SOURCE / "figures").symlink_to(EXTRA / "figures")  # notebooks show figures of theirs by relative paths
@@ -122,7 +121,7 @@ def main():
         content = (project_root() / document).read_text(encoding="utf-8")
         for other, its in DOCUMENTS.items():
             content = content.replace(f"]({other}", f"]({its}")
-        write(page, content)
+        write(page, f"---\nhide-toc: true\n---\n\n{content}\n{raw('<div class=wide-page></div>')}\n")
 
     verdicts = decided()
     gallery, claims = entries.gallery(verdicts), entries.claims(verdicts)

@@ -19,6 +19,7 @@ extensions = ["myst_nb", "autoapi.extension", "sphinx_copybutton",
 exclude_patterns = ["fragments/*", "results/*"]
 
 nb_execution_mode = "off"
+nb_code_prompt_show, nb_code_prompt_hide = "Show the code that draws", "Hide the code"
 myst_enable_extensions = ["dollarmath", "amsmath"]
 myst_heading_anchors = 3
 myst_update_mathjax = False
@@ -61,9 +62,12 @@ def mathml(display):
 
 
 def beside_the_front_door(app, what, name, obj, skip, options):
-    """Leave out what a room of the package keeps to itself: its inner modules, and what it imports without offering."""
+    """Leave out what a room of the package keeps to itself: its inner modules, constants that nothing is said of, and
+    what it imports without offering it."""
     if what in ("module", "package"):
         return name.count(".") > 1 or name == "rrahelpers.base"
+    if what in ("data", "attribute") and not obj.docstring:
+        return True
     room = ROOMS / name.split(".")[1] / "__init__.py"
     return skip or bool(obj.imported and room.is_file() and "__all__" not in room.read_text(encoding="utf-8"))
 

@@ -13,31 +13,31 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 from PIL import Image
 
-from rrahelpers import plots
+from rrahelpers import data, plots
 from rrahelpers.study import figures, grids, notebooks, profiles
 from rrahelpers.training import runs
-from rrahelpers.widgets import architecture, class_similarity, eigenspace, probes, response, stac
+from rrahelpers.widgets import architecture, class_similarity, eigenspace, probes, response, separation, stac
 
 FOLDER = Path(__file__).parent / "explorers"
 COLOURS, DPI, LARGEST = 96, 96, 60_000  # of a picture; bytes
-LOSSLESS = "a682c3d99f97"  # CIFAR-10 without the losses of JPEG
 
 
-def network(**wanted):
-    """A stored run of the lossless CIFAR-10 with weights, by fields of its configuration."""
-    return next(run for run in runs.stored_runs() if run.config.data_checksum == LOSSLESS
-                and all(getattr(run.config, name) == value for name, value in wanted.items()))
+def network(name, model, **options):
+    """A stored run with weights on the very copy of a data set that is here."""
+    here = data.checksum(name)
+    return next(run for run in runs.stored_runs() if run.config.data_checksum == here and run.config.model == model
+                and run.config.options == options and any(path.exists() for path in runs.weight_paths(run.folder)))
 
 
 def predictions():
-    run = network(model="resnet20", options={})
+    run = network("cifar10", "resnet20")
     images, model = run.images("test", 12), run.model()
     return ("Class probabilities of a ResNet20 for test images.", {"image": list(range(12))},
             lambda image: [class_similarity.prediction_figure(model, run, images, image)])
 
 
 def similarity():
-    run = network(model="resnet20", options={})
+    run = network("cifar10", "resnet20")
     view = class_similarity.class_similarity_view(run, run.images("test", 500))
     return ("Ten neighbours of a test image among 500, at a layer and a pooling scale.",
             {"layer": ["stem", "stages.0.2", "stages.1.2", "stages.2.2"], "pooling": ["1", "4", "global"]},
@@ -53,7 +53,7 @@ def windows():
 
 
 def saturations():
-    view = eigenspace.saturation_view({"ResNet20": network(model="resnet20", options={})})
+    view = eigenspace.saturation_view({"ResNet20": network("cifar10", "resnet20")})
     return ("Saturation of each layer of a ResNet20, by the share δ of the variance.",
             {"δ": [0.9, 0.95, 0.99, 0.995, 0.999]}, lambda δ: view.draw("ResNet20", δ))
 
@@ -84,16 +84,26 @@ def proposals():
 
 
 def neighbours():
-    run = network(model="resnet20", options={})
+    run = network("cifar10", "resnet20")
     view = response.neighbour_change_view(run, run.images("test", 300))
     return ("Images whose ten neighbours change most between two layers.",
             {"from": ["input", "stem", "stages.1.2"], "to": ["stages.2.2", "fc"], "metric": list(response.METRICS)},
             lambda first, second, metric: view.draw(first, second, 10, metric, rows=3))
 
 
+def separations():
+    view = separation.separation_view(network("mnist", "resnet18", width=0.25, stem="cifar"), samples=300)
+    layers = list(view.graphs)
+    return ("Separation of classes among 300 images of MNIST at layers of a ResNet18, and the radii of test images.",
+            {"layer": [layers[0], layers[len(layers) // 2], layers[-1]], "order": [1, 5], "γ / largest": [0.1, 0.5]},
+            view.draw)
+
+
 EXPLORERS = {"00_start_here": predictions, "01_classrepsim": similarity, "02_stac_design": windows,
+             "03_stac_ablations": windows,
              "05_saturation": saturations, "07_tail_patterns": tails, "08_receptive_field": receptive_fields,
-             "09_architecture_advice": proposals, "10_representational_response": neighbours}
+             "09_architecture_advice": proposals, "10_representational_response": neighbours,
+             "11_separation_index": separations}
 
 
 def picture(drawn):

@@ -26,6 +26,7 @@ function filters(form) {
   form.addEventListener("input", apply);
   form.addEventListener("submit", event => event.preventDefault());
   apply();
+  if (location.search) form.querySelector("output").scrollIntoView();
 }
 
 function open() {
