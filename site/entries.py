@@ -7,6 +7,7 @@ import ast
 import html
 import json
 import re
+from functools import cache
 
 from rrahelpers.base.files import project_root
 from rrahelpers.study import notebooks
@@ -41,6 +42,7 @@ def title(name):
     return text(notebooks.read(name)["cells"][0]).splitlines()[0].removeprefix("# ")
 
 
+@cache
 def places():
     """{figure: (notebook, number of the cell that draws it)}; a figure that no cell names by itself comes after its
     notebook's last cell that saves one."""
