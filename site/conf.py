@@ -10,12 +10,12 @@ from latex2mathml.converter import convert
 sys.path.insert(0, str(Path(__file__).parent))
 import repository
 
-project, author = repository.PROJECT["name"], "the authors of rrahelpers"
+project, author, copyright = repository.PROJECT["name"], "the rrahelpers authors", "2026, the rrahelpers authors"
 version = release = repository.PROJECT["version"]
 html_title = "What each layer contributes"
 language = "en"
-extensions = ["myst_nb", "autoapi.extension", "sphinx_copybutton",
-              "sphinx.ext.linkcode" if repository.ADDRESS else "sphinx.ext.viewcode"]
+extensions = ["sphinx.ext.linkcode" if repository.ADDRESS else "sphinx.ext.viewcode",  # AutoAPI looks for it
+              "myst_nb", "autoapi.extension", "sphinx_copybutton"]
 exclude_patterns = ["fragments/*", "results/*"]
 
 nb_execution_mode = "off"
@@ -55,8 +55,8 @@ def linkcode_resolve(domain, info):
 
 def mathml(display):
     def visit(self, node):
-        text = node.astext().replace(r"\{", r"\lbrace ").replace(r"\}", r"\rbrace ")  # it leaves "\Big\{" as it is
-        self.body.append(convert(text, display=display))
+        drawn = convert(node.astext(), display=display)
+        self.body.append(drawn.replace(">\\{<", ">{<").replace(">\\}<", ">}<"))  # it leaves "\\Big\\{" as it is
         raise nodes.SkipNode
     return visit, None
 
