@@ -56,7 +56,7 @@ def linkcode_resolve(domain, info):
 def mathml(display):
     def visit(self, node):
         drawn = convert(node.astext(), display=display)
-        self.body.append(drawn.replace(">\\{<", ">{<").replace(">\\}<", ">}<"))  # it leaves "\\Big\\{" as it is
+        self.body.append(drawn.replace(">\\{<", ">{<").replace(">\\}<", ">}<"))  # it leaves "\Big\{" so
         raise nodes.SkipNode
     return visit, None
 

@@ -88,7 +88,8 @@ def gallery(verdicts):
     missing = sorted(set(where) - {row["file"] for row in rows})
     rows += [{"source": OURS, "item": name.replace("-", " ").capitalize(), "notebook": where[name][0], "file": name,
               "why": "", "verdict": UNCLAIMED} for name in missing]
-    return [row | {"alt": alternative(row["file"], where[row["file"]]) if row["file"] in where else row["why"],
+    return [row | {"alt": alternative(row["file"], where[row["file"]]) if row["file"] in where
+                   else f"{row['item']}: not drawn yet",
                    "drawn": row["file"] in where,
                    "look_up": "" if row["source"] == OURS else f"{row['source']}: {row['item']}",
                    "covers": [f"{row['source']}: {name}"

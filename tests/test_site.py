@@ -32,9 +32,9 @@ def gallery(module):
 def test_the_gallery_has_every_figure_of_the_sources_with_words(gallery):
     assert {(row["source"], row["item"]) for row in board.figure_rows()} <= {(e["source"], e["item"]) for e in gallery}
     for entry in gallery:
-        assert len(entry["alt"]) > 40, entry
+        assert len(entry["alt"]) > (40 if entry["drawn"] else 0), entry
         assert entry["verdict"] in ("reproduced", "partial", "differs", "not measured", "not possible here", "no claim")
-        assert entry["notebook"] in notebooks.names()
+        assert not entry["drawn"] or entry["notebook"] in notebooks.names()
 
 
 def test_every_stored_figure_is_in_the_gallery_and_beside_a_cell_of_its_notebook(module, gallery):
