@@ -26,7 +26,8 @@ class Page(HTMLParser):
     def handle_starttag(self, tag, attributes):
         found = dict(attributes)
         self.anchors |= {found[name] for name in ("id", "name") if found.get(name)}
-        if tag == "a" and found.get("href"):
+        # a page of source leads back to one room alone, where two offer a name: to its page, if not to the very place
+        if tag == "a" and found.get("href") and found.get("class") != "viewcode-back":
             self.links.append(found["href"])
         if tag == "img" and not found.get("alt", "").strip() and "aria-hidden" not in found:
             self.wordless.append(found.get("src", ""))

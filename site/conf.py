@@ -6,6 +6,7 @@ from pathlib import Path
 
 from docutils import nodes
 from latex2mathml.converter import convert
+from sphinx.pycode import ModuleAnalyzer
 
 sys.path.insert(0, str(Path(__file__).parent))
 import repository
@@ -53,6 +54,14 @@ def linkcode_resolve(domain, info):
     return repository.source_of(info["module"])
 
 
+def source_in_the_tree(app, module):
+    """What a page of source shows, read from the file: the module is not imported."""
+    if file := repository.file_of(module):
+        analyzer = ModuleAnalyzer.for_file(file, module)
+        analyzer.find_tags()
+        return analyzer.code, analyzer.tags
+
+
 def mathml(display):
     def visit(self, node):
         drawn = convert(node.astext(), display=display)
@@ -95,6 +104,8 @@ def parameters_as_list(app, what, name, obj, options, lines):
 
 
 def setup(app):
+    if not repository.ADDRESS:
+        app.connect("viewcode-find-source", source_in_the_tree, priority=400)  # AutoAPI's lacks inner modules
     app.connect("autoapi-skip-member", beside_the_front_door)
     app.connect("autodoc-process-docstring", parameters_as_list)
     app.add_html_math_renderer("mathml", mathml("inline"), mathml("block"))

@@ -88,7 +88,7 @@ def neighbours():
     view = response.neighbour_change_view(run, run.images("test", 300))
     return ("Images whose ten neighbours change most between two layers.",
             {"from": ["input", "stem", "stages.1.2"], "to": ["stages.2.2", "fc"], "metric": list(response.METRICS)},
-            lambda first, second, metric: view.draw(first, second, 10, metric, rows=3))
+            lambda first, second, metric: view.draw(first, second, 10, metric, rows=2))
 
 
 def separations():

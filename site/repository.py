@@ -3,6 +3,7 @@
 import os
 import subprocess
 import tomllib
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -12,10 +13,14 @@ ON_GITHUB = os.environ.get("GITHUB_REPOSITORY")  # "owner/name", where a workflo
 ADDRESS = PROJECT.get("urls", {}).get("Repository") or (ON_GITHUB and f"https://github.com/{ON_GITHUB}")
 
 
+@cache
+def checked_out():
+    return subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, encoding="utf-8").stdout.strip()
+
+
 def revision():
     """The commit that is built."""
-    told = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, encoding="utf-8")
-    return os.environ.get("GITHUB_SHA") or told.stdout.strip() or "main"
+    return os.environ.get("GITHUB_SHA") or checked_out() or "main"
 
 
 def badges(notebook, address=ADDRESS):
@@ -28,8 +33,14 @@ def badges(notebook, address=ADDRESS):
             f"{revision()}?labpath={path})")
 
 
-def source_of(module, address=ADDRESS):
-    """The address of a module's file at this revision, or None."""
+def file_of(module):
+    """A module's file, or None."""
     path = ROOT / module.replace(".", "/")
     file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    return f"{address}/blob/{revision()}/{file.relative_to(ROOT).as_posix()}" if file.is_file() else None
+    return file if file.is_file() else None
+
+
+def source_of(module, address=ADDRESS):
+    """The address of a module's file at this revision, or None."""
+    file = file_of(module)
+    return file and f"{address}/blob/{revision()}/{file.relative_to(ROOT).as_posix()}"
