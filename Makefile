@@ -4,8 +4,10 @@ PROFILE ?= study
 BIN := .venv/bin
 READY := .venv/.ready
 TEST_READY := .venv/.test-ready
+SITE_BIN := .venv-site/bin
+SITE_READY := .venv-site/.ready
 
-.PHONY: figures test lab bench
+.PHONY: figures test test-browser lab site bench
 
 figures: $(READY)  ## redraw figures/study/ from the committed results; PROFILE=quick trains on digits, live
 	$(BIN)/python -m rrahelpers figures --profile $(PROFILE)
@@ -13,8 +15,17 @@ figures: $(READY)  ## redraw figures/study/ from the committed results; PROFILE=
 test: $(TEST_READY)  ## every test, and every notebook in the smoke profile
 	$(BIN)/python -m pytest -q -n auto --dist loadfile
 
+test-browser: $(TEST_READY) site  ## the site's pages in an installed Chromium
+	$(BIN)/python -m pip install --quiet playwright==1.65.2
+	$(BIN)/python -m pytest -q -m browser tests/browser
+
 lab: $(READY)  ## JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks
+
+site: $(READY) $(SITE_READY)  ## the static site, in site/_build/html; runs no notebook
+	$(BIN)/python site/collect.py
+	$(SITE_BIN)/python -m sphinx -q -W --keep-going -c site -d site/_build/doctrees site/_build/source site/_build/html
+	$(SITE_BIN)/python site/check.py site/_build/html
 
 bench: $(READY)  ## side by side with other libraries; writes benchmarks/results/
 	$(BIN)/python -m pip install --quiet --no-build-isolation -e '.[bench]'
@@ -30,4 +41,9 @@ $(READY): requirements.lock pyproject.toml
 
 $(TEST_READY): $(READY) requirements-test.lock
 	$(BIN)/python -m pip install --quiet -r requirements-test.lock
+	touch $@
+
+$(SITE_READY): $(READY) requirements-site.lock
+	$(BIN)/python -m venv .venv-site  # apart: what renders pages shares no version with what measures
+	$(SITE_BIN)/python -m pip install --quiet -r requirements-site.lock
 	touch $@

@@ -59,10 +59,10 @@ def one_thread():
 
 @pytest.fixture(scope="session")
 def sources():
-    """Every Python source as {name: text}: package, tests, benchmarks, and the code of the notebooks without magic
+    """Every Python source as {name: text}: package, tests, benchmarks, site, and the notebooks' code without magic
     lines."""
     found = {}
-    for folder in ("rrahelpers", "tests", "benchmarks"):
+    for folder in ("rrahelpers", "tests", "benchmarks", "site"):
         for path in sorted((project_root() / folder).rglob("*.py")):
             found[path.relative_to(project_root()).as_posix()] = path.read_text(encoding="utf-8")
     for name in notebooks.names():

@@ -71,3 +71,7 @@ def test_the_citation_has_the_version_of_the_package():
     citation = yaml.safe_load(read("CITATION.cff"))
     assert citation["version"] == rrahelpers.__version__ == tomllib.loads(read("pyproject.toml"))["project"]["version"]
     assert rrahelpers.__version__ in read("CHANGELOG.md")
+
+
+def test_the_lock_of_the_site_pins_its_tools():
+    assert {"sphinx", "furo", "myst-nb", "sphinx-autoapi", "latex2mathml"} <= set(pins("requirements-site.lock"))
