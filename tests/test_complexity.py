@@ -232,11 +232,11 @@ def test_shared_layers_count_each_time_and_shared_parameters_once():
         table = per_layer(model, (4, 6, 6))
     one = 36 * 4 * 4 * 9
     assert table.values.tolist() == [
-        ["conv", "Conv2d", (4, 6, 6), one, 148],
-        ["conv", "Conv2d", (4, 6, 6), one, 0],
-        ["tied", "Conv2d", (4, 6, 6), one, 4],  # its bias
-        ["", "Twice", (4, 1, 1), 0, 4],
-        ["unused", "Linear", None, 0, 10],
+        ["conv", "Conv2d", (4, 6, 6), one, 148, 576],  # 4 bytes for each of 144 numbers
+        ["conv", "Conv2d", (4, 6, 6), one, 0, 576],
+        ["tied", "Conv2d", (4, 6, 6), one, 4, 576],  # its bias
+        ["", "Twice", (4, 1, 1), 0, 4, 16],
+        ["unused", "Linear", None, 0, 10, 0],
     ]
     assert table["params"].sum() == sum(p.numel() for p in model.parameters())
 
@@ -244,14 +244,14 @@ def test_shared_layers_count_each_time_and_shared_parameters_once():
 def test_per_layer_table_of_resnet20():
     model = build_on_meta("resnet20", attention="stac")
     table = per_layer(model, (3, 32, 32))
-    assert list(table.columns) == ["layer", "kind", "output_shape", "flops", "params"]
+    assert list(table.columns) == ["layer", "kind", "output_shape", "flops", "params", "memory"]
     assert (table["flops"].sum(), table["params"].sum()) == count(model, (3, 32, 32))
     rows = table.set_index("layer")
-    assert rows.loc["stem.0"].tolist() == ["Conv2d", (16, 32, 32), 32 * 32 * 16 * 27, 432]
-    assert rows.loc["stem.1"].tolist() == ["BatchNorm2d", (16, 32, 32), 2 * 16 * 1024, 0]
+    assert rows.loc["stem.0"].tolist() == ["Conv2d", (16, 32, 32), 32 * 32 * 16 * 27, 432, 65536]
+    assert rows.loc["stem.1"].tolist() == ["BatchNorm2d", (16, 32, 32), 2 * 16 * 1024, 0, 65536]
     assert rows.loc["stages.1.0.main.1", "flops"] == 4 * 32 * 256
-    assert rows.loc["stages.2.1.standard.expand"].tolist() == ["Upsample", (64, 8, 8), 64 * 64, 0]
-    assert rows.loc["fc"].tolist() == ["Linear", (10,), 640, 650]
+    assert rows.loc["stages.2.1.standard.expand"].tolist() == ["Upsample", (64, 8, 8), 64 * 64, 0, 16384]
+    assert rows.loc["fc"].tolist() == ["Linear", (10,), 640, 650, 40]
     calls = ["stages.0.0.main.0", "stages.0.0.standard.attend.0", "stages.0.1.main.0"]
     assert [layer for layer in table["layer"] if layer in calls] == calls
 

@@ -18,7 +18,8 @@ def stem(table: pd.DataFrame) -> list[str]:
 
 def meetings(table: pd.DataFrame) -> list[str]:
     """Convolutions, but the first, before which all paths of the network meet."""
-    places = table[table["passage"] & (table["path"] == "main") & (table["type"] == "Conv2d") & (table["r_max_in"] > 1)]
+    convolution = table["kernel"].ne("") & ~table["type"].str.contains("Pool")  # of any class
+    places = table[table["passage"] & (table["path"] == "main") & convolution & (table["r_max_in"] > 1)]
     return places.drop_duplicates(["r_min_in", "r_max_in"])["layer"].tolist()  # parallel paths begin together
 
 

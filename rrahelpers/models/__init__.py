@@ -71,7 +71,7 @@ def check(name: str) -> None:
     if is_own(name):
         function_of(name)
     elif name not in FAMILIES and name.removeprefix("torchvision/") not in _torchvision_models():
-        raise ValueError(f"unknown model {name!r}; expected module:function, or one of {', '.join(names())}")
+        raise ValueError(f"unknown model {name!r}; expected one of {', '.join(names())}, or module:function")
 
 
 def _torchvision_models():

@@ -72,7 +72,7 @@ class Retraced(fx.GraphModule):
 
     layer_names: list[str]
 
-    def __deepcopy__(self, memo):
+    def __deepcopy__(self, memo: dict) -> Retraced:
         copied = super().__deepcopy__(memo)
         if "layer_names" in self.__dict__:
             copied.layer_names = list(self.layer_names)

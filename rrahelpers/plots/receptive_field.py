@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -10,8 +11,11 @@ from matplotlib.patches import Rectangle
 
 from rrahelpers.plots.style import image_of
 
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import ImageTensor
 
-def overlay(image, boxes: Mapping[str, tuple[int, int, int, int]], ax: Axes) -> Axes:
+
+def overlay(image: ImageTensor, boxes: Mapping[str, tuple[int, int, int, int]], ax: Axes) -> Axes:
     """An image [C, H, W] with a frame for each of some layers: what one place of the layer's map can see.
 
     ``boxes``: {label: (top, left, bottom, right)}, of :func:`rrahelpers.receptive_field.field_place`.

@@ -10,7 +10,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from safetensors.torch import save
 
 from rrahelpers.base.files import atomic
 from rrahelpers.training.config import RunConfig
@@ -24,6 +23,8 @@ def epochs_to_keep(config: RunConfig, every: int) -> list[int]:
 
 def keep(folder: Path, epoch: int, state: dict[str, torch.Tensor]) -> None:
     """Write the weights of an epoch. Raises ``OSError`` where that can't be done."""
+    from safetensors.torch import save
+
     with atomic(_path(folder, epoch)) as temporary:
         temporary.write_bytes(save({name: tensor.cpu().contiguous() for name, tensor in state.items()}))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from torch import nn
 
 from rrahelpers.receptive_field import receptive_fields
@@ -28,7 +29,7 @@ class Branches(nn.Module):
             nn.Sequential(*(nn.Conv2d(1, 1, kernel, padding=kernel // 2) for kernel in kernels))
             for kernels in branches)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return sum(branch(x) for branch in self.branches)
 
 

@@ -5,7 +5,6 @@ from rrahelpers.study.results.eigenspaces import projected_accuracy_table, proje
 from rrahelpers.study.results.formation import formation_table
 from rrahelpers.study.results.pictures import pictures
 from rrahelpers.study.results.probes import position_table, probe_table
-from rrahelpers.study.results.reports import run_report
 from rrahelpers.study.results.responses import (
     class_similarity_gain,
     class_similarity_table,
@@ -17,5 +16,5 @@ from rrahelpers.study.results.responses import (
 __all__ = [
     "class_similarity_gain", "class_similarity_table", "formation_table", "measured_advice", "operation_table",
     "pictures", "position_table", "probe_table", "projected_accuracy_table", "projected_layers", "response",
-    "run_report", "saturation_table", "separation_table",
+    "saturation_table", "separation_table",
 ]
