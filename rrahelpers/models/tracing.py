@@ -72,10 +72,10 @@ class Retraced(fx.GraphModule):
 
     layer_names: list[str]
 
-    def __deepcopy__(self, memo: dict) -> Retraced:
+    def __deepcopy__(self, memo: dict) -> fx.GraphModule:
         copied = super().__deepcopy__(memo)
         if "layer_names" in self.__dict__:
-            copied.layer_names = list(self.layer_names)
+            copied.__dict__["layer_names"] = list(self.layer_names)
         return copied
 
 
