@@ -120,11 +120,8 @@ def _known(model, options, given):
 
 def _network(model, options, given):
     """The network of a configuration as training builds it, without numbers."""
-    build = {**options, "num_classes": given.classes}
-    if model in models.FAMILIES:
-        build["in_channels"] = given.channels
     with torch.device("meta"):
-        return models.build(model, **build)
+        return models.build(model, **models.options_for(model, options, given.classes, given.channels))
 
 
 def _has_width(model):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,20 +47,24 @@ def names() -> list[str]:
 
 def is_one(name: str) -> bool:
     """Whether torchvision has a data set of this name; photographs need a side in theirs, "food101-128"."""
-    base, side = (name, None) if name in DOWNLOADS else name_and_side(name)
+    base, side = name_and_side(name)
     return base in DOWNLOADS and DOWNLOADS[base].sizes == (side is not None)
 
 
-def download(name: str, split: str, root: Path) -> ImageSet:
-    """One split of a data set for which :func:`is_one` holds, kept below ``root``. Raises what torchvision raises."""
-    from PIL import Image
-
+def download(name: str, split: str, root: Path) -> Sequence:
+    """torchvision's samples of one split of a data set for which :func:`is_one` holds, kept below ``root``. Raises what
+    torchvision raises."""
     from rrahelpers.base.torchvision import torchvision
 
-    base, side = (name, None) if name in DOWNLOADS else name_and_side(name)
-    chosen = DOWNLOADS[base]
-    samples = getattr(torchvision.datasets, chosen.dataset)(
-        root, download=True, **(chosen.train if split == "train" else chosen.test))
+    chosen = DOWNLOADS[name_and_side(name)[0]]
+    return getattr(torchvision.datasets, chosen.dataset)(root, download=True, **getattr(chosen, split))
+
+
+def read(name: str, samples: Sequence, root: Path) -> ImageSet:
+    """What :func:`download` gave, decoded, and brought to the side in the name."""
+    from PIL import Image
+
+    base, side = name_and_side(name)
     images, labels = [], []
     for index in tqdm(range(len(samples)), desc=f"reading {name}"):
         image, label = samples[index]
@@ -69,4 +74,4 @@ def download(name: str, split: str, root: Path) -> ImageSet:
     named = getattr(samples, "classes", None) or range(int(targets.max()) + 1)
     classes = tuple(each if isinstance(each, str) else ", ".join(each) if isinstance(each, tuple) else str(each)
                     for each in named)
-    return ImageSet(pixels, targets, classes, fingerprint(pixels, targets), f"torchvision's {chosen.dataset}")
+    return ImageSet(pixels, targets, classes, fingerprint(pixels, targets), f"torchvision's {DOWNLOADS[base].dataset}")

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
 from rrahelpers.data.folders import image_files, load_folder
-from rrahelpers.data.image_set import DataError, ImageSet, fingerprint
+from rrahelpers.data.image_set import DataError, ImageSet, fingerprint, held_out
 
 PARTS = {"train": ("train",), "test": ("test", "valid", "validation", "val")}  # subfolders of a folder with splits
-HELD_OUT = 5  # every fifth image of a class is for testing where a folder has no splits
 
 
 def name_and_side(name: str) -> tuple[str, int | None]:
@@ -35,11 +31,10 @@ def find(roots: Sequence[Path], name: str) -> tuple[Path, int | None] | None:
     return None
 
 
-def state(folder: Path) -> str:
-    """What changes when a file of a folder does, as a hash: names, sizes and times."""
-    listing = sorted((file.relative_to(folder).as_posix(), file.stat().st_size, file.stat().st_mtime_ns)
-                     for file in folder.rglob("*") if file.is_file())
-    return hashlib.sha256(repr(listing).encode()).hexdigest()[:16]
+def state(folder: Path) -> list[list]:
+    """What changes when a file of a folder does: names, sizes and times."""
+    found = ((file.relative_to(folder).as_posix(), file.stat()) for file in sorted(folder.rglob("*")) if file.is_file())
+    return [[name, about.st_size, about.st_mtime_ns] for name, about in found]
 
 
 def read(folder: Path, split: str, side: int | None) -> ImageSet:
@@ -73,8 +68,7 @@ def _part(parts, split, side, folder):
 
 def _held_out(folder, split, side):
     images, labels, classes = _loaded(folder, side)
-    rank = (labels[:, None] == torch.arange(len(classes))).cumsum(0)[torch.arange(len(labels)), labels]
-    chosen = (rank % HELD_OUT == 0) == (split == "test")
+    chosen = held_out(labels) == (split == "test")
     return images[chosen], labels[chosen], classes
 
 

@@ -19,7 +19,7 @@ import torch
 
 from rrahelpers.base.files import atomic, data_root, digest
 from rrahelpers.data import downloads, parquet, photographs
-from rrahelpers.data.image_set import DataError, ImageSet, fingerprint, fit
+from rrahelpers.data.image_set import DataError, ImageSet, fingerprint, fit, held_out
 
 if TYPE_CHECKING:
     from rrahelpers.base.shapes import ImageSize
@@ -66,10 +66,10 @@ def _digits(split):
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
-    rank = (bunch.target[:, None] == np.arange(10)).cumsum(0)[np.arange(len(bunch.target)), bunch.target]
-    chosen = (rank % 5 == 0) == (split == "test")  # every fifth sample of a class is for testing
-    pixels = torch.from_numpy(np.round(bunch.images[chosen] * 255 / 16).astype(np.uint8))[:, None]
-    labels = torch.from_numpy(bunch.target[chosen]).long()
+    labels = torch.from_numpy(bunch.target).long()
+    chosen = held_out(labels) == (split == "test")
+    pixels = torch.from_numpy(np.round(bunch.images * 255 / 16).astype(np.uint8))[chosen, None]
+    labels = labels[chosen]
     return ImageSet(pixels, labels, tuple("0123456789"), fingerprint(pixels, labels), "scikit-learn's bundled digits")
 
 
@@ -96,14 +96,18 @@ def _stored(name, split):
             f"Put Parquet files in the Hugging Face hub's layout there (RRA_DATA names the folder above {name}/), or "
             f"images with a subfolder for each class, or use one of: digits, {', '.join(downloads.names())} (or "
             "another number of pixels)")
+    return _cached(name, split, "torchvision", lambda: _downloaded(name, split, tried))
+
+
+def _downloaded(name, split, tried):
+    root = data_root() / "torchvision"
     try:
-        return _cached(name, split, "torchvision", lambda: downloads.download(name, split, data_root() / "torchvision"))
-    except DataError:
-        raise
+        samples = downloads.download(name, split, root)
     except Exception as error:  # torchvision raises URLError, RuntimeError, OSError ... all mean: not here
-        tried += f"\n  {data_root() / 'torchvision'} and torchvision's download ({error})"
-        raise DataError(f"no data set {name!r} ({split}). Tried:\n{tried}\nWith a network, fetch it with: "
+        raise DataError(f"no data set {name!r} ({split}). Tried:\n{tried}\n  {root} and torchvision's download "
+                        f"({error})\nWith a network, fetch it with: "
                         f"python -c \"from rrahelpers import data; data.load('{name}', '{split}')\"") from error
+    return downloads.read(name, samples, root)
 
 
 def _cached(name, split, key, read):

@@ -9,7 +9,7 @@ from torch import nn
 from rrahelpers.models.attached import attach
 from rrahelpers.models.he_resnet import HeResNet
 from rrahelpers.models.multipath import MPNet, densenet18, densenet65, mpnet18, mpnet36
-from rrahelpers.models.own import build_own, function_of, is_own
+from rrahelpers.models.own import build_own, function_of, is_own, takes
 from rrahelpers.models.perceptron import autoencoder, perceptron, skip_perceptron
 from rrahelpers.models.resnet import ResNet, resnet18, resnet20, resnet34, resnet50
 from rrahelpers.models.surgery import truncate, without_downsampling
@@ -20,7 +20,7 @@ FAMILIES: dict[str, Callable[..., nn.Module]] = {function.__name__: function for
     skip_perceptron, perceptron, autoencoder,
 )}
 
-__all__ = ["attach", "build", "names", "HeResNet", "MPNet", "ResNet", "VGG", *FAMILIES]
+__all__ = ["attach", "build", "names", "options_for", "HeResNet", "MPNet", "ResNet", "VGG", *FAMILIES]
 
 
 def names() -> list[str]:
@@ -64,6 +64,13 @@ def _whole(name, options):
     from rrahelpers.base.torchvision import torchvision
 
     return torchvision.models.get_model(name.removeprefix("torchvision/"), weights=None, **options)
+
+
+def options_for(name: str, options: dict[str, Any], num_classes: int, in_channels: int) -> dict[str, Any]:
+    """``options`` of :func:`build` for data of so many classes and, where the network takes them, channels."""
+    whole = {**options, "num_classes": num_classes}
+    taken = takes(name, "in_channels") if is_own(name) else name in FAMILIES
+    return whole | {"in_channels": in_channels} if taken else whole
 
 
 def check(name: str) -> None:

@@ -22,7 +22,6 @@ from rrahelpers.base.provenance import environment
 from rrahelpers.data.image_set import fit
 from rrahelpers.eigenspace import SaturationTracker
 from rrahelpers.eigenspace.spectrum import DELTA
-from rrahelpers.models import own
 from rrahelpers.training import checkpoints, optimisation, preflight
 from rrahelpers.training.config import RunConfig
 from rrahelpers.training.epoch import Trainer
@@ -140,9 +139,7 @@ def _train(config, folder, device, deadline, keep_every, until):
                            config.normalisation)
     feeds = {split: ImageFeed(part.images, config, device) for split, part in sets.items()}
     mean, std = config.normalisation or feeds["train"].statistics()
-    build = {**config.options, "num_classes": len(sets["train"].classes)}
-    if config.model in models.FAMILIES or own.is_own(config.model) and own.takes(config.model, "in_channels"):
-        build["in_channels"] = sets["train"].images.shape[1]
+    build = models.options_for(config.model, config.options, len(sets["train"].classes), sets["train"].images.shape[1])
     torch.manual_seed(config.seed)
     model = models.build(config.model, **build)
     if config.initialisation == "kaiming":
