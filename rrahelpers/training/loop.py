@@ -16,18 +16,17 @@ from tqdm.auto import tqdm
 
 from rrahelpers import data, models
 from rrahelpers.base.arrays import is_whole
-from rrahelpers.base.devices import default_device, memory_format
-from rrahelpers.base.files import digest, write_json
+from rrahelpers.base.devices import default_device
+from rrahelpers.base.files import write_json
 from rrahelpers.base.provenance import environment
-from rrahelpers.data.image_set import fit
 from rrahelpers.eigenspace import SaturationTracker
 from rrahelpers.eigenspace.spectrum import DELTA
-from rrahelpers.training import checkpoints, optimisation, preflight
+from rrahelpers.training import checkpoints, preflight
 from rrahelpers.training.config import RunConfig
 from rrahelpers.training.epoch import Trainer
-from rrahelpers.training.feed import ImageFeed
 from rrahelpers.training.kept import epochs_to_keep, keep
-from rrahelpers.training.runs import FORMAT, Run, RunError, find, normalise, remove_unused, save_weights, store_root
+from rrahelpers.training.preparation import prepare
+from rrahelpers.training.runs import FORMAT, Run, RunError, find, remove_unused, save_weights, store_root
 from rrahelpers.training.tables import store_table
 
 __all__ = ["Interrupted", "RunConfig", "resolve", "train", "train_all"]
@@ -126,75 +125,60 @@ def _attempt(config, **options):
 
 
 def _train(config, folder, device, deadline, keep_every, until):
-    sets = {"train": data.load(config.data, "train", limit=config.limit), "test": data.load(config.data, "test")}
-    if (found := digest([sets[split].checksum for split in data.SPLITS])) != config.data_checksum:
-        raise data.DataError(f"{config.data} has the checksum {found} here, {config.data_checksum} was asked for; "
-                             "leave data_checksum out to train on the data found, or bring the other data")
-    try:
-        first = {split: part.images[:1] if config.image_size is None else fit(part.images[:1], config.image_size)
-                 for split, part in sets.items()}
-    except ValueError as error:  # a canvas that is too small
-        raise data.DataError(f"{config.data}: {error}") from error
-    preflight.check_splits(config.data, {split: replace(part, images=first[split]) for split, part in sets.items()},
-                           config.normalisation)
-    feeds = {split: ImageFeed(part.images, config, device) for split, part in sets.items()}
-    mean, std = config.normalisation or feeds["train"].statistics()
-    build = models.options_for(config.model, config.options, len(sets["train"].classes), sets["train"].images.shape[1])
-    torch.manual_seed(config.seed)
-    model = models.build(config.model, **build)
-    if config.initialisation == "kaiming":
-        optimisation.kaiming(model)
-    model.to(device, memory_format=memory_format(model))
-    sample = normalise(first["test"].to(device), mean, std)
-    preflight.check_forward(model, config, sample)
-    optimiser = optimisation.optimiser(config, model.parameters())
+    ready = prepare(config, device)
     with checkpoints.writing(folder):
         for leftover in folder.glob("*.tmp"):  # of processes that were killed while they wrote
             leftover.unlink()
-    history = checkpoints.restore(folder, model, optimiser, device)
+    history = checkpoints.restore(folder, ready.model, ready.optimiser, device)
     kept = epochs_to_keep(config, keep_every)[:-1] if keep_every else []  # the last one is the run itself
     with checkpoints.writing(folder):
         if 0 in kept and not history:
-            keep(folder, 0, model.state_dict())
+            keep(folder, 0, ready.model.state_dict())
+    status = _epochs(config, folder, ready, history, kept, device, deadline, until)
+    record = {
+        "format": FORMAT, "status": status, "config": config.as_dict(), "build": ready.build, "mean": ready.mean,
+        "std": ready.std, "samples": {split: len(s) for split, s in ready.sets.items()},
+        "source": ready.sets["train"].source, "environment": environment(), "history": history,
+    }
+    with checkpoints.writing(folder):
+        save_weights(folder, {name: tensor.cpu() for name, tensor in ready.model.state_dict().items()})
+        write_json(folder / "record.json", record)
+        checkpoints.remove(folder)
+    return Run(folder)
 
-    labels = {split: part.labels.to(device) for split, part in sets.items()}
-    trainer = Trainer(config, model, optimiser, feeds, labels, mean, std, device)
-    status = "complete"
-    bar = tqdm(total=config.epochs, initial=len(history), desc=folder.name, unit="epoch")
-    with bar:
+
+def _epochs(config, folder, ready, history, kept, device, deadline, until):
+    """Train the epochs that ``history`` lacks, with a checkpoint after each: "complete" or "diverged"."""
+    model, labels = ready.model, {split: part.labels.to(device) for split, part in ready.sets.items()}
+    trainer = Trainer(config, model, ready.optimiser, ready.feeds, labels, ready.mean, ready.std, device)
+    with tqdm(total=config.epochs, initial=len(history), desc=folder.name, unit="epoch") as bar:
         for epoch in range(len(history), config.epochs):
-            if until is not None and epoch >= until:
-                raise Interrupted(f"{folder.name}: stopped after {epoch} of {config.epochs} epochs, as asked; they are "
-                                  f"kept in {folder}")
-            expected = history[-1]["seconds"] if history else 0
-            if deadline is not None and time.monotonic() + expected > deadline:
-                raise Interrupted(f"{folder.name}: time is up after {epoch} of {config.epochs} epochs; they are kept "
-                                  f"in {folder}")
-            followed = epoch + 1 == config.epochs and preflight.trackable(model, sample)
+            _check_time(folder, history, config.epochs, deadline, until)
+            followed = epoch + 1 == config.epochs and preflight.trackable(model, ready.sample)
             with SaturationTracker(model) if followed else contextlib.nullcontext() as tracker:
                 row = trainer.epoch(epoch)
             history.append(row)
             bar.update()
             if not math.isfinite(row["loss"]):
-                status, row["loss"] = "diverged", None
+                row["loss"] = None
                 warnings.warn(f"{folder.name}: the loss is not finite in epoch {epoch + 1}; the run is stored as "
-                              "diverged", stacklevel=2)
-                break
+                              "diverged", stacklevel=3)
+                return "diverged"
             bar.set_postfix(loss=f"{row['loss']:.3f}", test=f"{row['test_accuracy']:.3f}")
             with checkpoints.writing(folder):
                 if tracker:
                     store_table(folder, *LAST_EPOCH, tracker.table)
                 if epoch + 1 in kept:
                     keep(folder, epoch + 1, model.state_dict())
-                checkpoints.save(folder, model, optimiser, history)
+                checkpoints.save(folder, model, ready.optimiser, history)
+    return "complete"
 
-    record = {
-        "format": FORMAT, "status": status, "config": config.as_dict(), "build": build, "mean": mean, "std": std,
-        "samples": {split: len(s) for split, s in sets.items()}, "source": sets["train"].source,
-        "environment": environment(), "history": history,
-    }
-    with checkpoints.writing(folder):
-        save_weights(folder, {name: tensor.cpu() for name, tensor in model.state_dict().items()})
-        write_json(folder / "record.json", record)
-        checkpoints.remove(folder)
-    return Run(folder)
+
+def _check_time(folder, history, epochs, deadline, until):
+    """:class:`Interrupted` where no further epoch is to begin."""
+    done, expected = len(history), history[-1]["seconds"] if history else 0
+    if until is not None and done >= until:
+        raise Interrupted(f"{folder.name}: stopped after {done} of {epochs} epochs, as asked; they are kept in "
+                          f"{folder}")
+    if deadline is not None and time.monotonic() + expected > deadline:
+        raise Interrupted(f"{folder.name}: time is up after {done} of {epochs} epochs; they are kept in {folder}")
