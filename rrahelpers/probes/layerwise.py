@@ -33,11 +33,13 @@ from rrahelpers.probes.fitting import (
     check_options,
     fit_probe,
 )
+from rrahelpers.probes.saga import fit_saga
 
 if TYPE_CHECKING:
     from rrahelpers.base.shapes import FeatureAxes, Grid, Images, Labels
 
-CLASSIFIERS: dict[str, Callable] = {"logistic": fit_probe, "dense": fit_dense}
+CLASSIFIERS: dict[str, Callable] = {"logistic": fit_probe, "dense": fit_dense, "saga": fit_saga}
+OPTIONS = {"logistic": ("C", "tol", "max_iter"), "dense": ("seed",), "saga": ("C", "seed")}  # that each takes
 
 
 def probe_layers(model: nn.Module, images: Images, labels: Labels | None = None, test_images: Images | None = None,
@@ -76,8 +78,9 @@ def each_probe(model: nn.Module, images: Images, labels: Labels | None, test_ima
     jobs: processes in which probes are fitted, each with its share of the cores; features are computed here, and those
         of so many layers are held a second time. The results are those of one but for the rounding of sums. A script
         that asks for several needs its ``if __name__ == "__main__"``.
-    classifier: "logistic" (the probe), or "dense", the slides' (:func:`fit_dense`, drawn by ``seed``; it has no ``C``,
-        ``tol`` and ``max_iter``, and its rows no ``iterations``, ``gap`` and ``converged``).
+    classifier: "logistic" (the probe); "saga", as the dissertation fits it (:func:`fit_saga`); or "dense", the slides'
+        (:func:`fit_dense`). The last two draw by ``seed`` and have no ``tol`` and ``max_iter``, "dense" no ``C``; their
+        rows have no ``iterations``, ``gap`` and ``converged``.
 
     A table has a row for each size: ``layer``, ``index`` (in ``layers``), ``size``, ``features`` (their number),
     ``value`` (test accuracy, a fraction), ``train`` (training accuracy), ``seconds`` (of the fit, which sizes that pool
@@ -92,8 +95,8 @@ def each_probe(model: nn.Module, images: Images, labels: Labels | None, test_ima
     images, labels, test_images, test_labels = _check_sets(images, labels, test_images, test_labels)
     pooled = each_pooled_layer(model, [images, test_images], layers, sizes, pooling, memory=memory,
                                batch_size=batch_size, grid=grid, axis=axis, seed=seed)
-    options = {"C": C, "tol": tol, "max_iter": max_iter} if classifier == "logistic" else {"seed": seed}
-    fit = partial(CLASSIFIERS[classifier], **options)
+    given = {"C": C, "tol": tol, "max_iter": max_iter, "seed": seed}
+    fit = partial(CLASSIFIERS[classifier], **{name: given[name] for name in OPTIONS[classifier]})
     own, own_test = (torch.as_tensor(known).cpu().numpy() for known in (labels, test_labels))
     with _pool(jobs) as pool:
         waiting: deque[Future] = deque()

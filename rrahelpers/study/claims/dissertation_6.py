@@ -191,7 +191,7 @@ CLAIMS = (
     claim("056", "6.2.4, figure 42", "Results lie in folders by model, data, resolution and run",
           stated("partly", "one folder for each configuration, named by model, data and a hash of it", "procedure")),
     claim("057", "6.2.5", "Probes: 100 epochs of SAGA without preprocessing, accuracies of both splits kept",
-          takes(probes.fit_probe, "solver", why="fitted to the optimum by L-BFGS, which SAGA's 100 epochs miss")),
+          takes(probes.fit_saga, "epochs"), note="offered beside probes at their optimum, which 100 epochs miss"),
     claim("058", "6.2.5", "Probes of several layers are fitted side by side", takes(probes.probe_layers, "jobs")),
     claim("059", "6.2.6", "A crash loses at most the running epoch; probes that are done are kept",
           stated("agrees", "checkpoints after each epoch, each layer's probe stored by itself; killed trainings are "
