@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from rrahelpers.attention import STAC
-from rrahelpers.class_similarity import class_similarity
+from rrahelpers.class_similarity import class_similarity, scale_graphs
 from rrahelpers.features import extract, layer_names
 from rrahelpers.models import build
 from rrahelpers.models.resnet import Block
@@ -12,7 +12,7 @@ from rrahelpers.neighbors import SCALES, knn_graph
 from rrahelpers.study.claims.claim import entries
 from rrahelpers.study.claims.curves import CIFAR, IMG64
 from rrahelpers.study.claims.readings import each, value
-from rrahelpers.study.claims.verbs import equals, every, holds, not_possible, number, stated, trained_as
+from rrahelpers.study.claims.verbs import equals, every, holds, not_possible, number, stated, takes, trained_as
 
 claim = entries("STAC paper", "000")
 
@@ -83,7 +83,7 @@ CLAIMS = (
     claim("012", "3, algorithm 1; figure 2", "Layer by layer and scale by scale: features, pooling, neighbours, "
           "class similarity", every(*(equals(each(f, len), 65) for f in (CIFAR, IMG64)), kind="procedure")),
     claim("013", "3", "Features are pooled by a function that may be chosen",
-          stated("partly", "average pooling alone is offered, which is what section 3.2 uses", "definition")),
+          takes(scale_graphs, "operation")),
     claim("014", "3.1", "The network is a ResNet20 with CIFAR's blocks, its layers read behind the last activation "
           "of a block", holds(_layers)),
     claim("015", "3.1", "The second data set has 50 of the classes of ImageNet64x64",
