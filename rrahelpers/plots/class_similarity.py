@@ -72,16 +72,19 @@ def process_figure(features: MapTensor, labels: Sequence[int], graphs: dict[int 
     return figure
 
 
-def operation_panels(table: pd.DataFrame) -> Figure:
-    """Class-similarity curves by each operation that makes maps smaller, a panel each.
+def curve_panels(table: pd.DataFrame, column: str) -> Figure:
+    """Class-similarity curves side by side, a panel for each value of a column: by which operation maps become smaller,
+    of which images.
 
-    ``table``: as for :func:`rrahelpers.plots.class_similarity_curves`, with the column ``operation``. Returns the
-    figure.
+    ``table``: as for :func:`rrahelpers.plots.class_similarity_curves`, with the column. Returns the figure.
     """
-    operations = table.groupby("operation", sort=False)
-    figure, axes = plt.subplots(1, len(operations), figsize=(3.4 * len(operations), 3), sharey=True, squeeze=False)
-    for ax, (operation, part) in zip(axes[0], operations):
-        class_similarity_curves(part, ax).set(title=operation)
+    parts = table.groupby(column, sort=False)
+    figure, axes = plt.subplots(1, len(parts), figsize=(3.4 * len(parts), 3), sharey=True, squeeze=False)
+    for ax, (name, part) in zip(axes[0], parts):
+        class_similarity_curves(part, ax).set(title=name)
+    for ax in axes[0, 1:]:
+        ax.get_legend().remove()
+        ax.set(ylabel="")
     return figure
 
 

@@ -41,7 +41,7 @@ def test_operations_and_gains():
     table = pd.DataFrame([{"operation": operation, "index": index, "layer": str(index), "scale": "1", "value": value}
                           for operation, values in {"average": (0.1, 0.5), "maximum": (0.2, 0.7)}.items()
                           for index, value in enumerate(values)])
-    figure = class_similarity_plots.operation_panels(table)
+    figure = class_similarity_plots.curve_panels(table, "operation")
     assert [ax.get_title() for ax in figure.axes] == ["average", "maximum"]
     np.testing.assert_allclose(figure.axes[1].lines[0].get_ydata(), [0.2, 0.7])
     other, ax = plt.subplots()

@@ -57,6 +57,14 @@ def test_class_similarity_is_left_out_where_it_is_not_stored(run):
     assert (table.seed == 3).all()
 
 
+def test_class_similarity_of_both_splits_is_that_of_each(run):
+    table = results.split_table([run], {"train": 40, "test": 30}, 3)
+    assert table.images.unique().tolist() == ["train images", "test images"]
+    for split, count in {"train": 40, "test": 30}.items():
+        part = table[table.images == f"{split} images"].drop(columns="images").reset_index(drop=True)
+        pd.testing.assert_frame_equal(part, results.class_similarity_table(run, count, 3, split=split, compute=False))
+
+
 def test_operations_gains_and_dense_classifiers_are_stored_beside(run, monkeypatch):
     table = results.operation_table([run], 30, 3, ("average", "maximum"))
     by_average = results.class_similarity_table(run, 30, 3, compute=False)

@@ -11,10 +11,11 @@ from rrahelpers.study.results.responses import (
     operation_table,
     response,
     separation_table,
+    split_table,
 )
 
 __all__ = [
     "class_similarity_gain", "class_similarity_table", "formation_table", "measured_advice", "operation_table",
     "pictures", "position_table", "probe_table", "projected_accuracy_table", "projected_layers", "response",
-    "saturation_table", "separation_table",
+    "saturation_table", "separation_table", "split_table",
 ]

@@ -42,6 +42,16 @@ def operation_table(runs, samples, k, operations=OPERATIONS):
                       for run in runs for operation in operations], ignore_index=True)
 
 
+def split_table(runs, samples, k):
+    """:func:`class_similarity_table` of several runs on both splits, with the column ``images``: of which.
+
+    ``samples``: {split: how many of its first images, None for all}. Class similarity depends on how many images of a
+    class there are, so compare like with like.
+    """
+    return pd.concat([class_similarity_table(run, count, k, split=split).assign(images=f"{split} images")
+                      for split, count in samples.items() for run in runs], ignore_index=True)
+
+
 def class_similarity_gain(runs, others, samples, k):
     """By how much class similarity is higher in some networks than in others, layer by layer and at each scale.
 
