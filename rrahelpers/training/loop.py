@@ -18,6 +18,7 @@ from rrahelpers import data, models
 from rrahelpers.base.arrays import is_whole
 from rrahelpers.base.devices import default_device, memory_format
 from rrahelpers.base.files import digest, write_json
+from rrahelpers.base.memory import kept_buffers
 from rrahelpers.base.provenance import environment
 from rrahelpers.data.image_set import fit
 from rrahelpers.eigenspace import SaturationTracker
@@ -161,7 +162,7 @@ def _train(config, folder, device, deadline, keep_every, until):
     trainer = Trainer(config, model, optimiser, feeds, labels, mean, std, device)
     status = "complete"
     bar = tqdm(total=config.epochs, initial=len(history), desc=folder.name, unit="epoch")
-    with bar:
+    with bar, kept_buffers():
         for epoch in range(len(history), config.epochs):
             if until is not None and epoch >= until:
                 raise Interrupted(f"{folder.name}: stopped after {epoch} of {config.epochs} epochs, as asked; they are "
