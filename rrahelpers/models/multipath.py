@@ -70,7 +70,7 @@ def _path(inputs, channels, kernel, count, stride):
 
 def _layer(inputs, channels, kernel, stride=1):
     convolution = nn.Conv2d(inputs, channels, kernel, stride, kernel // 2, bias=False)
-    return nn.Sequential(convolution, nn.BatchNorm2d(channels), nn.ReLU())
+    return nn.Sequential(convolution, nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
 
 
 @options_of(MPNet)

@@ -29,12 +29,12 @@ class Block(nn.Module):
                  post: nn.Module | None = None, project: bool = False) -> None:
         super().__init__()
         self.main = nn.Sequential(
-            nn.Conv2d(inputs, channels, 3, stride, 1, bias=False), nn.BatchNorm2d(channels), nn.ReLU(),
+            nn.Conv2d(inputs, channels, 3, stride, 1, bias=False), nn.BatchNorm2d(channels), nn.ReLU(inplace=True),
             nn.Conv2d(channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels),
         )
         self.standard = standard or nn.Identity()
         self.shortcut = nn.Conv2d(inputs, channels, 1, stride, bias=False) if project else nn.Identity()
-        self.relu = nn.ReLU()
+        self.relu = nn.ReLU(inplace=True)
         self.post = post or nn.Identity()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -62,7 +62,7 @@ class ResNet(nn.Module):
         channels = widths[0]
         self.stem = nn.Sequential(
             nn.Conv2d(in_channels, channels, 3, padding=1, bias=False),
-            nn.BatchNorm2d(channels, affine=False), nn.ReLU(),
+            nn.BatchNorm2d(channels, affine=False), nn.ReLU(inplace=True),
         )
         self.stages = nn.ModuleList()
         for number, (size, outputs) in enumerate(zip(blocks, widths), start=1):

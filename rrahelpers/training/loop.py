@@ -18,6 +18,7 @@ from rrahelpers import data, models
 from rrahelpers.base.arrays import is_whole
 from rrahelpers.base.devices import default_device
 from rrahelpers.base.files import write_json
+from rrahelpers.base.memory import kept_buffers
 from rrahelpers.base.provenance import environment
 from rrahelpers.eigenspace import SaturationTracker
 from rrahelpers.eigenspace.spectrum import DELTA
@@ -151,7 +152,8 @@ def _epochs(config, folder, ready, history, kept, device, deadline, until):
     """Train the epochs that ``history`` lacks, with a checkpoint after each: "complete" or "diverged"."""
     model, labels = ready.model, {split: part.labels.to(device) for split, part in ready.sets.items()}
     trainer = Trainer(config, model, ready.optimiser, ready.feeds, labels, ready.mean, ready.std, device)
-    with tqdm(total=config.epochs, initial=len(history), desc=folder.name, unit="epoch") as bar:
+    bar = tqdm(total=config.epochs, initial=len(history), desc=folder.name, unit="epoch")
+    with bar, kept_buffers():
         for epoch in range(len(history), config.epochs):
             _check_time(folder, history, config.epochs, deadline, until)
             followed = epoch + 1 == config.epochs and preflight.trackable(model, ready.sample)
