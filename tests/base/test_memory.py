@@ -1,19 +1,28 @@
-import resource
+"""Memory that a training keeps between its steps."""
+
+import os
 import subprocess
 import sys
 
 import pytest
-import torch
 
+from rrahelpers.base import memory
+
+of_glibc = pytest.mark.skipif(memory._glibc() is None, reason="another C library, or told by the environment")
+
+
+IN_A_FRESH_PROCESS = """
+import resource
+import torch
 from rrahelpers.base import memory
 from rrahelpers.base.memory import kept_buffers
 
 BUFFER = 2**26  # bytes, more than glibc ever keeps by itself
-of_glibc = pytest.mark.skipif(memory._glibc() is None, reason="another C library, or told by the environment")
+FEW = BUFFER // resource.getpagesize() // 100
 
 
 def faults():
-    """Pages that the system had to find for a buffer that is set free at once, after a first one."""
+    "Pages that the system had to find for a buffer that is set free at once, after a first one."
     torch.zeros(BUFFER // 4)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     torch.zeros(BUFFER // 4)
@@ -24,26 +33,40 @@ def resident():
     with open("/proc/self/statm", encoding="utf-8") as status:
         return int(status.read().split()[1]) * resource.getpagesize()
 
+"""
+
+
+def run(code):
+    """What is in a test's own process: its heap has no gaps that earlier tests left."""
+    subprocess.run([sys.executable, "-c", IN_A_FRESH_PROCESS + code], check=True,
+                   env=dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path)))
+
 
 @of_glibc
 def test_buffers_are_kept_while_it_is_open_and_given_back_behind_it():
-    few = BUFFER // resource.getpagesize() // 100
-    assert faults() > few
+    run("""
+assert faults() > FEW
+with kept_buffers():
     with kept_buffers():
-        with kept_buffers():
-            assert faults() < few
-        assert faults() < few  # the outer one is open still
-        held = resident()
-    assert held - resident() > BUFFER / 2
-    assert faults() > few
+        assert faults() < FEW
+    assert faults() < FEW  # the outer one is open still
+    held = resident()
+assert held - resident() > BUFFER / 2
+assert faults() > FEW
+""")
 
 
 @of_glibc
 def test_it_ends_where_what_is_within_fails():
-    with pytest.raises(ZeroDivisionError), kept_buffers():
+    run("""
+try:
+    with kept_buffers():
         1 / 0
-    assert memory._open == 0
-    assert faults() > BUFFER // resource.getpagesize() // 100
+except ZeroDivisionError:
+    pass
+assert memory._open == 0
+assert faults() > FEW
+""")
 
 
 @pytest.mark.parametrize("told", ["MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES"])
