@@ -7,15 +7,16 @@ from statistics import mean
 import ipywidgets
 import matplotlib.pyplot as plt
 import pandas as pd
+from tqdm.auto import tqdm
 
 from rrahelpers import data
 from rrahelpers.features import layer_names
 from rrahelpers.features.pooled import POOLING, each_pooled_layer
 from rrahelpers.plots import architecture as architecture_plots, probes as probe_plots
 from rrahelpers.probes import fit_probe
-from rrahelpers.study.results import measured_advice
+from rrahelpers.study.results import measured_advice, pictures_of
 from rrahelpers.tails import find_tails
-from rrahelpers.widgets.sliders import explorer
+from rrahelpers.widgets.sliders import Explorer
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +38,9 @@ class ProbeView:
     def draw(self, layer, size, pooling):
         """Accuracy of the probes over all layers, and what the probe on one of them confuses, as one figure."""
         layers = list(dict.fromkeys(name for name, *_ in self.features))
+        fitted = all((name, size, pooling) in self.fitted for name in layers)
         table = pd.DataFrame([{"layer": name, "index": index, "value": self.probe(name, size, pooling).accuracy}
-                              for index, name in enumerate(layers)])
+                              for index, name in enumerate(tqdm(layers, "probes", leave=False, disable=fitted))])
         chosen = self.probe(layer, size, pooling)
         x = self.features[layer, size, pooling][1].flatten(1).double()
         predicted = chosen.classes[(x @ chosen.coefficients.double().T + chosen.intercepts).argmax(1)]
@@ -52,7 +54,7 @@ class ProbeView:
 
 def probe_view(run, samples=400, sizes=range(1, 8)):
     """Compute the explorer's features for the first ``samples`` images of either split."""
-    sets = [run.images(split, samples) for split in data.SPLITS]
+    sets = [pictures_of(run, split, samples) for split in data.SPLITS]
     model, images = run.model(), [run.preprocess(s.images) for s in sets]
     features = {(layer, size, pooling): pooled for pooling in POOLING
                 for layer, found in each_pooled_layer(model, images, layer_names(model), list(sizes), pooling)
@@ -61,14 +63,14 @@ def probe_view(run, samples=400, sizes=range(1, 8)):
 
 
 def probe_explorer(run, samples=400, sizes=range(1, 8)):
-    """Sliders for the layer and for the side that its map is pooled to, and the pooling; a first draw takes seconds."""
+    """Controls for the layer, the side that its map is pooled to, and the pooling; a first draw takes seconds."""
     view = probe_view(run, samples, sizes)
     layers = list(dict.fromkeys(layer for layer, *_ in view.features))
-    return explorer(view.draw, {
+    return Explorer(view.draw, {
         "layer": ipywidgets.SelectionSlider(options=layers, value=layers[-1]),
         "size": ipywidgets.SelectionSlider(options=list(sizes), value=min(sizes, key=lambda size: abs(size - 4))),
         "pooling": ipywidgets.ToggleButtons(options=POOLING),
-    })
+    }, note=f"probes fitted on {len(view.labels[0])} training images; the first figure of a size takes seconds")
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def tail_explorer(networks, samples, sizes=(32, 48, 64, 96, 128, 160, 224, 320, 
     """
     view = TailView(networks, samples)
     trained = [side for sides in networks.values() for side in sides]
-    return explorer(view.draw, {
+    return Explorer(view.draw, {
         "network": ipywidgets.Dropdown(options=list(networks)),
         "pixels": ipywidgets.SelectionSlider(options=sorted({*sizes, *trained}), value=trained[0]),
     })
