@@ -17,11 +17,11 @@ html_title = "What each layer contributes"
 language = "en"
 extensions = ["sphinx.ext.linkcode" if repository.ADDRESS else "sphinx.ext.viewcode",  # AutoAPI looks for it
               "myst_nb", "autoapi.extension", "sphinx_copybutton"]
-exclude_patterns = ["fragments/*", "results/*"]
+exclude_patterns = ["fragments/*", "results/*", "api/rrahelpers/index.rst"]  # whose place reference.md takes
 
 nb_execution_mode = "off"
 nb_code_prompt_show, nb_code_prompt_hide = "Show the code that draws", "Hide the code"
-myst_enable_extensions = ["dollarmath", "amsmath"]
+myst_enable_extensions = ["dollarmath", "amsmath", "deflist"]
 myst_heading_anchors = 3
 myst_update_mathjax = False
 
