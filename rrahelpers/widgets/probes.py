@@ -7,7 +7,6 @@ from statistics import mean
 import ipywidgets
 import matplotlib.pyplot as plt
 import pandas as pd
-from tqdm.auto import tqdm
 
 from rrahelpers import data
 from rrahelpers.features import layer_names
@@ -38,9 +37,8 @@ class ProbeView:
     def draw(self, layer, size, pooling):
         """Accuracy of the probes over all layers, and what the probe on one of them confuses, as one figure."""
         layers = list(dict.fromkeys(name for name, *_ in self.features))
-        fitted = all((name, size, pooling) in self.fitted for name in layers)
         table = pd.DataFrame([{"layer": name, "index": index, "value": self.probe(name, size, pooling).accuracy}
-                              for index, name in enumerate(tqdm(layers, "probes", leave=False, disable=fitted))])
+                              for index, name in enumerate(layers)])
         chosen = self.probe(layer, size, pooling)
         x = self.features[layer, size, pooling][1].flatten(1).double()
         predicted = chosen.classes[(x @ chosen.coefficients.double().T + chosen.intercepts).argmax(1)]

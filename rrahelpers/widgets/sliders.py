@@ -35,7 +35,7 @@ class Explorer(ipywidgets.HBox):
             control.continuous_update = False  # a figure takes longer than a mouse's move
             control.layout.width = WIDTH
             control.add_class(f"control-{name}")
-        column.append(ipywidgets.HTML(f"<small>{html.escape(note)}</small>"))
+        column.append(ipywidgets.HTML(f'<div style="font-size: 85%; line-height: 1.3">{html.escape(note)}</div>'))
         shown = ipywidgets.VBox([self.call, self.picture, ipywidgets.interactive_output(self.show, controls)],
                                 layout={"flex": "1 1 30rem", "min_width": "0"})
         super().__init__([ipywidgets.VBox(column, layout={"flex": f"0 0 {WIDTH}"}), shown],
