@@ -15,7 +15,7 @@ figures: $(READY)  ## redraw figures/study/ from the committed results; PROFILE=
 test: $(TEST_READY)  ## every test, and every notebook in the smoke profile
 	$(BIN)/python -m pytest -q -n auto --dist loadfile
 
-test-browser: $(TEST_READY) site  ## the site's pages in an installed Chromium
+test-browser: $(TEST_READY) site  ## the site's pages and the notebooks' explorers, in an installed Chromium
 	$(BIN)/python -m pip install --quiet playwright==1.65.2
 	$(BIN)/python -m pytest -q -m browser tests/browser
 

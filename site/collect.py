@@ -3,6 +3,7 @@
 Run by ``make site``, with the package's own environment: ``python site/collect.py``. No notebook is executed.
 """
 
+import ast
 import json
 import shutil
 from pathlib import Path
@@ -14,7 +15,7 @@ from PIL import Image
 
 from rrahelpers.base.files import project_root
 from rrahelpers.report import Report, explorer
-from rrahelpers.study import notebooks
+from rrahelpers.study import notebooks, profiles
 from rrahelpers.study.claims import VERDICTS, board, decided
 
 SITE = Path(__file__).resolve().parent
@@ -26,6 +27,7 @@ TRIO = {  # what the home page shows
     "receptive-field-figure-57": "Which layers can still see something new?",
     "saturation-figure-44": "What share of its dimensions does a layer use?",
 }
+HIDDEN = ("base", "study", "widgets")  # what who measures a network of their own needs not
 DOCUMENTS = {"LIMITATIONS.md": "limitations.md", "SUPPORTED.md": "supported.md"}  # of the repository, as pages
 
 TEMPLATES = jinja2.Environment(loader=jinja2.FileSystemLoader(SITE / "templates"), autoescape=True, trim_blocks=True,
@@ -65,12 +67,41 @@ def notebook_page(name, shown, report):
         if one["cell_type"] == "code" and (number in shown or "plt.show()" in entries.text(one)):
             one["metadata"]["tags"] = [*tags, "hide-input"]  # it draws
         cells.append(one)
+        if "parameters" in tags:
+            cells.append(cell("study", study_parameters(name)))
         for figure, rows in shown.get(number, {}).items():
             cells.append(cell(figure[:64], raw(render("figure.html", name=figure, rows=rows))))
         if "skip-execution" in tags and (markup := explored(name, report)):
             cells.append(cell("states", raw(markup)))
     cells[0]["source"] = entries.text(cells[0]).replace("\n", f"\n\n{repository.badges(name)}\n", 1)
     write(f"notebooks/{name}.ipynb", json.dumps({**book, "cells": cells}))
+
+
+def rooms():
+    """The package's public modules, with the first sentence that each says of itself: [(name, sentence)]."""
+    found = []
+    for path in sorted((project_root() / "rrahelpers").iterdir()):
+        file = path / "__init__.py" if path.is_dir() else path
+        if path.stem not in HIDDEN and not path.stem.startswith("_") and file.suffix == ".py" and file.is_file():
+            said = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))).split("\n\n")[0]
+            found.append((path.stem, " ".join(said.split())))
+    return found
+
+
+def reference():
+    """The front page of the reference."""
+    listed = "\n".join(f"[`{name}`](api/rrahelpers/{name}/index.rst)\n: {said}\n" for name, said in rooms())
+    tree = "\n".join(f"{name} <api/rrahelpers/{name}/index>" for name, _ in rooms())
+    return ("# API\n\n`import rrahelpers as rra`, then `rra.class_similarity` and so on. A module is imported when it "
+            f"is first used.\n\n{listed}\n```{{toctree}}\n:hidden:\n\n{tree}\n```\n")
+
+
+def study_parameters(name):
+    """What the study profile, whose figures a page shows, changes of a notebook's parameters."""
+    given = {key: value for key, value in profiles.parameters(name, "study").items() if key != "data_notes"}
+    lines = "\n".join(f"{key} = {value!r}" for key, value in given.items())
+    return ("These are the defaults, of the quick profile. The figures on this page are drawn under the study profile, "
+            f"which sets instead:\n\n```python\n{lines}\n```")
 
 
 def shown_in(name, gallery):
@@ -117,6 +148,7 @@ def main():
     shutil.copytree(SITE / "explorers", EXTRA / "explorers", ignore=shutil.ignore_patterns("*.json"))
     shutil.copytree(project_root() / "benchmarks" / "results", SOURCE / "results")
     thumbnails(entries.stems())
+    write("reference.md", reference())
     for document, page in DOCUMENTS.items():
         content = (project_root() / document).read_text(encoding="utf-8")
         for other, its in DOCUMENTS.items():

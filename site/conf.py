@@ -17,11 +17,11 @@ html_title = "What each layer contributes"
 language = "en"
 extensions = ["sphinx.ext.linkcode" if repository.ADDRESS else "sphinx.ext.viewcode",  # AutoAPI looks for it
               "myst_nb", "autoapi.extension", "sphinx_copybutton"]
-exclude_patterns = ["fragments/*", "results/*"]
+exclude_patterns = ["fragments/*", "results/*", "api/rrahelpers/index.rst"]  # whose place reference.md takes
 
 nb_execution_mode = "off"
 nb_code_prompt_show, nb_code_prompt_hide = "Show the code that draws", "Hide the code"
-myst_enable_extensions = ["dollarmath", "amsmath"]
+myst_enable_extensions = ["dollarmath", "amsmath", "deflist"]
 myst_heading_anchors = 3
 myst_update_mathjax = False
 
@@ -82,15 +82,35 @@ def beside_the_front_door(app, what, name, obj, skip, options):
 
 
 def parameters_as_list(app, what, name, obj, options, lines):
-    """Our docstrings name parameters in lines "name, other: text": make a list of them. A first line that ends in "::"
-    is no sentence for a summary, and bars are those of |a|, not of a substitution."""
+    """Our docstrings name parameters in lines "name, other: text", under "Parameters" or as a paragraph: make a list of
+    them. A first line that ends in "::" is no sentence for a summary (and code that nothing follows has lost its
+    indentation), and bars are those of |a|, not of a substitution."""
     lines[:] = [line if "``" in line or line.startswith("    ") else line.replace("|", r"\|") for line in lines]
     if lines and lines[0].endswith("::"):
-        lines[:1] = [lines[0][:-1], "", "::"]
-    if "Parameters" not in lines:
-        return
-    start = lines.index("Parameters")
-    section, number = lines[start + 2:], 0
+        lost = next(filter(None, lines[1:]), " ")[0] != " "
+        lines[:] = [lines[0][:-1], "", "::", *("    " * lost + line for line in lines[1:])]
+    if "Parameters" in lines:
+        start = lines.index("Parameters")
+        lines[start:start + 2] = ["**Parameters**", ""]
+        listed(lines, start + 2)
+    elif start := first_described(lines):
+        listed(lines, start)
+
+
+def first_described(lines):
+    """Where a paragraph of lines "name: text" begins of which one goes on in an indented line; 0 for none."""
+    starts = [number for number in range(1, len(lines)) if not lines[number - 1] and PARAMETER.match(lines[number])]
+    for start in starts:
+        paragraph = lines[start:lines.index("", start) if "" in lines[start:] else None]
+        if all(line.startswith("    ") or PARAMETER.match(line) for line in paragraph) and any(
+                line.startswith("    ") for line in paragraph):
+            return start
+    return 0
+
+
+def listed(lines, start):
+    """Make a list of the lines "name: text" from ``start`` on, up to the first that is neither one nor indented."""
+    section, number = lines[start:], 0
     for number, line in enumerate(section):
         if match := PARAMETER.match(line):
             section[number] = "- " + ", ".join(f"``{one}``" for one in match[1].split(", ")) + f": {match[2]}"
@@ -100,7 +120,7 @@ def parameters_as_list(app, what, name, obj, options, lines):
             break
     else:
         number = len(section)
-    lines[start:] = ["**Parameters**", "", *section[:number], "", *section[number:]]
+    lines[start:] = [*section[:number], "", *section[number:]]
 
 
 def setup(app):

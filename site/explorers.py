@@ -14,7 +14,9 @@ import matplotlib.pyplot as plt
 from PIL import Image
 
 from rrahelpers import data, plots
+from rrahelpers.features.pooled import POOLING
 from rrahelpers.study import figures, grids, notebooks, profiles
+from rrahelpers.study.eigenspaces import autoencoder
 from rrahelpers.training import runs
 from rrahelpers.widgets import architecture, class_similarity, eigenspace, probes, response, separation, stac
 
@@ -52,8 +54,28 @@ def windows():
             lambda windows, kernels: [stac.stac_figure(chosen[windows], tuple(map(int, kernels.split(", "))))])
 
 
+def projections():
+    known = notebooks.parameters("04_pca_projection") | profiles.parameters("04_pca_projection", "study")
+    run = next(run for run in grids.trained(grids.grid("projection", "study")) if run)
+    recipe = autoencoder.Recipe(*(known[name] for name in (
+        "pictures", "picture_size", "picture_limit", "autoencoder_epochs", "autoencoder_learning_rate")))
+    view = eigenspace.projection_view(run, *autoencoder.table_3(recipe))
+    return (f"What {figures.network_title(run.config.model, run.config.options)} keeps in the eigenspaces of its "
+            "layers, and what an autoencoder makes of pictures in its own, by the share δ of the variance.",
+            {"δ": sorted(view.answers)}, view.draw)
+
+
+def probed():
+    run = next(run for run in grids.trained(grids.grid("probes", "study")) if run and run.config.model == "resnet18")
+    view = probes.probe_view(run, samples=300, sizes=(1, 4))
+    layers = list(dict.fromkeys(layer for layer, *_ in view.features))
+    return ("Probes on the layers of a ResNet18, by the side that maps are pooled to, and what one of them confuses.",
+            {"layer": [layers[1], layers[len(layers) // 2], layers[-1]], "size": [1, 4], "pooling": list(POOLING)},
+            view.draw)
+
+
 def saturations():
-    view = eigenspace.saturation_view({"ResNet20": network("cifar10", "resnet20")})
+    view = eigenspace.SaturationView({"ResNet20": network("cifar10", "resnet20")}, 1000)
     return ("Saturation of each layer of a ResNet20, by the share δ of the variance.",
             {"δ": [0.9, 0.95, 0.99, 0.995, 0.999]}, lambda δ: view.draw("ResNet20", δ))
 
@@ -100,8 +122,9 @@ def separations():
 
 
 EXPLORERS = {"00_start_here": predictions, "01_classrepsim": similarity, "02_stac_design": windows,
-             "03_stac_ablations": windows,
-             "05_saturation": saturations, "07_tail_patterns": tails, "08_receptive_field": receptive_fields,
+             "03_stac_ablations": windows, "04_pca_projection": projections,
+             "05_saturation": saturations, "06_probes": probed, "07_tail_patterns": tails,
+             "08_receptive_field": receptive_fields,
              "09_architecture_advice": proposals, "10_representational_response": neighbours,
              "11_separation_index": separations}
 

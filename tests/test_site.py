@@ -9,7 +9,7 @@ import re
 import pytest
 
 from rrahelpers.base.files import project_root
-from rrahelpers.study import claims, notebooks
+from rrahelpers.study import claims, notebooks, profiles
 from rrahelpers.study.claims import board
 
 SITE = project_root() / "site"
@@ -81,6 +81,9 @@ def test_a_notebook_has_a_page_with_all_its_cells_and_figures(name, module, gall
     assert code == [entries.text(cell) for cell in notebooks.read(name)["cells"] if cell["cell_type"] == "code"]
     pictures = [picture for cell in page if cell["cell_type"] == "markdown"
                 for picture in re.findall(r'<figure class="study" id="([^"]*)">', entries.text(cell))]
+    (told,) = [entries.text(cell) for cell in page if "study profile, which sets" in entries.text(cell)]
+    assert all(f"\n{key} = {value!r}\n" in told for key, value in profiles.parameters(name, "study").items()
+               if key != "data_notes")
     assert sorted(pictures) == sorted(figure for figure, (book, _) in entries.places().items() if book == name) != []
 
 

@@ -11,13 +11,12 @@ HOMES = {name: module for module, names in {
     "architecture": "proposal_explorer proposal_figure receptive_field_explorer receptive_field_figure",
     "class_similarity": "ClassSimilarityView class_similarity_explorer class_similarity_view prediction_explorer "
                         "prediction_figure",
-    "eigenspace": "ProjectionView SaturationView projection_explorer projection_view saturation_explorer "
-                  "saturation_view",
+    "eigenspace": "ProjectionView SaturationView projection_explorer projection_view saturation_explorer",
     "formation": "formation_explorer",
     "probes": "ProbeView TailView probe_explorer probe_view tail_explorer",
     "response": "NeighbourChangeView neighbour_change_explorer neighbour_change_view",
     "separation": "SeparationView separation_explorer separation_view",
-    "sliders": "explorer",
+    "sliders": "Explorer",
     "stac": "stac_costs stac_explorer stac_figure",
 }.items() for name in names.split()}
 

@@ -9,7 +9,7 @@ from rrahelpers.advisor import advise, propose
 from rrahelpers.features import layer_names
 from rrahelpers.plots import architecture as architecture_plots
 from rrahelpers.study import grids
-from rrahelpers.widgets.sliders import explorer
+from rrahelpers.widgets.sliders import Explorer
 
 
 @cache
@@ -38,7 +38,7 @@ def receptive_field_figure(label, input_size):
 
 def receptive_field_explorer(label="ResNet18", input_size=32, largest=448):
     """Choose a network and the side of its images, and see where its border layers come to lie."""
-    return explorer(lambda **values: [receptive_field_figure(**values)], {
+    return Explorer(lambda **values: [receptive_field_figure(**values)], {
         "label": ipywidgets.SelectionSlider(options=list(grids.NETWORKS), value=label, description="network"),
         "input_size": ipywidgets.IntSlider(input_size, 32, largest, description="pixels"),
     })
@@ -60,7 +60,7 @@ def proposal_figure(label, input_size, saturation=0):
 def proposal_explorer(label="ResNet18", input_size=32, largest=448):
     """Choose a network, the side of its images and its average saturation, and see what could be changed."""
     shares = [("not measured", 0), *((f"{share} %", share / 100) for share in range(5, 85, 5))]
-    return explorer(lambda **values: [proposal_figure(**values)], {
+    return Explorer(lambda **values: [proposal_figure(**values)], {
         "label": ipywidgets.SelectionSlider(options=list(grids.NETWORKS), value=label, description="network"),
         "input_size": ipywidgets.IntSlider(input_size, 32, largest, description="pixels"),
         "saturation": ipywidgets.SelectionSlider(options=shares),

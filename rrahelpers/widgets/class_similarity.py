@@ -1,6 +1,6 @@
 """The explorers of a network's predictions and of its class similarity."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import ipywidgets
 import matplotlib.pyplot as plt
@@ -8,10 +8,10 @@ import pandas as pd
 
 from rrahelpers import plots
 from rrahelpers.class_similarity import class_similarity, scale_graphs
-from rrahelpers.widgets.sliders import explorer
+from rrahelpers.widgets.sliders import Explorer
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ClassSimilarityView:
     """Neighbour graphs of every layer and scale over some images, and what the explorer shows of them."""
 
@@ -19,30 +19,43 @@ class ClassSimilarityView:
     images: object  # uint8 [N, C, H, W]
     labels: object  # int64 [N]
     classes: tuple
+    known: dict = field(default_factory=dict)  # k: the curves that were asked for
 
-    def curve(self, scale, k):
-        """Class similarity of each layer at one scale for the first ``k`` neighbours: a table as of classrepsim."""
-        return pd.DataFrame([
-            {"layer": g.layer, "index": g.index, "scale": scale, "side": g.side,
-             "value": class_similarity(g.graph.first(k), self.labels)}
-            for (_, s), g in self.graphs.items() if s == scale])
+    def curves(self, k):
+        """Class similarity of each layer and scale for the first ``k`` neighbours: a table as of classrepsim."""
+        if k not in self.known:
+            self.known[k] = pd.DataFrame([
+                {"layer": g.layer, "index": g.index, "scale": scale, "side": g.side,
+                 "value": class_similarity(g.graph.first(k), self.labels)} for (_, scale), g in self.graphs.items()])
+        return self.known[k]
 
     def draw(self, layer, scale, k, query):
-        """Two figures: the CS curve of the scale with the layer marked, and the query with its neighbours there.
+        """Two figures: the curves of all scales, that of ``scale`` in front and the layer marked on it, and the query
+        with its neighbours there.
 
-        The curve alone where the scale doesn't divide the layer's map.
+        The curves alone where the scale doesn't divide the layer's map.
         """
-        table = self.curve(scale, k)
-        curve, ax = plt.subplots(figsize=(5.2, 2.8))
+        table = self.curves(k)
+        curve, ax = plt.subplots(figsize=(6.8, 3.1))
         plots.class_similarity_curves(table, ax)
+        for line in ax.lines:
+            chosen = line.get_label() == plots.SCALE_NAMES[scale]
+            line.set(alpha=1 if chosen else 0.35, linewidth=2.5 if chosen else 1, zorder=3 if chosen else 2)
         if (layer, scale) not in self.graphs:
             ax.set(ylim=(0, 1.02), title=f"{layer}: its map can't be pooled by {scale}")
             return (curve,)
-        here = table[table.layer == layer].iloc[0]
-        ax.plot(here["index"], here.value, "o", ms=9, mfc="none", mec="black")
+        here = table[(table.layer == layer) & (table.scale == scale)].iloc[0]
+        ax.plot(here["index"], here.value, "o", ms=9, mfc="none", mec="black", zorder=4)
         ax.set(ylim=(0, 1.02), title=f"{layer}, {plots.SCALE_NAMES[scale]} pooling, k = {k}: CS = {here.value:.3f}")
         neighbours = self.graphs[layer, scale].graph.indices[query, :k].tolist()
-        return curve, plots.neighbour_gallery(self.images, self.labels, self.classes, query, neighbours)
+        return curve, plots.neighbour_gallery(self.images, self.labels, self.classes, query, neighbours, columns=8)
+
+    def points(self, figure, k, **_):
+        """Where the points of the curves lie in their figure, as :class:`rrahelpers.widgets.sliders.Explorer` asks."""
+        figure.draw_without_rendering()
+        table = self.curves(k)
+        places = figure.axes[0].transData.transform(table[["index", "value"]]) / figure.bbox.size
+        return table[["layer", "scale"]].assign(x=places[:, 0], y=places[:, 1])
 
 
 def class_similarity_view(run, image_set, samples=500, k=30):
@@ -53,23 +66,24 @@ def class_similarity_view(run, image_set, samples=500, k=30):
 
 
 def class_similarity_explorer(run, image_set, samples=500, k=30):
-    """Sliders for pooling scale, neighbours, layer and query image over a run's class similarity."""
+    """Controls for layer, pooling scale, neighbours and query image over a run's class similarity; a click on a point
+    of a curve chooses its layer and scale."""
     view = class_similarity_view(run, image_set, samples, k)
     layers, scales = (list(dict.fromkeys(key[i] for key in view.graphs)) for i in (0, 1))
     deepest = next(iter(view.graphs.values())).graph.indices.shape[1]
-    return explorer(view.draw, {
+    return Explorer(view.draw, {
         "layer": ipywidgets.SelectionSlider(options=layers, value=layers[len(layers) // 2]),
         "scale": ipywidgets.SelectionSlider(options=[(plots.SCALE_NAMES[s], s) for s in scales], description="pooling"),
         "k": ipywidgets.IntSlider(min(10, deepest), 1, deepest),
         "query": ipywidgets.IntSlider(0, 0, len(view.labels) - 1),
-    })
+    }, note=f"among {len(view.labels)} images; a click on a point chooses it", points=view.points)
 
 
 def prediction_explorer(run, image_set):
     """A slider over images, each beside the class probabilities that a run's network gives it."""
     model = run.model()
-    return explorer(lambda image: [prediction_figure(model, run, image_set, image)],
-                     {"image": ipywidgets.IntSlider(0, 0, len(image_set) - 1)})
+    return Explorer(lambda image: [prediction_figure(model, run, image_set, image)],
+                    {"image": ipywidgets.IntSlider(0, 0, len(image_set.labels) - 1)})
 
 
 def prediction_figure(model, run, image_set, index):

@@ -1,6 +1,6 @@
 """The explorers of eigenspaces: networks that are restricted to them, and saturation at any threshold."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import ipywidgets
 import matplotlib.pyplot as plt
@@ -12,29 +12,36 @@ from torch import nn
 from rrahelpers import data
 from rrahelpers.eigenspace import DELTA, covariances, eigenvalues, project, projected_accuracies, saturation
 from rrahelpers.plots import OTHER, SAME, eigenspace as plots
-from rrahelpers.widgets.sliders import explorer
+from rrahelpers.study.results import pictures_of
+from rrahelpers.widgets.sliders import Explorer
 
 DELTAS = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9999, 1.0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ProjectionView:
-    """A classifier and an autoencoder with the covariances of their layers, and what the explorer shows of them."""
+    """A classifier with the covariances of its layers, an autoencoder's pictures at some δ, and what the explorer shows
+    of them."""
 
     model: nn.Module
     covariances: dict  # layer: Covariance
     images: torch.Tensor  # float [N, C, H, W], as the model takes them
     labels: torch.Tensor  # int64 [N]
-    autoencoder: nn.Module
-    codes: dict  # layer: Covariance, of the autoencoder
     pictures: torch.Tensor  # float [n, C, H, W] in [0, 1]
+    answers: dict  # δ: (what the autoencoder makes of them, its loss)
+    known: dict = field(default_factory=dict)  # δ: what was measured of the classifier
+
+    def projected(self, delta):
+        """The classifier's accuracy in its eigenspaces and in random subspaces, and the dimensions of each layer."""
+        if delta not in self.known:
+            rows = projected_accuracies(self.model, self.images, self.labels, self.covariances, [delta], progress=False)
+            with project(self.model, delta, self.covariances) as projections:
+                self.known[delta] = *rows.itertuples(), projections.table()
+        return self.known[delta]
 
     def draw(self, delta):
         """Two figures: the dimensions that the classifier's layers keep, and pictures with their reconstruction."""
-        rows = projected_accuracies(self.model, self.images, self.labels, self.covariances, [delta], progress=False)
-        own, random = rows.itertuples()
-        with project(self.model, delta, self.covariances) as projections:
-            layers = projections.table()
+        own, random, layers = self.projected(delta)
         bars, ax = plt.subplots(figsize=(8, 2.8))
         ax.bar(layers["index"], layers.features, color="0.85", label="features")
         ax.bar(layers["index"], layers.dimensions, color=SAME, label="dimensions kept")
@@ -43,34 +50,54 @@ class ProjectionView:
             f"δ = {delta:g}: {own.dimensions} of {layers.features.sum()} dimensions; accuracy {own.accuracy:.1%}, "
             f"in random subspaces {random.accuracy:.1%}, unprojected {own.accuracy + own.difference:.1%}"))
         ax.legend()
-        with project(self.autoencoder, delta, self.codes), torch.no_grad():
-            answers = self.autoencoder(self.pictures)
-        loss = nn.functional.mse_loss(answers, self.pictures)
+        answers, loss = self.answers[delta]
         return bars, plots.reconstructions({"picture": self.pictures, f"δ = {delta:g}\nMSE {loss:.4f}": answers})
 
 
-def projection_view(run, autoencoder, codes, pictures, samples=1000):
-    """Compute the covariances on a run's first ``samples`` training images; accuracy is that of as many test images."""
-    model, (train, test) = run.model(), (run.images(split, samples) for split in data.SPLITS)
+def projection_view(run, table, rows, samples=1000):
+    """Compute the covariances on a run's first ``samples`` training images; accuracy is that of as many test images.
+
+    ``table``, ``rows``: an autoencoder's losses and pictures at some δ, of
+    :func:`rrahelpers.study.eigenspaces.autoencoder.table_3`.
+    """
+    model, (train, test) = run.model(), (pictures_of(run, split, samples) for split in data.SPLITS)
     found = covariances(model, run.preprocess(train.images))
-    return ProjectionView(model, found, run.preprocess(test.images), test.labels, autoencoder, codes, pictures)
+    pictures, *answers = rows.values()
+    by_delta = dict(zip(table["delta"], zip(answers, table["loss"])))
+    return ProjectionView(model, found, run.preprocess(test.images), test.labels, pictures, by_delta)
 
 
-def projection_explorer(run, autoencoder, codes, pictures, samples=1000):
-    """A slider for the explained variance over a classifier's accuracy and dimensions and an autoencoder's pictures."""
-    view = projection_view(run, autoencoder, codes, pictures, samples)
-    return explorer(view.draw, {"delta": ipywidgets.SelectionSlider(options=DELTAS, value=DELTA)})
+def projection_explorer(run, table, rows, samples=1000):
+    """A slider for the explained variance over a classifier's accuracy and dimensions and an autoencoder's pictures.
+    Parameters as for :func:`projection_view`."""
+    view = projection_view(run, table, rows, samples)
+    deltas = sorted(view.answers)
+    return Explorer(view.draw, {"delta": ipywidgets.SelectionSlider(
+        options=deltas, value=min(deltas, key=lambda delta: abs(delta - DELTA)), description="δ")},
+        note=f"accuracy of the classifier on {len(view.labels)} test images")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SaturationView:
-    """The eigenvalues of every layer of some networks, and what the explorer shows of them."""
+    """Networks by name, and the eigenvalues of their layers on the first test images: what the explorer shows of
+    them."""
 
-    spectra: dict  # network's name: {layer: float64 [D], largest first}
+    runs: dict  # name: run
+    samples: int
+    known: dict = field(default_factory=dict)  # name: {layer: float64 [D], largest first}, of those asked for
+
+    def spectra(self, network):
+        """The eigenvalues of each layer's covariance, computed when they are first asked for."""
+        if network not in self.known:
+            run = self.runs[network]
+            found = covariances(run.model(), run.preprocess(pictures_of(run, "test", self.samples).images))
+            self.known[network] = {layer: eigenvalues(covariance.matrix()).clip(min=0)
+                                   for layer, covariance in found.items()}
+        return self.known[network]
 
     def draw(self, network, delta):
         """Saturation of each layer at a threshold, and the variance that each layer's first directions explain."""
-        spectra = self.spectra[network]
+        spectra = self.spectra(network)
         shares = [saturation(values, delta) for values in spectra.values()]
         figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.2), width_ratios=[3, 2])
         left.bar(range(len(shares)), shares, color=SAME)
@@ -87,20 +114,10 @@ class SaturationView:
         return [figure]
 
 
-def saturation_view(runs, samples=1000):
-    """Compute the spectra of the networks of ``runs``, {name: run}, on their first ``samples`` test images."""
-    spectra = {}
-    for name, run in runs.items():
-        test = run.images("test", samples)
-        found = covariances(run.model(), run.preprocess(test.images))
-        spectra[name] = {layer: eigenvalues(covariance.matrix()).clip(min=0) for layer, covariance in found.items()}
-    return SaturationView(spectra)
-
-
 def saturation_explorer(runs, samples=1000):
     """Controls for network and explained variance over the saturation of the networks of ``runs``, {name: run}."""
-    view = saturation_view(runs, samples)
-    return explorer(view.draw, {
-        "network": ipywidgets.Dropdown(options=list(view.spectra)),
-        "delta": ipywidgets.SelectionSlider(options=DELTAS, value=DELTA),
-    })
+    view = SaturationView(runs, samples)
+    return Explorer(view.draw, {
+        "network": ipywidgets.Dropdown(options=list(runs)),
+        "delta": ipywidgets.SelectionSlider(options=DELTAS, value=DELTA, description="δ"),
+    }, note="the first figure of a network takes seconds")

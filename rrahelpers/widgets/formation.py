@@ -3,7 +3,7 @@
 import ipywidgets
 
 from rrahelpers.plots import formation
-from rrahelpers.widgets.sliders import explorer
+from rrahelpers.widgets.sliders import Explorer
 
 
 def formation_explorer(table):
@@ -11,4 +11,4 @@ def formation_explorer(table):
     def draw(epoch):
         return [formation.epoch_figure(table, epoch)]
 
-    return explorer(draw, {"epoch": ipywidgets.SelectionSlider(options=sorted(table["epoch"].unique().tolist()))})
+    return Explorer(draw, {"epoch": ipywidgets.SelectionSlider(options=sorted(table["epoch"].unique().tolist()))})

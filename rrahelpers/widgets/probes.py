@@ -13,9 +13,9 @@ from rrahelpers.features import layer_names
 from rrahelpers.features.pooled import POOLING, each_pooled_layer
 from rrahelpers.plots import architecture as architecture_plots, probes as probe_plots
 from rrahelpers.probes import fit_probe
-from rrahelpers.study.results import measured_advice
+from rrahelpers.study.results import measured_advice, pictures_of
 from rrahelpers.tails import find_tails
-from rrahelpers.widgets.sliders import explorer
+from rrahelpers.widgets.sliders import Explorer
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ class ProbeView:
 
 def probe_view(run, samples=400, sizes=range(1, 8)):
     """Compute the explorer's features for the first ``samples`` images of either split."""
-    sets = [run.images(split, samples) for split in data.SPLITS]
+    sets = [pictures_of(run, split, samples) for split in data.SPLITS]
     model, images = run.model(), [run.preprocess(s.images) for s in sets]
     features = {(layer, size, pooling): pooled for pooling in POOLING
                 for layer, found in each_pooled_layer(model, images, layer_names(model), list(sizes), pooling)
@@ -61,14 +61,14 @@ def probe_view(run, samples=400, sizes=range(1, 8)):
 
 
 def probe_explorer(run, samples=400, sizes=range(1, 8)):
-    """Sliders for the layer and for the side that its map is pooled to, and the pooling; a first draw takes seconds."""
+    """Controls for the layer, the side that its map is pooled to, and the pooling; a first draw takes seconds."""
     view = probe_view(run, samples, sizes)
     layers = list(dict.fromkeys(layer for layer, *_ in view.features))
-    return explorer(view.draw, {
+    return Explorer(view.draw, {
         "layer": ipywidgets.SelectionSlider(options=layers, value=layers[-1]),
         "size": ipywidgets.SelectionSlider(options=list(sizes), value=min(sizes, key=lambda size: abs(size - 4))),
         "pooling": ipywidgets.ToggleButtons(options=POOLING),
-    })
+    }, note=f"probes fitted on {len(view.labels[0])} training images; the first figure of a size takes seconds")
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def tail_explorer(networks, samples, sizes=(32, 48, 64, 96, 128, 160, 224, 320, 
     """
     view = TailView(networks, samples)
     trained = [side for sides in networks.values() for side in sides]
-    return explorer(view.draw, {
+    return Explorer(view.draw, {
         "network": ipywidgets.Dropdown(options=list(networks)),
         "pixels": ipywidgets.SelectionSlider(options=sorted({*sizes, *trained}), value=trained[0]),
     })

@@ -8,7 +8,7 @@ from rrahelpers.features import each_layer, layer_names
 from rrahelpers.neighbors import knn_graph
 from rrahelpers.plots import response as response_plots
 from rrahelpers.topology import nnts, nnts_per_sample
-from rrahelpers.widgets.sliders import explorer
+from rrahelpers.widgets.sliders import Explorer
 
 METRICS = ("euclidean", "cosine")
 
@@ -47,9 +47,9 @@ def neighbour_change_explorer(run, image_set, samples=300, k=30):
     view = neighbour_change_view(run, image_set, samples, k)
     layers = list(dict.fromkeys(layer for layer, _ in view.graphs))
     deepest = next(iter(view.graphs.values())).k
-    return explorer(view.draw, {
+    return Explorer(view.draw, {
         "first": ipywidgets.SelectionSlider(options=layers, value=layers[len(layers) // 2]),
         "second": ipywidgets.SelectionSlider(options=layers, value=layers[-1]),
         "k": ipywidgets.IntSlider(min(10, deepest), 1, deepest),
         "metric": ipywidgets.ToggleButtons(options=METRICS),
-    })
+    }, note=f"among {len(view.labels)} images")

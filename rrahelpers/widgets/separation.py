@@ -8,7 +8,8 @@ import matplotlib.pyplot as plt
 from rrahelpers import data, plots, separation
 from rrahelpers.features import extract, layer_names
 from rrahelpers.neighbors import knn_graph
-from rrahelpers.widgets.sliders import explorer
+from rrahelpers.study.results import pictures_of
+from rrahelpers.widgets.sliders import Explorer
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def separation_view(run, samples=300, orders=10):
     """Compute the explorer's graphs and margins for the first ``samples`` images of either split."""
     model, parts = run.model(), {}
     for split in data.SPLITS:
-        images = run.images(split, samples)
+        images = pictures_of(run, split, samples)
         parts[split] = extract(model, run.preprocess(images.images), layer_names(model)), images
     (train, images), (test, _) = parts["train"], parts["test"]
     graphs = {layer: knn_graph(x, min(orders, len(x) - 1)) for layer, x in train.items()}
@@ -56,8 +57,8 @@ def separation_explorer(run, samples=300, orders=10):
     """Sliders for layer, order and γ (as a share of the largest radius)."""
     view = separation_view(run, samples, orders)
     layers = list(view.graphs)
-    return explorer(view.draw, {
+    return Explorer(view.draw, {
         "layer": ipywidgets.SelectionSlider(options=layers, value=layers[-1]),
         "order": ipywidgets.IntSlider(1, 1, next(iter(view.graphs.values())).k),
         "gamma": ipywidgets.FloatSlider(0, min=0, max=1, step=0.05, description="γ / largest"),
-    })
+    }, note=f"{len(view.labels)} training images")

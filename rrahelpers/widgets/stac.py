@@ -6,7 +6,7 @@ import pandas as pd
 
 from rrahelpers import plots
 from rrahelpers.study import comparison, grids
-from rrahelpers.widgets.sliders import explorer
+from rrahelpers.widgets.sliders import Explorer
 
 STAGES = {"resnet20": 3, "resnet34": 4}  # of the STAC paper's networks; each halves the map of the one before
 
@@ -66,6 +66,7 @@ def stac_figure(windows, kernels=(3, 3), placement="standard", *, runs=(), **net
     if runs:
         told = f"{top1.mean:.1f} % ({top1.n} seed{'s' * (top1.n > 1)})" if top1.n else "not trained"
         axes[0].set_title(f"top-1: {told}", fontsize=9)
+    fig.suptitle(f"kernels {kernels[0]}, {kernels[1]}; {placement} placement", fontsize=9)
     for ax, row in zip(axes[1:], table.itertuples()):
         _reach(ax, row, table.side[0] * table.stride[0])
     return fig
@@ -88,7 +89,7 @@ def stac_explorer(model="resnet20", image_size=32, num_classes=10, runs=()):
         return [stac_figure(chosen, kernels, placement, runs=runs, model=model, image_size=image_size,
                             num_classes=num_classes)]
 
-    return explorer(draw, controls)
+    return Explorer(draw, controls)
 
 
 def _stages(model):

@@ -1,7 +1,8 @@
-"""The built site, served to an installed Chromium."""
+"""The built site and a JupyterLab, opened in an installed Chromium."""
 
 import functools
 import http.server
+import re
 import shutil
 import threading
 
@@ -10,6 +11,7 @@ import pytest
 from rrahelpers.base.files import project_root
 
 BUILT = project_root() / "site" / "_build" / "html"
+FAILURES = BUILT.parent / "failures"
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
 
@@ -44,18 +46,41 @@ def browser():
         chromium.close()
 
 
-@pytest.fixture(params=[1280, 390], ids=lambda width: f"{width}px")
-def page(request, browser, site):
-    """A page of the width of a screen or a phone. What goes wrong on it fails the test at its end: an error in the
-    console, a request that isn't answered or that goes to another host."""
-    opened = browser.new_page(viewport={"width": request.param, "height": 844})
-    opened.set_default_timeout(60_000)
-    wrong = []
-    opened.on("console", lambda message: message.type == "error" and wrong.append(message.text))
-    opened.on("pageerror", lambda error: wrong.append(str(error)))
-    opened.on("response", lambda answer: answer.status >= 400 and wrong.append(f"{answer.status}: {answer.url}"))
-    opened.on("request", lambda asked: asked.url.startswith((site, "data:", "about:", "blob:"))
-              or wrong.append(f"from elsewhere: {asked.url}"))
-    yield opened
-    opened.close()
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    item.failed = getattr(item, "failed", False) or report.failed
+    return report
+
+
+@pytest.fixture
+def opened(request, browser):
+    """A function that opens a page: its width and where it may fetch from. What goes wrong on it fails the test at its
+    end: an error in the console, a request that isn't answered or that goes elsewhere. A page that failed is kept as a
+    picture, in ``site/_build/failures``."""
+    pages, wrong = [], []
+
+    def open_page(width, address):
+        page = browser.new_page(viewport={"width": width, "height": 844})
+        page.set_default_timeout(60_000)
+        page.on("console", lambda message: message.type == "error" and wrong.append(message.text))
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("response", lambda answer: answer.status >= 400 and wrong.append(f"{answer.status}: {answer.url}"))
+        page.on("request", lambda asked: asked.url.startswith((address, "data:", "about:", "blob:"))
+                or wrong.append(f"from elsewhere: {asked.url}"))
+        pages.append(page)
+        return page
+    yield open_page
+    for number, page in enumerate(pages):
+        if wrong or getattr(request.node, "failed", False):
+            FAILURES.mkdir(parents=True, exist_ok=True)
+            name = re.sub(r"[^\w-]+", "-", request.node.name)
+            page.screenshot(path=FAILURES / f"{name}{number or ''}.png")
+        page.close()
     assert wrong == []
+
+
+@pytest.fixture(params=[1280, 390], ids=lambda width: f"{width}px")
+def page(request, opened, site):
+    """A page of the site, of the width of a screen or a phone."""
+    return opened(request.param, site)

@@ -67,7 +67,7 @@ def test_every_measure_after_every_epoch_and_drawn_without_weights():
     assert len(plots.formation_panels(table).axes) == 8 and len(plots.epoch_figure(table, 1).axes) == 4
     assert len(plots.formed_figure(formation.formed(table)).axes) == 1
     explorer = formation_explorer(table)
-    explorer.children[0].value = 1
+    explorer.controls["epoch"].value = 1
     plt.close("all")
 
 

@@ -1,12 +1,15 @@
 """The pictures that notebooks show: from the data, or from what was stored when they were there."""
 
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from rrahelpers import data
-from rrahelpers.study.results import pictures
+from rrahelpers.study.results import pictures, pictures_of
 from rrahelpers.training.runs import store_root
 from rrahelpers.training.tables import RunError
 from tests.data.test_data import write_hub
@@ -48,6 +51,22 @@ def test_other_data_replace_the_stored_pictures(folder):
     second = pictures("toy", count=4)
     assert second.checksum != first.checksum and (second.images == 7).all()
     assert len(list((store_root() / "pictures").glob("*.png"))) == 1
+
+
+def test_without_its_very_data_a_run_has_the_pictures_of_another_copy(folder, monkeypatch):
+    class Elsewhere:
+        config = SimpleNamespace(data="toy", image_size=None)
+
+        def images(self, split, limit):
+            raise data.DataError("other data")
+
+    whole = data.load("toy", "train")
+    monkeypatch.setattr(sys.modules["rrahelpers.study.results.pictures"], "EXPLORED", 4)
+    found = pictures_of(Elsewhere(), "train", 8)
+    monkeypatch.delenv("RRA_DATA")
+    for few in (found, pictures_of(Elsewhere(), "train", 8)):
+        assert torch.equal(few.images, whole.images[:4]) and torch.equal(few.labels, whole.labels[:4])
+    assert pictures_of(SimpleNamespace(images=lambda split, limit: (split, limit)), "test", 8) == ("test", 8)
 
 
 def test_bundled_digits_are_not_stored():

@@ -46,5 +46,5 @@ def test_the_proposals_follow_the_sliders():
 
 def test_the_explorers_offer_every_network():
     for explorer in (widgets.receptive_field_explorer("VGG11"), widgets.proposal_explorer("VGG11")):
-        network, size, *_ = explorer.children
+        network, size, *_ = explorer.controls.values()
         assert list(network.options) == list(grids.NETWORKS) and (size.min, size.max) == (32, 448)

@@ -6,9 +6,9 @@ import matplotlib
 
 matplotlib.use("Agg")
 import numpy as np
+import pandas as pd
 import pytest
 import torch
-from torch import nn
 
 from rrahelpers import data, models, widgets
 from rrahelpers.eigenspace import covariances, project
@@ -25,10 +25,10 @@ def run():
 
 
 def test_dimensions_accuracy_and_reconstruction_at_a_threshold(run):
-    autoencoder = nn.Sequential(nn.Conv2d(1, 1, 1)).eval()
-    nn.init.ones_(autoencoder[0].weight), nn.init.zeros_(autoencoder[0].bias)
-    pictures = torch.rand(3, 1, 8, 8)
-    view = widgets.projection_view(run, autoencoder, covariances(autoencoder, pictures), pictures, samples=50)
+    pictures, answers = torch.rand(2, 3, 1, 8, 8)
+    table = pd.DataFrame({"delta": [1, 0.8], "loss": [0, 0.0123]})
+    view = widgets.projection_view(run, table, {"picture": pictures, "δ = 100 %": pictures, "δ = 80 %": answers},
+                                   samples=50)
     bars, gallery = view.draw(0.8)
 
     images = run.preprocess(data.load("digits", "test", limit=50, image_size=32).images)
@@ -41,13 +41,13 @@ def test_dimensions_accuracy_and_reconstruction_at_a_threshold(run):
     assert f"{sum(kept)} of" in bars.axes[0].get_title() and f"accuracy {accuracy:.1%}," in bars.axes[0].get_title()
     shown = [ax.images[0].get_array() for ax in gallery.axes]
     assert len(shown) == 6
-    assert all((a == picture[0].numpy()).all() for a, picture in zip(shown, pictures))
-    assert "MSE 0.0000" in gallery.axes[3].get_ylabel()  # one channel: its only direction is kept
+    assert all((a == picture[0].numpy()).all() for a, picture in zip(shown, [*pictures, *answers]))
+    assert "MSE 0.0123" in gallery.axes[3].get_ylabel()
     assert not any(module._forward_hooks for module in run.model().modules())
 
 
 def test_saturation_at_any_threshold():
-    view = widgets.SaturationView({"a": {"first": np.array([8.0, 1, 1, 0]), "dead": np.zeros(2)}})
+    view = widgets.SaturationView({}, 0, {"a": {"first": np.array([8.0, 1, 1, 0]), "dead": np.zeros(2)}})
     for delta, expected in ((0.8, [1 / 4, 0]), (0.85, [2 / 4, 0]), (1.0, [3 / 4, 0])):
         figure, = view.draw("a", delta)
         assert [bar.get_height() for bar in figure.axes[0].patches] == expected
@@ -56,8 +56,8 @@ def test_saturation_at_any_threshold():
 
 
 def test_the_spectra_are_those_of_the_test_images(run):
-    view = widgets.saturation_view({"network": run}, samples=30)
+    view = widgets.SaturationView({"network": run}, samples=30)
     found = covariances(run.model(), run.preprocess(data.load("digits", "test", limit=30, image_size=32).images))
-    assert list(view.spectra["network"]) == list(found)
-    for layer, values in view.spectra["network"].items():
+    assert list(view.spectra("network")) == list(found)
+    for layer, values in view.spectra("network").items():
         assert values.sum() == pytest.approx(found[layer].matrix().trace().item())

@@ -35,7 +35,8 @@ def test_the_view_shows_what_classrepsim_measures(run, image_set):
     table = classrepsim(run.model(), run.preprocess(image_set.images[:30]), image_set.labels[:30], k=5, progress=False)
     for scale in ("2", "global"):
         expected = table[table.scale == scale].value.tolist()
-        assert view.curve(scale, 5).value.tolist() == pytest.approx(expected)
+        curves = view.curves(5)
+        assert curves[curves.scale == scale].value.tolist() == pytest.approx(expected)
 
 
 def test_draw_marks_the_layer_and_shows_the_query_with_its_neighbours(run, image_set):
@@ -48,6 +49,25 @@ def test_draw_marks_the_layer_and_shows_the_query_with_its_neighbours(run, image
     expected = [image_set.images[i, 0].numpy() for i in [7, *g.indices[7, :3].tolist()]]
     assert len(shown) == 4
     assert all((a == b).all() for a, b in zip(shown, expected))
+
+
+def test_a_click_on_a_point_chooses_its_layer_and_scale_and_draws_once(run, image_set, monkeypatch):
+    explorer = widgets.class_similarity_explorer(run, image_set, samples=30, k=8)
+    curve, _ = explorer.draw("stem", "2", 8, 0)
+    places = explorer.points(curve, k=8)
+    value = classrepsim(run.model(), run.preprocess(image_set.images[:30]), image_set.labels[:30], k=8, progress=False)
+    axes = curve.axes[0].get_window_extent()
+    for place, row in zip(places.itertuples(), value.itertuples()):
+        assert (place.layer, place.scale) == (row.layer, row.scale)
+        low, high = curve.axes[0].get_ylim()
+        assert place.y * curve.bbox.height == pytest.approx(axes.y0 + axes.height * (row.value - low) / (high - low))
+    drawn = []
+    monkeypatch.setattr(explorer, "draw", lambda **values: drawn.append(values) or [])
+    point = next(button for button in explorer.picture.buttons.values() if button.tooltip == "layer fc, scale global")
+    point.click()
+    assert drawn == [{"layer": "fc", "scale": "global", "k": 8, "query": 0}]
+    assert explorer.controls["layer"].value == "fc"
+    plt.close("all")
 
 
 def test_a_scale_that_does_not_divide_a_layers_map_is_told():
@@ -102,9 +122,12 @@ def test_moving_a_slider_draws_again():
         return [plt.figure()]
 
     controls = {"n": ipywidgets.IntSlider(1, 0, 5), "q": ipywidgets.IntSlider(2, 0, 5)}
-    widgets.explorer(draw, controls)
+    explorer = widgets.Explorer(draw, controls)
     controls["n"].value = 4
     assert drawn == [(1, 2), (4, 2)]
+    assert "explorer.draw(n=4, q=2)" in explorer.call.value and "<progress>" not in explorer.call.value
+    eval("explorer.draw(n=4, q=2)")
+    assert drawn[-1] == (4, 2)
 
 
 def test_prediction_figure_shows_the_five_likeliest_classes(run, image_set):
@@ -137,6 +160,7 @@ def test_stac_figure_tells_the_accuracy_of_the_network_that_is_meant():
                for a in (0.8, 0.9)]
     assert widgets.stac_figure([8, 8, 8], runs=trained).axes[0].get_title() == "top-1: 85.0 % (2 seeds)"
     assert widgets.stac_figure([8, 8, 4], runs=trained).axes[0].get_title() == "top-1: not trained"
+    assert widgets.stac_figure([8, 8, 8], (3, 1), "post").get_suptitle() == "kernels 3, 1; post placement"
     other = widgets.stac_figure([8] * 4, runs=trained, model="resnet34", image_size=64)
     assert other.axes[0].get_title() == "top-1: not trained"
     elsewhere = SimpleNamespace(config=SimpleNamespace(model="resnet20", options={}, data="mnist"), accuracy=1)
@@ -157,6 +181,6 @@ def test_stac_costs_refuses_what_its_geometry_is_not(windows, model, message):
 def test_the_stac_explorer_offers_windows_that_fit():
     widgets.stac_explorer(image_size=28)  # whose last map has no window of 8
     explorer = widgets.stac_explorer()
-    stages = [child for child in explorer.children if getattr(child, "description", "").startswith("stage")]
+    stages = [control for name, control in explorer.controls.items() if name.startswith("stage")]
     assert [[value for _, value in stage.options] for stage in stages] == [
         [None, 1, 2, 4, 8, 16, 32, "global"], [None, 1, 2, 4, 8, 16, "global"], [None, 1, 2, 4, 8, "global"]]

@@ -12,6 +12,8 @@ from rrahelpers.data.image_set import fit
 from rrahelpers.training.runs import store_root
 from rrahelpers.training.tables import RunError
 
+EXPLORED = 300  # images of a split that are stored for the explorers
+
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
@@ -53,6 +55,16 @@ def pictures(name, image_size=None, *, split="test", count=10):
     if name != "digits" and not (path.exists() and read(path).checksum == found.checksum):
         write(path, found)
     return found
+
+
+def pictures_of(run, split="test", count=EXPLORED):
+    """The first ``count`` images of what a run was trained on; where those data aren't here, the first ``EXPLORED`` of
+    another copy of them: the one that is here, or that of which the run store has pictures. ``checksum`` tells which.
+    """
+    try:
+        return run.images(split, count)
+    except data.DataError:
+        return pictures(run.config.data, run.config.image_size, split=split, count=EXPLORED)
 
 
 def write(path, found):
