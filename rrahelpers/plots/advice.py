@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rrahelpers.plots.architecture import variants
@@ -59,3 +60,19 @@ def whole_and_truncated(table: pd.DataFrame, data: str) -> Figure:
     axes[2].set(xscale="log", xlabel="multiply-accumulates at full width")
     axes[1].legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
     return figure
+
+
+def stump_points(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Accuracy of networks whole, cut with a fitted classifier, and cut and trained again; a point for each training.
+
+    ``table``: of :func:`rrahelpers.study.stumps.stumps`.
+    """
+    names = list(dict.fromkeys(table.network))
+    for way, colour, mark in (("whole", SAME, "o"), ("fitted", OTHER, "s"), ("retrained", BEST, "^")):
+        part = table[table.way == way]
+        ax.plot(100 * part.accuracy, part.network.map(names.index), mark, color=colour,
+                label=way if len(part) else f"{way}: not trained yet")
+    ax.set_yticks(range(len(names)), names)
+    ax.set(xlabel="top-1 accuracy (%)", ylim=(len(names) - 0.5, -0.5))
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    return ax

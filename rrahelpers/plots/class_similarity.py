@@ -14,7 +14,15 @@ from matplotlib.figure import Figure
 from torch.nn.functional import adaptive_avg_pool2d
 
 from rrahelpers.class_similarity import LayerGraph
-from rrahelpers.plots.style import OTHER, SAME, SCALE_NAMES, class_similarity_curves, mean_curve, neighbour_graph
+from rrahelpers.plots.style import (
+    OTHER,
+    SAME,
+    SCALE_COLOURS,
+    SCALE_NAMES,
+    class_similarity_curves,
+    mean_curve,
+    neighbour_graph,
+)
 
 if TYPE_CHECKING:
     from rrahelpers.base.shapes import MapTensor
@@ -94,7 +102,8 @@ def gain_curves(table: pd.DataFrame, ax: Axes) -> Axes:
     ``table``: of :func:`rrahelpers.study.results.class_similarity_gain`. Lines are means over seeds.
     """
     for scale, part in table.groupby("scale", sort=False):
-        mean_curve(part.groupby("index").gain, ax, ms=3, label=SCALE_NAMES.get(str(scale), str(scale)))
+        mean_curve(part.groupby("index").gain, ax, ms=3, color=SCALE_COLOURS.get(str(scale)),
+                   label=SCALE_NAMES.get(str(scale), str(scale)))
     ax.axhline(0, color="0.4", lw=1, ls=":")
     ax.set(xlabel="layer", ylabel="class similarity gained")
     ax.legend()

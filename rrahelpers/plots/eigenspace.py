@@ -139,6 +139,7 @@ def tails_over_epochs(table: pd.DataFrame, ax: Axes, *, split: str = "train") ->
     for tail in tails_by_epoch(table).itertuples():
         ax.add_patch(Rectangle((tail.epoch - 0.5, tail.start - 0.5), 1, tail.length, fill=False, edgecolor=OTHER))
     ax.set_yticks(range(len(values)), values.index, fontsize=7)
+    ax.xaxis.get_major_locator().set_params(integer=True)
     ax.grid(False)
     ax.set(xlabel="epoch")
     ax.figure.colorbar(image, ax=ax, label=f"saturation ({split})")

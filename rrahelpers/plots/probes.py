@@ -35,11 +35,15 @@ def pooling_curves(table, ax, *, accuracy=None):
 
 
 def seconds_over_sizes(table, ax):
-    """Time of a probe's fit against the side that maps are pooled to, the mean over layers (8.3.3).
+    """Time of a probe's fit against the side that maps are pooled to: of each layer (thin), and the mean (8.3.3).
 
     ``table``: as of :func:`rrahelpers.probes.probe_layers`, of several sizes.
     """
-    mean_curve(table.groupby("size").seconds, ax, ms=3, color=SAME)
+    for _, layer in table.groupby("index"):
+        times = layer.groupby("size").seconds.mean()
+        ax.plot(times.index, times, color="0.7", lw=0.6)
+    mean = table.groupby("size").seconds.mean()
+    ax.plot(mean.index, mean, "o-", ms=3, color=SAME)
     ax.set(xlabel="side of the pooled map", ylabel="seconds for a probe", yscale="log")
     return ax
 

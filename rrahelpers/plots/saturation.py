@@ -10,8 +10,8 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rrahelpers.plots.eigenspace import saturation_over_epochs, saturation_over_layers
-from rrahelpers.plots.style import SAME
+from rrahelpers.plots.eigenspace import saturation_over_epochs, saturation_over_layers, towards_one
+from rrahelpers.plots.style import OTHER, SAME, mean_curve
 
 
 def stability(table: pd.DataFrame, names: Sequence[str]) -> Figure:
@@ -97,3 +97,19 @@ def evolutions(tables: dict[str, pd.DataFrame]) -> Figure:
         ax.set(title=f"{title} (validation accuracy up to {best:.1%})")
         ax.xaxis.get_major_locator().set_params(integer=True)
     return figure
+
+
+def against_delta(table: pd.DataFrame, ax: Axes, *, printed: pd.Series | None = None) -> Axes:
+    """Average saturation against the share of the variance that is kept; a band of one standard deviation over layers.
+
+    ``table``: of :func:`rrahelpers.eigenspace.saturation_by_delta`, at two shares at least; ``printed``: averages of
+    another network by δ, as fractions.
+    """
+    mean_curve(table.groupby("delta").saturation, ax, ms=3, color=SAME, label="measured, mean over layers")
+    if printed is not None:
+        shown = printed[printed.index < 1].sort_index()  # δ = 1 lies infinitely far out on this axis
+        ax.plot(shown.index, shown, "--", color=OTHER, label="published: VGG19, whole, 40 networks")
+    towards_one(ax, table.delta.unique())
+    ax.set(ylabel="saturation", ylim=(0, 1))
+    ax.legend()
+    return ax

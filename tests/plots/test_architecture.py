@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from rrahelpers.advisor import advise, propose
-from rrahelpers.plots import OTHER, SAME, architecture as architecture_plots, diagrams
+from rrahelpers.plots import OTHER, SAME, advice as advice_plots, architecture as architecture_plots, diagrams
 from rrahelpers.receptive_field import receptive_fields
 
 
@@ -93,3 +93,15 @@ def test_a_path_is_drawn_through_the_chosen_branches():
     assert coloured == ["image", "3x3", "3x3", "5x5", "3x3"]
     on = [line for line in ax.lines if line.get_color() == diagrams.PATH]
     assert len(on) == 4 and len(ax.lines) == 6
+
+
+def test_three_ways_to_get_rid_of_a_tail_are_points_of_each_network():
+    table = pd.DataFrame([("a", "whole", 0, 0.8), ("a", "whole", 1, 0.7), ("a", "fitted", 0, 0.6),
+                          ("b", "whole", 0, 0.5)], columns=["network", "way", "seed", "accuracy"])
+    figure, ax = plt.subplots()
+    advice_plots.stump_points(table, ax)
+    drawn = {line.get_label(): list(zip(line.get_xdata(), line.get_ydata())) for line in ax.lines}
+    assert drawn["whole"] == [(80, 0), (70, 0), (50, 1)] and drawn["fitted"] == [(60, 0)]
+    assert drawn["retrained: not trained yet"] == []
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b"]
+    plt.close(figure)

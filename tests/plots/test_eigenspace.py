@@ -7,8 +7,9 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import pytest
 
-from rrahelpers.plots import eigenspace as eigenspace_plots
+from rrahelpers.plots import eigenspace as eigenspace_plots, saturation as saturation_plots
 
 
 def test_subspace_panels_draw_each_network_and_the_mean_of_all():
@@ -58,4 +59,17 @@ def test_tails_are_framed_epoch_by_epoch():
     np.testing.assert_allclose(ax.images[0].get_array(), np.array(list(curves.values())).T)
     frame, = ax.patches
     assert frame.get_xy() == (1.5, 2.5) and (frame.get_width(), frame.get_height()) == (1, 3)
+    plt.close(figure)
+
+
+def test_saturation_against_delta_is_the_mean_over_layers_beside_the_printed_one():
+    table = pd.DataFrame([(0.9, "a", 0.1), (0.9, "b", 0.3), (0.99, "a", 0.4), (0.99, "b", 0.6)],
+                         columns=["delta", "layer", "saturation"])
+    printed = pd.Series({1.0: 1.0, 0.99: 0.7, 0.9: 0.5})
+    figure, (first, second) = plt.subplots(1, 2)
+    ax = saturation_plots.against_delta(table, first, printed=printed)
+    measured, published = ax.lines
+    assert measured.get_xdata().tolist() == [0.9, 0.99] and measured.get_ydata() == pytest.approx([0.2, 0.5])
+    assert published.get_ydata().tolist() == [0.5, 0.7], "δ = 1 has no place on the axis"
+    assert len(saturation_plots.against_delta(table, second).lines) == 1
     plt.close(figure)

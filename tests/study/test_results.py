@@ -7,9 +7,10 @@ from torch import nn
 from rrahelpers import data
 from rrahelpers.base import files
 from rrahelpers.class_similarity import scale_graphs
+from rrahelpers.eigenspace import covariances, describe, saturation_by_delta
 from rrahelpers.features import each_layer
 from rrahelpers.neighbors import knn_graph
-from rrahelpers.representational_response import representational_response
+from rrahelpers.representational_response import across_scales, representational_response
 from rrahelpers.separation import center_separation_index, separation_orders
 from rrahelpers.study import grids, results
 from rrahelpers.study.results import probe_table
@@ -78,6 +79,32 @@ def test_operations_gains_and_dense_classifiers_are_stored_beside(run, monkeypat
     assert "gap" in logistic and "gap" not in dense and 0 <= dense.value.item() <= 1
     monkeypatch.setattr(results.probes, "each_probe", lambda *_, **__: pytest.fail("fitted again"))
     assert results.probe_table(run, 40, layers=["stem"], classifier="dense", compute=False).equals(dense)
+
+
+def test_what_covariances_say_of_a_run_is_stored(run, monkeypatch):
+    images = run.preprocess(data.load("digits", "train", limit=50).images)
+    found = covariances(run.model(), images)
+    table = results.saturation_by_delta_table(run, 50, (0.9, 0.99))
+    pd.testing.assert_frame_equal(table.drop(columns="seed"), saturation_by_delta(found, (0.9, 0.99)))
+    filters = results.filters_table(run, 50, delta=0.9)
+    kept = dict(zip(filters.layer, filters.keep))
+    assert list(kept) == list(found)[:-1], "the classifier's outputs are the classes"
+    assert kept == {layer: describe(found[layer], 0.9)["intrinsic_dimension"] for layer in kept}
+    monkeypatch.setattr(results.eigenspaces, "covariances", lambda *_: pytest.fail("computed again"))
+    pd.testing.assert_frame_equal(results.saturation_by_delta_table(run, 50, (0.9, 0.99)), table)
+    pd.testing.assert_frame_equal(results.filters_table(run, 50, delta=0.9, compute=False), filters)
+    assert results.filters_table(run, 50, delta=0.8, compute=False) is None
+    assert results.saturation_by_delta_table(run, 50, (0.8,), compute=False) is None
+
+
+def test_neighbours_across_scales_are_stored(run, monkeypatch):
+    images = run.preprocess(data.load("digits", "test", limit=40).images)
+    expected = across_scales(scale_graphs(run.model(), images, scales=[1, "global"], k=4))
+    assert results.symmetry_table(run, 40, 4, [1, "global"], compute=False) is None
+    table = results.symmetry_table(run, 40, 4, [1, "global"])
+    pd.testing.assert_frame_equal(table.drop(columns="seed"), expected)
+    monkeypatch.setattr(results.responses, "scale_graphs", lambda *_, **__: pytest.fail("computed again"))
+    pd.testing.assert_frame_equal(results.symmetry_table(run, 40, 4, [1, "global"]), table)
 
 
 def test_separation_and_classification_rate_of_every_layer(run):

@@ -12,8 +12,8 @@ from rrahelpers.models import build
 from rrahelpers.study import grids
 from rrahelpers.study.claims.claim import entries
 from rrahelpers.study.claims.dissertation_9 import TEXT
-from rrahelpers.study.claims.layers import borders, by_width, tail, width
-from rrahelpers.study.claims.readings import Effect, computed, correlation, difference, overhead
+from rrahelpers.study.claims.layers import SAME, borders, by_width, tail, width
+from rrahelpers.study.claims.readings import Effect, computed, correlation, difference, overhead, value
 from rrahelpers.study.claims.tables import Missing
 from rrahelpers.study.claims.verbs import (
     equals,
@@ -21,20 +21,27 @@ from rrahelpers.study.claims.verbs import (
     falls,
     holds,
     near,
-    not_measured,
     not_possible,
     number,
     rises,
     stated,
     takes,
     trained_as,
+    within,
 )
 from rrahelpers.study.significance import Sample
 
 WIDTHS, TAIL, CUT, VGG19 = (f"advice-figure-{number}" for number in (61, 62, 64, 65))
+STUMPS = "advice-stumps"
 BEST = (0.2, 0.3)  # average saturation
 CUTTABLE = ("VGG11", "VGG13", "VGG16", "VGG19", "ResNet18", "ResNet34", "MPNet18", "MPNet36")
 claim = entries("Dissertation", "003")
+
+
+def fitted(way):
+    """How much better cut networks with a fitted classifier are than ``way``, network by network."""
+    return (value(STUMPS, "accuracy", by="network", way="fitted")
+            - value(STUMPS, "accuracy", by="network", way=way))
 
 
 def by_factor(tables):
@@ -171,8 +178,11 @@ CLAIMS = (
     claim("218", "9.5.2", "Where a tail is found, change the network and train it again", holds(
         _measured_tail, kind="procedure")),
     claim("219", "9.5.2", "Or put pooling and softmax on the trained layers before it, which is a probe",
-          not_measured("the cut networks of figure 64 with the weights they had, only the new classifier trained",
-                       "procedure")),
+          equals(lambda t: set(t.read(STUMPS).way) >= {"whole", "fitted"}, True, kind="procedure")),
+    claim("219b", "9.5.2", "Trained layers before the tail, with a new classifier, do as well as the whole network",
+          within(fitted("whole"), SAME), note="follows where a tail adds nothing"),
+    claim("219c", "9.5.2", "A new classifier on the trained layers does as well as training the cut network again",
+          within(fitted("retrained"), SAME), note="the source names both ways without a comparison"),
     claim("199", "11.2, table 13; figure 61", "Networks of chapter 11: CIFAR-10, ImageNette and ImageWoof; Adam with "
           "1e-4, 60 epochs, batches of 128",
           trained_as(WIDTHS, data="imagenette", optimiser="adam", learning_rate=1e-4, epochs=60, batch_size=128)),

@@ -49,6 +49,13 @@ def behind(table):
     return table[table.layer.str.startswith("after")]["value"]
 
 
+def _advised(tables):
+    """Whether each layer that stays keeps more filters than any before it, and at most those that it has."""
+    rows = tables.read("saturation-figure-32").sort_values("index")
+    stays = rows[rows["remove"].astype(str) == "False"]["keep"]
+    return bool(stays.is_monotonic_increasing and stays.is_unique and (rows["keep"] <= rows["filters"]).all())
+
+
 def _cross_entropy():
     logits, target = torch.tensor([[1.0, 2.0, 0.5]]), torch.tensor([1])
     return torch.isclose(nn.functional.cross_entropy(logits, target), -torch.log(torch.softmax(logits, 1)[0, 1]))
@@ -175,8 +182,10 @@ CLAIMS = (
     claim("022", "3.3.6, figure 27", "With attention class activations are sharper",
           not_measured("class activation maps, and networks on images large enough for them", "direction")),
     claim("023", "4.2, figure 32", "Networks may be cut to the dimensions of 99.99 % of the variance, and layers in "
-          "which these fall be taken out", not_measured("a function that builds such a network, and its training",
-          "procedure")),
+          "which these fall be taken out", every(
+              equals(_advised, True, kind="procedure"),
+              not_measured("a function that builds such a network, and its training", "procedure")),
+          note="filters and layers are told, the smaller network isn't built"),
     claim("024", "4.3", "A probe is a logistic regression on a layer's output, with the task's labels", holds(_probe)),
     claim("025", "4.3, figure 33", "In VGG16 on CIFAR-10 probes rise from layer to layer",
           shows(FIGURE_33, lambda t: (t.sort_values("index")["value"].diff().dropna() > -LINE).all())),

@@ -5,7 +5,7 @@ from rrahelpers.study.claims.layers import SAME
 from rrahelpers.study.claims.readings import each, last_epoch, unpaired, value
 from rrahelpers.study.claims.verbs import equals, every, falls, number, rises, stated, trained_as, within
 
-NEAREST, AVERAGE = "probes-figure-45", "probes-figure-46"
+NEAREST, AVERAGE, PLACES = "probes-figure-45", "probes-figure-46", "probes-places"
 NETWORKS = {"at 32 pixels": "*own size", "of large images": "* px"}  # with CIFAR's stem, with ImageNet's
 SMALL, LARGE = NETWORKS.values()
 ALIKE = 0.9  # rank correlation of two courses over layers
@@ -86,4 +86,8 @@ CLAIMS = (
     claim("112", "8.3.3, figure 46", "A probe on 4x4 maps costs 16 times as much as one on 1x1",
           number(value(AVERAGE, "features", size=4, index=1) / value(AVERAGE, "features", size=1, index=1), "16"),
           note="features of a probe, with which its arithmetic grows"),
+    claim("112b", "8.3.3, figure 46", "A probe on 4x4 maps takes 16 times as long as one on 1x1",
+          number(value(PLACES, "seconds", pooling="average", size=4) / value(PLACES, "seconds", pooling="average",
+                                                                             size=1), "16"),
+          note="the mean over layers of seconds for a fit to its optimum; the source stops after 100 passes"),
 )

@@ -11,9 +11,10 @@ from rrahelpers.representational_response import Response
 from rrahelpers.study.claims.claim import entries
 from rrahelpers.study.claims.counts import ratio
 from rrahelpers.study.claims.readings import benchmark, computed, row, unpaired, value
-from rrahelpers.study.claims.verbs import differs, every, falls, holds, near, rises, shows, stated
+from rrahelpers.study.claims.verbs import differs, every, falls, holds, near, not_measured, rises, shows
 
 SETTINGS, AUGMENTATION = "response-settings", "response-augmentation"
+SYMMETRIES, SYMMETRIC = "response-symmetries", 0.05  # of the neighbours
 WITH, WITHOUT = "with augmentation", "without augmentation"
 STAC, BASE, SE, BAM = "STAC - Standard", "Base", "SENet - Standard", "BAM - Standard"
 claim = entries("RRA thesis (abstract)", "004")
@@ -66,9 +67,13 @@ CLAIMS = (
           differs(moves("NNTS"))),
     claim("005c", "abstract: with and without augmentation", "Augmentation changes how long neighbours persist (NNTP)",
           differs(moves("NNTP"))),
+    claim("005d", "abstract: with and without augmentation", "What each augmentation does by itself can be told",
+          not_measured("networks trained with each of the six alone, several seeds of each", "direction"),
+          note="the abstract speaks of augmentation as a whole"),
     claim("006", "abstract: symmetries across pooled resolutions", "Layers have symmetries across pooled resolutions",
-          stated("partly", "which ones isn't said; neighbours at two resolutions agree more at either end of the "
-              "network than in the middle", "procedure")),
+          every(*(falls(value(SYMMETRIES, "asymmetry", by="run", a=a, b=b), SYMMETRIC)
+                  for a, b in ((1, "2"), (1, "global"), (2, "global")))),
+          note="which ones isn't said; our reading: NNTS of two layers stays the same where they exchange scales"),
     claim("007a", "abstract", "STAC improves ResNet20 on CIFAR-10", rises(top1(STAC, BASE))),
     claim("007b", "abstract", "STAC improves ResNet20 on a second data set", rises(
         row("stac-table-3", "S1, S2, S3", "none", column="Img64-50")), note="Tiny-ImageNet-50"),

@@ -7,7 +7,8 @@ from torch import nn
 from rrahelpers.base.devices import default_device
 from rrahelpers.eigenspace.layers import covariances, weighted_layers
 from rrahelpers.eigenspace.network import projected_accuracies
-from rrahelpers.eigenspace.spectrum import DELTA, describe
+from rrahelpers.eigenspace.pruning import KEPT, filters_to_keep
+from rrahelpers.eigenspace.spectrum import DELTA, describe, saturation_by_delta
 
 
 def saturation_table(run, samples, *, split="test", delta=DELTA, compute=True):
@@ -24,6 +25,25 @@ def saturation_table(run, samples, *, split="test", delta=DELTA, compute=True):
 
     table = run.result("saturation", {"split": split, "samples": samples, "delta": delta}, measure if compute else None)
     return None if table is None else table.assign(seed=run.config.seed)
+
+
+def saturation_by_delta_table(run, samples, deltas, *, compute=True):
+    """:func:`rrahelpers.eigenspace.saturation_by_delta` of every weighted layer of a run's network, on its first
+    ``samples`` training images (None: all), with ``seed``.
+
+    What the store lacks is computed and stored, or, without ``compute``, None is returned.
+    """
+    deltas = [float(delta) for delta in deltas]
+    return _of_covariances(run, samples, "saturation-by-delta", {"deltas": deltas}, compute,
+                           lambda found: saturation_by_delta(found, deltas))
+
+
+def filters_table(run, samples, *, delta=KEPT, compute=True):
+    """:func:`rrahelpers.eigenspace.filters_to_keep` of every weighted layer of a run's network but the last, which is
+    the classifier. ``samples``, ``compute`` and ``seed`` as for :func:`saturation_by_delta_table`.
+    """
+    return _of_covariances(run, samples, "filters-to-keep", {"delta": delta}, compute,
+                           lambda found: filters_to_keep(dict(list(found.items())[:-1]), delta))
 
 
 def projected_accuracy_table(run, samples, deltas, *, test_samples=None, layers=None, draws=1, centred=True,
@@ -64,6 +84,15 @@ def projected_layers(network: nn.Module) -> list[str]:
     all."""
     weighted = weighted_layers(network)
     return [name for name in getattr(network, "layer_names", []) if name in weighted and name != "fc"] or weighted
+
+
+def _of_covariances(run, samples, name, parameters, compute, measure):
+    """What ``measure`` makes of the covariances of a run's network on training images, stored."""
+    def measured():
+        return measure(covariances(run.model(default_device()), _images(run, "train", samples)[0]))
+
+    table = run.result(name, {"samples": samples, **parameters}, measured if compute else None)
+    return None if table is None else table.assign(seed=run.config.seed)
 
 
 def _images(run, split, samples):

@@ -11,7 +11,7 @@ from rrahelpers.class_similarity import SCALES, classrepsim, scale_graphs
 from rrahelpers.features import analysed_layers, each_layer
 from rrahelpers.neighbors import knn_graph
 from rrahelpers.neighbors.pooling import OPERATIONS
-from rrahelpers.representational_response import Response, representational_response
+from rrahelpers.representational_response import Response, across_scales, representational_response
 from rrahelpers.separation import center_separation_index, separation_orders
 from rrahelpers.study.results.probes import probe_table
 
@@ -87,6 +87,19 @@ def response(run, samples, k, *, kernel_samples=2000):
     tables = {f.name: run.result(f"response-{f.name}", parameters, lambda name=f.name: getattr(measure(), name))
               for f in fields(Response)}
     return Response(**{name: table.assign(seed=run.config.seed) for name, table in tables.items()})
+
+
+def symmetry_table(run, samples, k, scales, *, compute=True):
+    """:func:`rrahelpers.representational_response.across_scales` of a run's network on its first ``samples`` test
+    images (None: all), with ``k`` neighbours at some ``scales``, and ``seed``; ``compute`` as for
+    :func:`class_similarity_table`."""
+    def measure():
+        images = run.preprocess(run.images("test", samples).images)
+        return across_scales(scale_graphs(run.model(default_device()), images, scales=scales, k=k, progress=False))
+
+    parameters = {"samples": samples, "k": k, "scales": [str(scale) for scale in scales]}
+    table = run.result("across-scales", parameters, measure if compute else None)
+    return None if table is None else table.assign(seed=run.config.seed)
 
 
 def separation_table(run, samples, orders):
