@@ -84,5 +84,6 @@ def test_sources_that_print_no_recipe(tmp_path):
 
 
 def test_the_table_is_for_reading():
-    html = settled.shown("10_representational_response").to_html()
-    assert "white-space: normal" in html and "12 claims: " in html
+    name = "10_representational_response"
+    html = settled.shown(name).to_html()
+    assert "white-space: normal" in html and f"{len(settled.settled(name))} claims: " in html
