@@ -24,27 +24,28 @@ def formation_table(run, samples, k, keep_every, *, compute=True):
 
     Returns rows of ``epoch``, ``layer``, ``index``, ``measure`` (of :data:`MEASURES`), ``value`` and ``seed``: class
     similarity at the scale where it is largest, the accuracy of a probe, saturation, and the share of an image's
-    neighbours that are its neighbours in the same layer at the end. What the store lacks is computed and stored;
-    without ``compute`` None is returned.
+    neighbours that are its neighbours in the same layer at the end. What the store lacks is computed and stored, each
+    epoch by itself and in the end the whole; without ``compute`` None is returned where it lacks the whole.
     """
-    epochs = epochs_to_keep(run.config, keep_every)
-    tables = [_epoch_table(run, epoch, samples, k, compute) for epoch in epochs]
-    return None if any(table is None for table in tables) else pd.concat(tables, ignore_index=True)
+    def measure():
+        return pd.concat([_epoch_table(run, epoch, samples, k) for epoch in epochs_to_keep(run.config, keep_every)],
+                         ignore_index=True)
+
+    return run.result("formation-epochs", {"samples": samples, "k": k, "keep_every": keep_every},
+                      measure if compute else None)
 
 
-def _epoch_table(run, epoch, samples, k, compute):
+def _epoch_table(run, epoch, samples, k):
     then = at_epoch(run, epoch)
-    similar = class_similarity_table(then, samples, k, compute=compute)
-    parts = [None if similar is None else similar.groupby(["layer", "index"], as_index=False, sort=False).value.max(),
-             probe_table(then, samples, compute=compute), _own_table(run, then, samples, k, compute)]
-    if any(part is None for part in parts):
-        return None
+    similar = class_similarity_table(then, samples, k)
+    parts = [similar.groupby(["layer", "index"], as_index=False, sort=False).value.max(),
+             probe_table(then, samples), _own_table(run, then, samples, k)]
     parts[:2] = [part.assign(measure=measure) for part, measure in zip(parts[:2], MEASURES)]
     table = pd.concat([part[["layer", "index", "measure", "value"]] for part in parts], ignore_index=True)
     return table.assign(epoch=epoch, seed=run.config.seed)[["epoch", *table, "seed"]]
 
 
-def _own_table(run, then, samples, k, compute):
+def _own_table(run, then, samples, k):
     """Saturation of each layer, and NNTS of its features as they are with those at the end."""
     def measure():
         images, model = run.preprocess(run.images("test", samples).images), then.model(default_device())
@@ -56,4 +57,4 @@ def _own_table(run, then, samples, k, compute):
                      for layer, covariance in covariances(model, images, list(index)).items()]
         return pd.DataFrame(saturated + alike, columns=["layer", "index", "measure", "value"])
 
-    return then.result("formation", {"samples": samples, "k": k}, measure if compute else None)
+    return then.result("formation", {"samples": samples, "k": k}, measure)
