@@ -3,6 +3,7 @@
 In the study profile, which trains nothing and needs no data. ``make test-browser`` runs this.
 """
 
+import http.client
 import json
 import os
 import re
@@ -11,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -25,7 +26,6 @@ SETTINGS = {
     "notebook-extension/tracker": {"windowingMode": "none"},  # cells out of sight are on the page, too
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
 }
-LOCAL = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 RUN = 600_000  # milliseconds for all cells
 DRAWN = 120_000  # and for a figure
 PROMPTS = "[...document.querySelectorAll('.jp-Notebook .jp-CodeCell .jp-InputPrompt')]"
@@ -85,10 +85,20 @@ def with_parameters(folder):
         nbformat.write(book, folder / f"{name}.ipynb")
 
 
+def asked(address, path, method="GET"):
+    """What JupyterLab's server answers."""
+    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)
+    try:
+        connection.request(method, f"/{path}")
+        return connection.getresponse().read()
+    finally:
+        connection.close()
+
+
 def started(server, address, log):
     for _ in range(600):
         try:
-            LOCAL.open(f"{address}api", timeout=10).close()
+            asked(address, "api")
             return
         except OSError:
             if server.poll() is not None:
@@ -101,8 +111,8 @@ def started(server, address, log):
 def kernels(lab):
     """At the end of a test, when its page is closed, its kernel stops."""
     yield
-    for kernel in json.load(LOCAL.open(f"{lab}api/kernels")):
-        LOCAL.open(urllib.request.Request(f"{lab}api/kernels/{kernel['id']}", method="DELETE")).close()
+    for kernel in json.loads(asked(lab, "api/kernels")):
+        asked(lab, f"api/kernels/{kernel['id']}", "DELETE")
 
 
 @pytest.fixture
