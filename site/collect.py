@@ -13,6 +13,7 @@ import jinja2
 import repository
 from PIL import Image
 
+import rrahelpers
 from rrahelpers.base.files import project_root
 from rrahelpers.report import Report, explorer
 from rrahelpers.study import notebooks, profiles
@@ -27,7 +28,7 @@ TRIO = {  # what the home page shows
     "receptive-field-figure-57": "Which layers can still see something new?",
     "saturation-figure-44": "What share of its dimensions does a layer use?",
 }
-HIDDEN = ("base", "study", "widgets")  # what who measures a network of their own needs not
+HIDDEN = ("study", "widgets")  # what who measures a network of their own needs not
 DOCUMENTS = {"LIMITATIONS.md": "limitations.md", "SUPPORTED.md": "supported.md"}  # of the repository, as pages
 
 TEMPLATES = jinja2.Environment(loader=jinja2.FileSystemLoader(SITE / "templates"), autoescape=True, trim_blocks=True,
@@ -78,13 +79,12 @@ def notebook_page(name, shown, report):
 
 
 def rooms():
-    """The package's public modules, with the first sentence that each says of itself: [(name, sentence)]."""
+    """The package's public modules, with what each says of itself: [(name, first paragraph of its docstring)]."""
     found = []
-    for path in sorted((project_root() / "rrahelpers").iterdir()):
-        file = path / "__init__.py" if path.is_dir() else path
-        if path.stem not in HIDDEN and not path.stem.startswith("_") and file.suffix == ".py" and file.is_file():
-            said = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))).split("\n\n")[0]
-            found.append((path.stem, " ".join(said.split())))
+    for name in rrahelpers.MODULES:
+        if name not in HIDDEN:
+            said = ast.get_docstring(ast.parse(repository.file_of(f"rrahelpers.{name}").read_text(encoding="utf-8")))
+            found.append((name, " ".join(said.split("\n\n")[0].split())))
     return found
 
 

@@ -136,12 +136,13 @@ def picture(drawn):
         file = io.BytesIO()
         fig.savefig(file, dpi=DPI, bbox_inches="tight", facecolor="white")
         plt.close(fig)
-        parts.append(Image.open(file).convert("RGB"))
+        few = Image.open(file).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+        parts.append(few.convert("RGB"))  # by itself: photographs take no colours from a chart
     whole = Image.new("RGB", (max(part.width for part in parts), sum(part.height for part in parts)), "white")
     for number, part in enumerate(parts):
         whole.paste(part, (0, sum(above.height for above in parts[:number])))
     file = io.BytesIO()
-    whole.quantize(COLOURS, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
+    whole.quantize(COLOURS * len(parts), dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
     return file.getvalue()
 
 

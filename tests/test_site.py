@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+import rrahelpers
 from rrahelpers.base.files import project_root
 from rrahelpers.study import claims, notebooks, profiles
 from rrahelpers.study.claims import board
@@ -94,6 +95,12 @@ def test_the_pages_are_drawn_from_their_templates(module, gallery):
     assert common["claims"].count('<details class="claim"') == len(claims.CLAIMS)
     assert common["trio"].count("<img") == 3
     assert "Figure 57" in common["home"]
+
+
+def test_the_reference_says_what_each_module_is_for(module):
+    page = module("collect").reference()
+    for name in set(rrahelpers.MODULES) - {"study", "widgets"}:
+        assert f"[`{name}`](api/rrahelpers/{name}/index.rst)\n: " in page and f"\n{name} <api/" in page
 
 
 @pytest.mark.parametrize("path", sorted((SITE / "explorers").glob("*.json")), ids=lambda path: path.stem)

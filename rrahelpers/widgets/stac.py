@@ -62,11 +62,11 @@ def stac_figure(windows, kernels=(3, 3), placement="standard", *, runs=(), **net
     axes[0].barh(names, values, color=plots.SAME, height=0.5)
     axes[0].axvline(100, color="0.3", lw=1, ls=":")
     axes[0].invert_yaxis()
-    axes[0].set(xlabel="% of the base network", xlim=(0, max(*values, 110) * 1.02))
+    told = f"kernels {kernels[0]}, {kernels[1]}; {placement} placement"
+    axes[0].set(xlabel=f"% of the base network\n{told}", xlim=(0, max(*values, 110) * 1.02))
     if runs:
         told = f"{top1.mean:.1f} % ({top1.n} seed{'s' * (top1.n > 1)})" if top1.n else "not trained"
         axes[0].set_title(f"top-1: {told}", fontsize=9)
-    fig.suptitle(f"kernels {kernels[0]}, {kernels[1]}; {placement} placement", fontsize=9)
     for ax, row in zip(axes[1:], table.itertuples()):
         _reach(ax, row, table.side[0] * table.stride[0])
     return fig
