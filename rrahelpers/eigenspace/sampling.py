@@ -20,10 +20,11 @@ LINEAR = {3: "linear", 4: "bilinear", 5: "trilinear"}  # by the axes of the map
 STEPS = ("all", "last", "flatten")
 
 
-def check_sampling(side: int | None, interpolation: str, steps: str) -> None:
-    """``ValueError`` for what :func:`shrunk` and :func:`steps_of` don't know."""
-    if side is not None and not is_whole(side):
-        raise ValueError(f"expected side to be a positive whole number, got {side!r}")
+def check_sampling(every: int, batches: int | None, side: int | None, interpolation: str, steps: str) -> None:
+    """``ValueError`` for numbers of batches that are none, and what :func:`shrunk` and :func:`steps_of` don't know."""
+    for name, value in {"every": every, "batches": batches, "side": side}.items():
+        if value is not None and not is_whole(value):
+            raise ValueError(f"expected {name} to be a positive whole number, got {value!r}")
     if interpolation not in SHRINKING:
         raise ValueError(f"unknown interpolation {interpolation!r}; expected one of {SHRINKING}")
     if interpolation != "stride" and side is None:

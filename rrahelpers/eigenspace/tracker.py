@@ -7,6 +7,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -15,15 +16,14 @@ import pandas as pd
 import torch
 from torch import nn
 
-from rrahelpers.base.arrays import is_whole
 from rrahelpers.base.modules import layer_list
 from rrahelpers.eigenspace.covariance import Covariance
-from rrahelpers.eigenspace.epoch import COLUMNS, EXTENDED, Epoch, check_metrics
+from rrahelpers.eigenspace.epoch import COLUMNS, EXTENDED, Epoch, check_metrics, described, rows_of
 from rrahelpers.eigenspace.layers import attach, recomputing, weighted_layers
 from rrahelpers.eigenspace.processes import Splits, check_processes, over_processes
 from rrahelpers.eigenspace.sampling import check_sampling, shrunk, steps_of
-from rrahelpers.eigenspace.spectrum import DELTA, check_delta, describe
-from rrahelpers.eigenspace.writers import Writer
+from rrahelpers.eigenspace.spectrum import DELTA, check_delta
+from rrahelpers.eigenspace.writers import Writer, as_writers, write_all
 from rrahelpers.tails import lasting_tails, tails_by_epoch
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ class SaturationTracker:
         needs a tracker then, all have the whole table, and the first alone writes. Covariances have to lie where the
         processes can exchange them: with NCCL, leave them on the model's device.
     axis: {layer: axis of its features, 1 or -1}, where it isn't known.
+    background: whether eigenvalues are computed in a thread beside the next epoch: an epoch's rows come, and go to the
+        writers, when that ends or a table is asked for. It takes the memory of two epochs' covariances.
 
     ``covariances`` is {split: {layer: :class:`Covariance`}} of the running epoch. Memory: 8 D² bytes for a layer with D
     features, in each split.
@@ -78,31 +80,27 @@ class SaturationTracker:
                  extended: bool = False, every: int = 1, batches: int | None = None, side: int | None = None,
                  interpolation: str = "stride", steps: str = "all", device: str | torch.device | None = None,
                  writers: Writer | Iterable[Writer] = (), distributed: bool = False,
-                 axis: FeatureAxes | None = None) -> None:
-        for name, value in {"every": every, "batches": batches}.items():
-            if value is not None and not is_whole(value):
-                raise ValueError(f"expected {name} to be a positive whole number, got {value!r}")
-        check_sampling(side, interpolation, steps)
-        writers = [writers] if isinstance(writers, (str, Path)) or hasattr(writers, "write") else list(writers)
-        if bad := [type(writer).__name__ for writer in writers if not callable(getattr(writer, "write", None))]:
-            raise TypeError(f"expected writers with write(epoch), as of rrahelpers.eigenspace.writers, got {bad}")
+                 axis: FeatureAxes | None = None, background: bool = False) -> None:
+        check_sampling(every, batches, side, interpolation, steps)
         if distributed:
             check_processes()
         self.model, self.delta, self.extended = model, check_delta(delta), extended
         self.layers = weighted_layers(model) if layers is None else layer_list(layers)
         self.every, self.batches, self.side, self.axis = every, batches, side, axis
         self.interpolation, self.steps, self.device = interpolation, steps, device
-        self.writers, self.distributed = writers, distributed
-        self.epoch, self._lock = 0, threading.Lock()
+        self.writers, self.distributed = as_writers(writers), distributed
+        self.background, self.epoch = background, 0
         self._kept = max((getattr(writer, "observations", 0) for writer in self.writers), default=0)
+        self._columns = [*COLUMNS, *EXTENDED] if extended else [*COLUMNS]
         self._rows: list[dict[str, object]] = []
         self._metrics: dict[int, dict[str, float]] = {}
         self._order: dict[str, int] = {}
         self.covariances: Splits
         self.samples: dict[str, dict[str, Numbers]]
         self._since: float  # a reading of the clock
-        self._told = False
+        self._told, self._lock = False, threading.Lock()
         self._hooks: contextlib.ExitStack | None = None
+        self._waiting: tuple[Future, tuple] | None = None  # what is known of an epoch without its eigenvalues
         self._begin()
 
     @property
@@ -110,13 +108,15 @@ class SaturationTracker:
         """A row for each epoch (from 1), split ("train", "validation") and layer.
 
         Columns: ``epoch``, ``split``, ``layer``, ``index`` (in the order of the first forward pass), and those of
-        :func:`describe`.
+        :func:`rrahelpers.eigenspace.describe`.
         """
-        return pd.DataFrame(self._rows, columns=[*COLUMNS, *EXTENDED] if self.extended else COLUMNS)
+        self._finish()
+        return pd.DataFrame(self._rows, columns=self._columns)
 
     @property
     def metrics(self) -> pd.DataFrame:
         """A row for each epoch: ``epoch``, ``seconds`` (since the one before) and what ``end_epoch`` was given."""
+        self._finish()
         return pd.DataFrame([{"epoch": epoch, **metrics} for epoch, metrics in self._metrics.items()],
                             columns=None if self._metrics else ["epoch", "seconds"])
 
@@ -137,10 +137,10 @@ class SaturationTracker:
         Raises ``ValueError`` where columns are missing, ``OSError`` for a file that can't be read.
         """
         table = pd.read_csv(table, dtype={"layer": str}) if isinstance(table, (str, Path)) else table
-        if missing := [name for name in self.table.columns if name not in table.columns]:
+        if missing := [name for name in self._columns if name not in table.columns]:
             raise ValueError(f"expected the table of a SaturationTracker, it lacks the columns {missing}")
         table = table if epoch is None else table[table.epoch <= epoch]
-        self._rows = table[[*self.table.columns]].to_dict("records")
+        self._rows = table[self._columns].to_dict("records")
         metrics = table.drop(columns=[*COLUMNS, *EXTENDED], errors="ignore").assign(epoch=table.epoch)
         self._metrics = {int(row.pop("epoch")): row for row in metrics.drop_duplicates("epoch").to_dict("records")}
         self._order = dict(zip(table.layer, table["index"]))
@@ -172,9 +172,11 @@ class SaturationTracker:
             hooks.close()
         if error is None and (any(self.covariances.values()) or self.epoch == 0):
             self.end_epoch()
+        self._finish()
 
     def end_epoch(self, metrics: Mapping[str, float] | None = None) -> pd.DataFrame:
-        """Close the epoch: compute its rows, give them to the writers, begin the next. Returns the rows.
+        """Close the epoch: compute its rows (in the background: those of the one before), give them to the writers,
+        begin the next. Returns the rows.
 
         ``metrics``: {name: number} to be logged beside them, an accuracy or a loss say. Raises ``TypeError`` for what
         are no numbers, ``ValueError`` for a name that a column of ``table`` has.
@@ -183,18 +185,40 @@ class SaturationTracker:
         if self.distributed:
             self.covariances = over_processes(self.covariances)
         self.epoch += 1
-        rows = [self._row(split, name, covariances[name]) for split, covariances in self.covariances.items()
-                for name in sorted(covariances, key=lambda name: self._order.setdefault(name, len(self._order)))]
-        if not rows:
-            warnings.warn(f"no tracked layer ran in epoch {self.epoch}; is this the model that the loop calls? (After "
-                          "torch.compile, its first call must come within the tracker's with.)", stacklevel=2)
-        elif self.epoch == 1 and (idle := [name for name in self.layers if name not in self._order]):
-            warnings.warn(f"not called as modules, so without saturation: {', '.join(idle)}", stacklevel=2)
-        self._rows += rows
-        self._metrics[self.epoch] = metrics
-        own = self.table[self.table.epoch == self.epoch].reset_index(drop=True)
-        self._publish(Epoch(self.epoch, own, metrics, self.logged, self.covariances, self.samples))
+        closed = self.epoch, metrics, self.covariances, self.samples
+        work = partial(described, self.covariances, self.delta, self.extended)
+        if self.background:
+            rows, thread = self._finish(), ThreadPoolExecutor(1)
+            self._waiting = thread.submit(work), closed
+            thread.shutdown(wait=False)
+        else:
+            rows = self._close(work(), *closed)
         self._begin()
+        return rows
+
+    def _finish(self):
+        """Wait for the eigenvalues of an epoch that is in the background; answers with its rows, none without one."""
+        if self._waiting is None:
+            return pd.DataFrame(columns=self._columns)
+        (found, closed), self._waiting = self._waiting, None
+        return self._close(found.result(), *closed)
+
+    def _close(self, found, number, metrics, covariances, samples):
+        rows = rows_of(number, covariances, found, self._order)
+        if not rows:
+            warnings.warn(f"no tracked layer ran in epoch {number}; is this the model that the loop calls? (After "
+                          "torch.compile, its first call must come within the tracker's with.)", stacklevel=3)
+        elif number == 1 and (idle := [name for name in self.layers if name not in self._order]):
+            warnings.warn(f"not called as modules, so without saturation: {', '.join(idle)}", stacklevel=3)
+        self._rows += rows
+        self._metrics[number] = metrics
+        own = self.table[self.table.epoch == number].reset_index(drop=True)
+        if rows and not (self.distributed and torch.distributed.get_rank()):
+            write_all(self.writers, Epoch(number, own, metrics, self.logged, covariances, samples))
+            if not self._told and (tail := lasting_tails(self.tails, number)):
+                self._told = True
+                warnings.warn(f"epoch {number}: {tail}. Layers of a tail add little to what the network knows, says "
+                              "the dissertation: rrahelpers.advisor proposes what to change", stacklevel=3)
         return own
 
     def _begin(self):
@@ -224,26 +248,3 @@ class SaturationTracker:
             if self._kept:
                 rows = x.detach().movedim(axis, -1).flatten(0, -2)
                 self.samples[self._split()][name] = rows[::-(-len(rows) // self._kept) or 1].clone()
-
-    def _row(self, split, name, covariance):
-        row = {"epoch": self.epoch, "split": split, "layer": name, "index": self._order[name]}
-        try:
-            return row | describe(covariance, self.delta, self.extended)
-        except ValueError as error:
-            warnings.warn(f"layer {name!r}, epoch {self.epoch}, {split}: {error}; no saturation there", stacklevel=3)
-            return row | {"features": covariance.dim, "observations": covariance.observations}
-
-    def _publish(self, epoch):
-        if epoch.rows.empty or self.distributed and torch.distributed.get_rank() > 0:
-            return
-        for writer in self.writers:
-            try:
-                writer.write(epoch)
-            except OSError as error:  # a full disk is no reason to end the user's training
-                warnings.warn(f"{type(writer).__name__} cannot write epoch {epoch.number} ({error}); the table has the "
-                              "rows all the same", stacklevel=3)
-        if not self._told and (tail := lasting_tails(self.tails, epoch.number)):
-            self._told = True
-            warnings.warn(f"epoch {epoch.number}: {tail}. Layers of a tail add little to what the network knows, says "
-                          "the dissertation: rrahelpers.advisor proposes what to change", stacklevel=3)
-

@@ -6,6 +6,8 @@ raises ``OSError`` (a full disk), the tracker warns and goes on.
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -23,6 +25,24 @@ class Writer(Protocol):
     """What a tracker writes to."""
 
     def write(self, epoch: Epoch) -> None: ...
+
+
+def as_writers(writers: Writer | Iterable[Writer]) -> list[Writer]:
+    """One writer or several, as a list. Raises ``TypeError`` for what can't write."""
+    found: list[Any] = [writers] if isinstance(writers, (str, Path)) or hasattr(writers, "write") else list(writers)
+    if bad := [type(writer).__name__ for writer in found if not callable(getattr(writer, "write", None))]:
+        raise TypeError(f"expected writers with write(epoch), as of rrahelpers.eigenspace.writers, got {bad}")
+    return found
+
+
+def write_all(writers: Iterable[Writer], epoch: Epoch) -> None:
+    """Give an epoch to each writer, with a warning where one can't write it."""
+    for writer in writers:
+        try:
+            writer.write(epoch)
+        except OSError as error:  # a full disk is no reason to end the user's training
+            warnings.warn(f"{type(writer).__name__} cannot write epoch {epoch.number} ({error}); the table has the "
+                          "rows all the same", stacklevel=5)
 
 
 class CSVWriter:

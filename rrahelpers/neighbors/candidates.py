@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import time
+import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import replace
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from rrahelpers.base.shapes import Bounds, Each
 
 TILE = {"cpu": 2048, "cuda": 16384}  # sides of the products that are worked on at a time, at most
+LONG, HOUR = 1e13, 3600  # products from which the time is estimated before, and seconds from which it is told
 SPARE = 3  # candidates beyond k where products come in float32: their bounds leave next to nobody open
 
 
@@ -126,6 +129,10 @@ class Search:
     def run(self) -> list[Bounds]:
         """For each scale: lower bounds float32 and indices int64 [n, width], in any order."""
         n, starts = len(self.source), range(0, len(self.source), self.block)
+        if n**2 * self.source.x[0].numel() > LONG and (seconds := self.seconds()) > HOUR:
+            warnings.warn(f"the exact search among {n:,} samples takes about {seconds / 3600:.1f} hours here; "
+                          "knn_graph(x, k, method='pynndescent') is approximate and faster, and its graph tells its "
+                          "recall, estimated on a sample", stacklevel=6)
         kept = [Kept(n, self.plan.width, self.source.x.device) for _ in self.plan.windows]
         for (i, j), found in self.jobs([(i, j) for i in starts for j in starts if j <= i]):
             if self.block >= n:
@@ -134,6 +141,17 @@ class Search:
                 for (first, other), (low, index) in zip(((i, j), (j, i)), sides):
                     of_scale.add(first, low, index + other)
         return [(of_scale.low, of_scale.index) for of_scale in kept]
+
+    def seconds(self) -> float:
+        """About how long the search takes, judged by one tile of the products; 0 where it doesn't run on these cores
+        alone."""
+        n, tile = len(self.source), self.plan.tile
+        if self.executor is not None or self.source.x.device.type != "cpu" or n < 2 * tile:
+            return 0.0
+        a, b = (Block(self.source.part(start, start + tile), self.plan) for start in (0, tile))
+        begun, cores = time.perf_counter(), torch.get_num_threads()
+        list(self.each(lambda _: pair_candidates(a, b, self.plan), range(cores)))  # each core works on one at a time
+        return (time.perf_counter() - begun) / cores * (n / tile)**2 / 2
 
     def jobs(self, pairs: Sequence[tuple[int, int]]) -> Iterator[tuple[tuple[int, int], list[list[Bounds]]]]:
         """Yield (pair, what ``pair_candidates`` found), here or on the executor's workers."""

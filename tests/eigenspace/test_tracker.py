@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from rrahelpers.eigenspace import Covariance, SaturationTracker, covariances, weighted_layers
+from rrahelpers.eigenspace.epoch import described
 
 
 def numpy_covariance(x, axis):
@@ -113,6 +114,68 @@ def test_splits_and_epochs_are_told_apart():
     assert list(zip(first.epoch, first.split, first.observations)) == [
         (1, "train", 100), (1, "validation", 50), (2, "train", 100), (2, "validation", 50), (3, "validation", 50)]
     assert (first.trace / first.trace.iloc[0]).tolist() == pytest.approx([1, 4, 1, 4, 1])
+
+
+class Noting:
+    def __init__(self):
+        self.epochs = []
+
+    def write(self, epoch):
+        self.epochs.append((epoch.number, epoch.metrics["accuracy"], len(epoch.rows)))
+
+
+def test_in_the_background_all_comes_an_epoch_later():
+    def follow(background, during=lambda tracker, epoch, rows: None):
+        torch.manual_seed(1)
+        model, writer = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3)), Noting()
+        with SaturationTracker(model, extended=True, writers=writer, background=background) as tracker:
+            for epoch in range(1, 4):
+                model.train(epoch % 2 == 0)
+                model(torch.randn(50, 4) * epoch)
+                during(tracker, epoch, tracker.end_epoch({"accuracy": epoch / 10}))
+        return tracker, writer
+
+    def check(tracker, epoch, rows):
+        assert set(rows.epoch) == ({epoch - 1} if epoch > 1 else set())
+        assert [number for number, *_ in tracker.writers[0].epochs] == list(range(1, epoch))
+
+    def asking(tracker, epoch, rows):
+        assert list(tracker.table.epoch.unique()) == list(range(1, epoch + 1))
+
+    (plain, of_plain), (later, of_later) = follow(False), follow(True, check)
+    assert later.table.equals(plain.table) and later.metrics.accuracy.equals(plain.metrics.accuracy)
+    assert of_later.epochs == of_plain.epochs and len(of_later.epochs) == 3
+    asked, _ = follow(True, asking)
+    assert asked.table.equals(plain.table)
+
+
+def test_the_loop_waits_for_nothing_in_the_background(monkeypatch):
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(*given):
+        begun.set()
+        assert go_on.wait(30)
+        return described(*given)
+
+    monkeypatch.setattr("rrahelpers.eigenspace.tracker.described", slow)
+    model = nn.Linear(4, 6)
+    with SaturationTracker(model, background=True) as tracker:
+        model(torch.randn(9, 4))
+        tracker.end_epoch()
+        assert begun.wait(30)
+        model(torch.randn(5, 4))  # of the next epoch, while the first one's eigenvalues are waited for
+        go_on.set()
+    assert tracker.table.observations.tolist() == [9, 5]
+
+
+def test_a_loop_that_raises_keeps_what_is_in_the_background():
+    model = nn.Linear(4, 4)
+    with pytest.raises(KeyboardInterrupt), SaturationTracker(model, background=True) as tracker:
+        model(torch.randn(9, 4))
+        tracker.end_epoch()
+        model(torch.randn(9, 4))
+        raise KeyboardInterrupt
+    assert tracker.table.epoch.tolist() == [1] and tracker._waiting is None
 
 
 def test_training_is_the_same_with_and_without_a_tracker():

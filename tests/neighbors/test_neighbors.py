@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from concurrent.futures import Future
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from rrahelpers.neighbors import KNNGraph, bands, candidates, knn_graph, pyramid_graphs, settling
-from rrahelpers.neighbors.rows import Source
+from rrahelpers.neighbors.rows import Source, scan
 
 
 def brute_force(x, k):
@@ -383,3 +384,23 @@ def test_a_graph_checks_its_form():
         KNNGraph(torch.zeros(3, 2, dtype=torch.int64), torch.zeros(3, 1))
     with pytest.raises(TypeError, match="int64 indices"):
         KNNGraph(torch.zeros(3, 2), torch.zeros(3, 2))
+
+
+def test_a_search_of_hours_offers_the_approximate_one(monkeypatch):
+    x, small = normal(1100, 4), {"memory": 2**21}  # so that there are many tiles
+    exact = knn_graph(x, 3, **small)  # says nothing
+    monkeypatch.setattr(candidates, "LONG", 0)
+    assert torch.equal(knn_graph(x, 3, **small).indices, exact.indices)  # estimated, and short
+    monkeypatch.setattr(candidates, "HOUR", 0)
+    with pytest.warns(UserWarning, match=r"among 1,100 samples takes about 0\.\d hours here; .*method='pynndescent'"):
+        graph = knn_graph(x, 3, **small)
+    assert torch.equal(graph.indices, exact.indices)
+
+
+def test_the_estimated_time_is_that_of_all_tiles(monkeypatch):
+    monkeypatch.setattr(candidates, "time", SimpleNamespace(perf_counter=iter([0.0, 2.0]).__next__))
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    source = Source(normal(2560, 4)[:, :, None, None])
+    search = candidates.Search(source, [(1, 1)], 3, scan(source.x), memory=2**21)
+    assert search.plan.tile == 256
+    assert search.seconds() == 2 * 10 * 10 / 2
