@@ -14,7 +14,7 @@ from rrahelpers.study import notebooks
 ROOT = project_root()
 TEXT = {"read_text", "write_text", "open", "run", "Popen", "check_output", "NamedTemporaryFile", "TemporaryFile",
         "fdopen", "reader"}
-OTHERS = ("os", "Image", "tarfile", "zipfile", "webbrowser", "gzip", "lzma", "LOCAL")  # whose open() is of something else
+OTHERS = ("os", "Image", "tarfile", "zipfile", "webbrowser", "gzip", "lzma")  # whose open() is of something else
 ASCII = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONPATH": str(ROOT)}
 
 
