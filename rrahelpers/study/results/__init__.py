@@ -16,6 +16,5 @@ from rrahelpers.study.results.responses import (
 __all__ = [
     "class_similarity_gain", "class_similarity_table", "formation_table", "measured_advice", "operation_table",
     "pictures", "pictures_of", "position_table", "probe_table", "projected_accuracy_table", "projected_layers",
-    "response",
-    "saturation_table", "separation_table",
+    "response", "saturation_table", "separation_table",
 ]
