@@ -51,17 +51,17 @@ def is_one(name: str) -> bool:
     return base in DOWNLOADS and DOWNLOADS[base].sizes == (side is not None)
 
 
-def download(name: str, split: str, root: Path) -> Sequence:
-    """torchvision's samples of one split of a data set for which :func:`is_one` holds, kept below ``root``. Raises what
-    torchvision raises."""
+def samples(name: str, split: str, root: Path, download: bool) -> Sequence:
+    """torchvision's samples of one split of a data set for which :func:`is_one` holds, kept below ``root``; fetched
+    where they aren't there, if ``download``. Raises what torchvision raises."""
     from rrahelpers.base.torchvision import torchvision
 
     chosen = DOWNLOADS[name_and_side(name)[0]]
-    return getattr(torchvision.datasets, chosen.dataset)(root, download=True, **getattr(chosen, split))
+    return getattr(torchvision.datasets, chosen.dataset)(root, download=download, **getattr(chosen, split))
 
 
 def read(name: str, samples: Sequence, root: Path) -> ImageSet:
-    """What :func:`download` gave, decoded, and brought to the side in the name."""
+    """What :func:`samples` gave, decoded, and brought to the side in the name."""
     from PIL import Image
 
     base, side = name_and_side(name)

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 SPLITS = {"train": ("train",), "test": ("test", "valid", "validation")}
 
 
-def load(name: str, split: str, *, limit: int | None = None, image_size: ImageSize | None = None) -> ImageSet:
+def load(name: str, split: str, *, limit: int | None = None, image_size: ImageSize | None = None,
+         download: bool = True) -> ImageSet:
     """Load one split of a data set.
 
     Parameters
@@ -41,6 +42,7 @@ def load(name: str, split: str, *, limit: int | None = None, image_size: ImageSi
     image_size: resize to this many pixels squared (bilinear, antialiased). Or a list of steps, gone through in order:
         [16, 64] is 64 pixels with the detail of 16, [32, {"canvas": 160}] is 32 pixels somewhere on a black canvas of
         160 (:func:`rrahelpers.data.image_set.on_canvas`). Every image is held at its last size.
+    download: whether torchvision may fetch what isn't here.
 
     Returns an :class:`ImageSet`. Raises :class:`DataError` when the data are missing (with every place that was
     tried and the command that fetches them) or damaged, and ``ValueError`` for an impossible name, split or limit.
@@ -49,7 +51,7 @@ def load(name: str, split: str, *, limit: int | None = None, image_size: ImageSi
         raise ValueError(f"unknown split {split!r}; expected 'train' or 'test'")
     if limit is not None and limit < 1:
         raise ValueError(f"limit must be at least 1, got {limit}")
-    images = _digits(split) if name == "digits" else _stored(name, split)
+    images = _digits(split) if name == "digits" else _stored(name, split, download)
     if limit is not None:
         images = replace(images, images=images.images[:limit], labels=images.labels[:limit])
     if image_size is not None:
@@ -57,9 +59,10 @@ def load(name: str, split: str, *, limit: int | None = None, image_size: ImageSi
     return images
 
 
-def checksum(name: str) -> str:
-    """One checksum for both splits of a data set: what a run's configuration carries."""
-    return digest([load(name, split).checksum for split in SPLITS])
+def checksum(name: str, *, download: bool = True) -> str:
+    """One checksum for both splits of a data set: what a run's configuration carries. ``download`` as for
+    :func:`load`."""
+    return digest([load(name, split, download=download).checksum for split in SPLITS])
 
 
 def _digits(split):
@@ -73,7 +76,7 @@ def _digits(split):
     return ImageSet(pixels, labels, tuple("0123456789"), fingerprint(pixels, labels), "scikit-learn's bundled digits")
 
 
-def _stored(name, split):
+def _stored(name, split, download):
     # it would find the files of every data set, or strange ones
     if not name or name == ".." or Path(name).name != name:
         raise ValueError(f"expected a data set's name, such as 'digits' or that of a folder, got {name!r}")
@@ -96,13 +99,13 @@ def _stored(name, split):
             f"Put Parquet files in the Hugging Face hub's layout there (RRA_DATA names the folder above {name}/), or "
             f"images with a subfolder for each class, or use one of: digits, {', '.join(downloads.names())} (or "
             "another number of pixels)")
-    return _cached(name, split, "torchvision", lambda: _downloaded(name, split, tried))
+    return _cached(name, split, "torchvision", lambda: _downloaded(name, split, tried, download))
 
 
-def _downloaded(name, split, tried):
+def _downloaded(name, split, tried, download):
     root = data_root() / "torchvision"
     try:
-        samples = downloads.download(name, split, root)
+        samples = downloads.samples(name, split, root, download)
     except Exception as error:  # torchvision raises URLError, RuntimeError, OSError ... all mean: not here
         raise DataError(f"no data set {name!r} ({split}). Tried:\n{tried}\n  {root} and torchvision's download "
                         f"({error})\nWith a network, fetch it with: "

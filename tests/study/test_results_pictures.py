@@ -1,5 +1,6 @@
 """The pictures that notebooks show: from the data, or from what was stored when they were there."""
 
+import shutil
 import sys
 from types import SimpleNamespace
 
@@ -9,6 +10,8 @@ import torch
 from PIL import Image
 
 from rrahelpers import data
+from rrahelpers.data import sets
+from rrahelpers.study import batch
 from rrahelpers.study.results import pictures, pictures_of
 from rrahelpers.training.runs import store_root
 from rrahelpers.training.tables import RunError
@@ -54,19 +57,44 @@ def test_other_data_replace_the_stored_pictures(folder):
 
 
 def test_without_its_very_data_a_run_has_the_pictures_of_another_copy(folder, monkeypatch):
-    class Elsewhere:
-        config = SimpleNamespace(data="toy", image_size=None)
-
-        def images(self, split, limit):
-            raise data.DataError("other data")
+    def run(checksum):
+        return SimpleNamespace(config=SimpleNamespace(data="toy", image_size=None, data_checksum=checksum),
+                               images=lambda split, limit: (split, limit))
 
     whole = data.load("toy", "train")
     monkeypatch.setattr(sys.modules["rrahelpers.study.results.pictures"], "EXPLORED", 4)
-    found = pictures_of(Elsewhere(), "train", 8)
+    own, other = run(data.checksum("toy")), run("another")
+    assert pictures_of(own, "test", 8) == ("test", 8)
+    found = pictures_of(other, "train", 8)
     monkeypatch.delenv("RRA_DATA")
-    for few in (found, pictures_of(Elsewhere(), "train", 8)):
+    for few in (found, pictures_of(other, "train", 8), pictures_of(own, "train", 8)):
         assert torch.equal(few.images, whole.images[:4]) and torch.equal(few.labels, whole.labels[:4])
-    assert pictures_of(SimpleNamespace(images=lambda split, limit: (split, limit)), "test", 8) == ("test", 8)
+
+
+def test_nothing_is_downloaded_where_pictures_are_stored(monkeypatch):
+    """A fresh clone draws its figures without a data set, on a machine with a network too."""
+    from rrahelpers.base.torchvision import torchvision
+
+    def cifar10(root, train, download):
+        asked.append(download)
+        if not download:
+            raise RuntimeError("Dataset not found or corrupted.")
+
+        class Samples(list):
+            classes = ["cat", "dog"]
+
+        return Samples((Image.fromarray(np.full((4, 4, 3), i, np.uint8)), i % 2) for i in range(6))
+
+    asked = []
+    monkeypatch.setattr(torchvision.datasets, "CIFAR10", cifar10)
+    monkeypatch.delenv("RRA_DATA", raising=False)
+    first = pictures("cifar10", count=3)
+    assert True in asked
+    shutil.rmtree(sets.data_root() / "cache")
+    asked.clear()
+    assert torch.equal(pictures("cifar10", count=3).images, first.images)
+    assert batch._checksum("cifar10") is None
+    assert set(asked) == {False}
 
 
 def test_bundled_digits_are_not_stored():

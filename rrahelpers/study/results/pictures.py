@@ -40,12 +40,13 @@ def pictures(name, image_size=None, *, split="test", count=10):
     """The first ``count`` images of a split of a data set, as :func:`rrahelpers.data.load` gives them.
 
     From the data where they are here, and then kept in the run store (``pictures/``, a PNG and a JSON file); else from
-    there. Raises ``DataError`` where neither has them, ``RunError`` where the stored ones are damaged.
+    there; downloaded where neither has them. Raises ``DataError`` where that fails, ``RunError`` where the stored ones
+    are damaged.
     """
     key = digest([name, split, image_size, count])
     path = store_root() / "pictures" / f"{name}-{split}-{key}.png"
     try:
-        whole = data.load(name, split)
+        whole = data.load(name, split, download=not path.exists())
     except data.DataError:
         if not path.exists():
             raise
@@ -62,9 +63,11 @@ def pictures_of(run, split="test", count=EXPLORED):
     another copy of them: the one that is here, or that of which the run store has pictures. ``checksum`` tells which.
     """
     try:
-        return run.images(split, count)
+        here = data.checksum(run.config.data, download=False) == run.config.data_checksum
     except data.DataError:
-        return pictures(run.config.data, run.config.image_size, split=split, count=EXPLORED)
+        here = False
+    return run.images(split, count) if here else pictures(
+        run.config.data, run.config.image_size, split=split, count=EXPLORED)
 
 
 def write(path, found):
