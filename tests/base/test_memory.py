@@ -29,6 +29,11 @@ def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 
+def fewest_faults():
+    "Of several tries: a busy system may take pages away in between."
+    return min(faults() for _ in range(5))
+
+
 def resident():
     with open("/proc/self/statm", encoding="utf-8") as status:
         return int(status.read().split()[1]) * resource.getpagesize()
@@ -48,8 +53,8 @@ def test_buffers_are_kept_while_it_is_open_and_given_back_behind_it():
 assert faults() > FEW
 with kept_buffers():
     with kept_buffers():
-        assert faults() < FEW
-    assert faults() < FEW  # the outer one is open still
+        assert fewest_faults() < FEW
+    assert fewest_faults() < FEW  # the outer one is open still
     held = resident()
 assert held - resident() > BUFFER / 2
 assert faults() > FEW
