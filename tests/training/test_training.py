@@ -241,7 +241,7 @@ def test_a_stored_run_is_not_trained_again(monkeypatch):
 def test_a_stored_run_serves_where_its_data_are_missing(monkeypatch):
     stored = train(CONFIG)
     monkeypatch.setattr(training, "_train", refuse)
-    monkeypatch.setattr(data, "_digits", lambda split: data._stored("absent", split))
+    monkeypatch.setattr(data, "_digits", lambda split: data._stored("absent", split, False))
     assert train(replace(CONFIG, data_checksum=None)).folder == stored.folder
     with pytest.raises(data.DataError, match="no data set 'absent'"):
         train(replace(CONFIG, data_checksum=None, seed=1))
