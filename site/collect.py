@@ -28,7 +28,7 @@ TRIO = {  # what the home page shows
     "receptive-field-figure-57": "Which layers can still see something new?",
     "saturation-figure-44": "What share of its dimensions does a layer use?",
 }
-HIDDEN = ("study", "widgets")  # what who measures a network of their own needs not
+HIDDEN = ("base", "study", "widgets")  # what who measures a network of their own needs not
 DOCUMENTS = {"LIMITATIONS.md": "limitations.md", "SUPPORTED.md": "supported.md"}  # of the repository, as pages
 
 TEMPLATES = jinja2.Environment(loader=jinja2.FileSystemLoader(SITE / "templates"), autoescape=True, trim_blocks=True,
