@@ -20,11 +20,8 @@ def with_downsampling(model: nn.Module, layers: Iterable[str], factor: int = 2) 
     names and weights; the poolings are called ``pooled_before_``, with the layer's name. Raises ``ValueError`` for
     unknown layers and those that aren't called just once, and as :func:`rrahelpers.models.surgery.truncate`.
     """
-    check_model(model)
-    known = dict(model.named_modules())
     poolings = {name: f"pooled_before_{name.replace('.', '_')}" for name in layer_list(layers)}
-    if unknown := set(poolings) - set(known):
-        raise ValueError(f"unknown layers {sorted(unknown)}; expected some of: {', '.join(filter(None, known))}")
+    known = _modules(model, poolings)
 
     def edit(graph):
         read_what_was_written(graph, known)
@@ -44,10 +41,7 @@ def with_shortcuts(model: nn.Module, places: Mapping[str, str]) -> nn.Module:
     ``places``: {earlier layer: later layer}; both get maps of one size and number of channels, else the new network
     fails at its first image. Layers keep names and weights. Raises ``ValueError`` as :func:`with_downsampling`.
     """
-    check_model(model)
-    known = dict(model.named_modules())
-    if unknown := {*places, *places.values()} - set(known):
-        raise ValueError(f"unknown layers {sorted(unknown)}; expected some of: {', '.join(filter(None, known))}")
+    known = _modules(model, [*places, *places.values()])
 
     def edit(graph):
         read_what_was_written(graph, known)
@@ -58,3 +52,12 @@ def with_shortcuts(model: nn.Module, places: Mapping[str, str]) -> nn.Module:
             end.replace_all_uses_with(total, lambda user: user is not total)
 
     return rewired(model, edit, "somewhere", "shortcut")
+
+
+def _modules(model, layers):
+    """{name: module} of a model, of which ``layers`` are some."""
+    check_model(model)
+    known = dict(model.named_modules())
+    if unknown := set(layers) - set(known):
+        raise ValueError(f"unknown layers {sorted(unknown)}; expected some of: {', '.join(filter(None, known))}")
+    return known

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from rrahelpers.base.arrays import as_features, check_labels, is_whole
-from rrahelpers.probes.fitting import check_classes
+from rrahelpers.base.arrays import is_whole
+from rrahelpers.probes.fitting import checked_samples
 
 if TYPE_CHECKING:
     from rrahelpers.base.shapes import Features, Labels
@@ -50,14 +50,11 @@ def fit_dense(x: Features, y: Labels, x_test: Features, y_test: Labels, *, width
 
     Returns a :class:`DenseResult`. Raises ``ValueError`` and ``TypeError`` as :func:`rrahelpers.probes.fit_probe`.
     """
-    x, x_test = as_features(x).float(), as_features(x_test).float()
-    if x.shape[1] != x_test.shape[1]:
-        raise ValueError(f"expected as many features in both, got {x.shape[1]} to train and {x_test.shape[1]} to test")
+    x, y, x_test, y_test = checked_samples(x, y, x_test, y_test)
+    x, x_test = x.float(), x_test.float()
     for name, value in {"width": width, "epochs": epochs}.items():
         if not is_whole(value):
             raise ValueError(f"expected {name} to be a positive whole number, got {value!r}")
-    y, y_test = (check_labels(labels, len(f)).to(f.device) for labels, f in ((y, x), (y_test, x_test)))
-    check_classes(y)
     classes, target = torch.unique(y, return_inverse=True)
     with torch.random.fork_rng(), torch.inference_mode(False), torch.enable_grad():
         torch.manual_seed(seed)

@@ -146,6 +146,17 @@ def check_classes(labels: Integers) -> None:
                          f"got {len(labels)} of class {classes.tolist()}")
 
 
+def checked_samples(x: Features, y: Labels, x_test: Features, y_test: Labels) -> tuple[torch.Tensor, ...]:
+    """The same as tensors: features [N, D] and their labels beside them on one device. Raises ``ValueError`` for
+    features that differ in number, a single class, and as :func:`fit_probe`."""
+    x, x_test = as_features(x), as_features(x_test)
+    if x.shape[1] != x_test.shape[1]:
+        raise ValueError(f"expected as many features in both, got {x.shape[1]} to train and {x_test.shape[1]} to test")
+    y, y_test = (check_labels(labels, len(f)).to(f.device) for labels, f in ((y, x), (y_test, x_test)))
+    check_classes(y)
+    return x, y, x_test, y_test
+
+
 def _fit(x, y, x_test, y_test, C, tol, max_iter):
     """{field of :class:`ProbeResult`: B values}, for features [B, D, N]."""
     if x_test.shape[1] != x.shape[1]:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from rrahelpers.base.arrays import as_features, check_labels, is_whole
-from rrahelpers.probes.fitting import check_classes, check_options
+from rrahelpers.base.arrays import is_whole
+from rrahelpers.probes.fitting import check_options, checked_samples
 
 if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
@@ -54,11 +54,7 @@ def fit_saga(x: Features, y: Labels, x_test: Features, y_test: Labels, *, C: flo
     check_options(C, 1.0, 1)
     if not is_whole(epochs):
         raise ValueError(f"expected epochs to be a positive whole number, got {epochs!r}")
-    x, x_test = as_features(x).cpu(), as_features(x_test).cpu()
-    if x.shape[1] != x_test.shape[1]:
-        raise ValueError(f"expected as many features in both, got {x.shape[1]} to train and {x_test.shape[1]} to test")
-    y, y_test = (check_labels(labels, len(f)).cpu() for labels, f in ((y, x), (y_test, x_test)))
-    check_classes(y)
+    x, y, x_test, y_test = (part.cpu() for part in checked_samples(x, y, x_test, y_test))
     model = LogisticRegression(C=C, solver="saga", max_iter=epochs, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # where it stops is the point

@@ -97,18 +97,18 @@ class Run:
         network.to(device, memory_format=memory_format(network))  # type: ignore[call-overload]  # torch's stub lacks it
         return network.eval()
 
-    def images(self, split: str, limit: int | None = None) -> data.ImageSet:
+    def images(self, split: str, limit: int | None = None, *, download: bool = True) -> data.ImageSet:
         """The first ``limit`` images (None: all) of a split of what the network was trained on: an ``ImageSet``, as
-        bytes.
+        bytes. ``download`` as for :func:`rrahelpers.data.load`.
 
         Raises ``DataError`` where the data of this name that are found here are others: no measure of this network.
         """
         config = self.config
-        if (here := data.checksum(config.data)) != config.data_checksum:
+        if (here := data.checksum(config.data, download=download)) != config.data_checksum:
             raise data.DataError(f"{self.name} was trained on {config.data} with the checksum {config.data_checksum}, "
                                  f"found here is {here}. Stored results can be read all the same; to compute new ones "
                                  "bring those data, or train on these")
-        return data.load(config.data, split, limit=limit, image_size=config.image_size)
+        return data.load(config.data, split, limit=limit, image_size=config.image_size, download=download)
 
     def preprocess(self, images: ImageTensor) -> ImageTensor:
         """Turn uint8 images [N, C, H, W] into what the network was trained on: float32, normalised by channel."""

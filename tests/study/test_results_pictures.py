@@ -58,8 +58,12 @@ def test_other_data_replace_the_stored_pictures(folder):
 
 def test_without_its_very_data_a_run_has_the_pictures_of_another_copy(folder, monkeypatch):
     def run(checksum):
-        return SimpleNamespace(config=SimpleNamespace(data="toy", image_size=None, data_checksum=checksum),
-                               images=lambda split, limit: (split, limit))
+        def images(split, limit, *, download):
+            if data.checksum("toy", download=download) != checksum:
+                raise data.DataError("other data")
+            return split, limit
+
+        return SimpleNamespace(config=SimpleNamespace(data="toy", image_size=None), images=images)
 
     whole = data.load("toy", "train")
     monkeypatch.setattr(sys.modules["rrahelpers.study.results.pictures"], "EXPLORED", 4)

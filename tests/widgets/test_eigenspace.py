@@ -20,10 +20,8 @@ def run():
     """A network with random weights where an explorer expects a run."""
     torch.manual_seed(0)
     model = models.build("vgg11", in_channels=1, width=0.0625).eval()
-    own = SimpleNamespace(data="digits", image_size=32, data_checksum=data.checksum("digits"))
-    return SimpleNamespace(config=own, model=lambda: model,
-                           preprocess=lambda images: runs.normalise(images, [0.3], [0.4]),
-                           images=lambda split, limit=None: data.load("digits", split, limit=limit, image_size=32))
+    return SimpleNamespace(model=lambda: model, preprocess=lambda images: runs.normalise(images, [0.3], [0.4]),
+                           images=lambda split, limit=None, **_: data.load("digits", split, limit=limit, image_size=32))
 
 
 def test_dimensions_accuracy_and_reconstruction_at_a_threshold(run):

@@ -65,10 +65,8 @@ def run():
     """A network with random weights where an explorer expects a run."""
     torch.manual_seed(0)
     model = models.build("vgg11", in_channels=1, **OPTIONS).eval()
-    own = SimpleNamespace(data="digits", image_size=32, data_checksum=data.checksum("digits"))
-    return SimpleNamespace(config=own, model=lambda: model,
-                           preprocess=lambda images: runs.normalise(images, [0.3], [0.4]),
-                           images=lambda split, limit=None: data.load("digits", split, limit=limit, image_size=32))
+    return SimpleNamespace(model=lambda: model, preprocess=lambda images: runs.normalise(images, [0.3], [0.4]),
+                           images=lambda split, limit=None, **_: data.load("digits", split, limit=limit, image_size=32))
 
 
 def test_the_probe_view_draws_what_fit_probe_finds(run):

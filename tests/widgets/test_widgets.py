@@ -102,10 +102,8 @@ def test_the_images_whose_neighbours_change_most(run, image_set):
 def test_the_separation_of_a_layer_and_the_radii_of_its_test_images():
     torch.manual_seed(0)
     model = models.build("resnet20", in_channels=1, width=0.25, depth=0.34).eval()
-    own = SimpleNamespace(data="digits", image_size=None, data_checksum=data.checksum("digits"))
-    run = SimpleNamespace(config=own, model=lambda: model,
-                          preprocess=lambda images: runs.normalise(images, [0.3], [0.4]),
-                          images=lambda split, limit=None: data.load("digits", split, limit=limit))
+    run = SimpleNamespace(model=lambda: model, preprocess=lambda images: runs.normalise(images, [0.3], [0.4]),
+                          images=lambda split, limit=None, **_: data.load("digits", split, limit=limit))
     view = widgets.separation_view(run, samples=60, orders=3)
     figure, = view.draw("pool", 2, 0.5)
     graph = view.graphs["pool"]
