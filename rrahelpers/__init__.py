@@ -7,6 +7,7 @@ The modules are imported on first use, so ``import rrahelpers`` needs torch, num
 """
 
 import importlib
+from typing import Any
 
 import numpy  # noqa: F401
 import pandas  # noqa: F401
@@ -22,7 +23,7 @@ MODULES = (
 CALLS = {"analyse": "report"}  # what is reached from the package itself
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name in MODULES:
         return importlib.import_module(f"{__name__}.{name}")
     if name in CALLS:
@@ -30,5 +31,5 @@ def __getattr__(name):
     raise AttributeError(f"rrahelpers has no module {name!r}; expected one of {', '.join(MODULES)}")
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted([*globals(), *MODULES, *CALLS])

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 from rrahelpers.data import DataError
 from rrahelpers.report import command as report
@@ -9,7 +10,7 @@ from rrahelpers.study import command as study, search_command, train_command
 from rrahelpers.training.runs import RunError
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m rrahelpers", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     for part in (report, train_command, search_command, study):
@@ -25,5 +26,6 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
-    sys.stdout.reconfigure(errors="backslashreplace")  # what the terminal's encoding lacks is shown as an escape
+    # what the terminal's encoding lacks is shown as an escape
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # it is a TextIOWrapper
     sys.exit(main())

@@ -27,6 +27,7 @@ Array: TypeAlias = Real[Tensor, "..."] | Real[np.ndarray, "..."]
 Numbers: TypeAlias = Real[Tensor, "..."]
 Features: TypeAlias = Real[Tensor, "n *features"] | Real[np.ndarray, "n *features"]
 Maps: TypeAlias = Real[Tensor, "n channels height width"] | Real[np.ndarray, "n channels height width"]
+Image: TypeAlias = Real[Tensor, "channels height width"]
 Pixels: TypeAlias = UInt8[Tensor, "n channels height width"]  # images as bytes
 MapTensor: TypeAlias = Real[Tensor, "n channels height width"]
 ImageTensor: TypeAlias = MapTensor  # bytes, or numbers that a network takes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -73,7 +73,7 @@ def run(model: nn.Module, images: Batches, layers: Sequence[str], take: Callable
             place += len(batch)
 
 
-def forward(model: nn.Module, batch: ImageTensor) -> None:
+def forward(model: nn.Module, batch: ImageTensor) -> Any:
     with evaluation_mode(model), torch.inference_mode(False), torch.no_grad():
         return model(as_taken(model, batch))
 

@@ -5,9 +5,16 @@ as in figure 59, with the path's own border layers in the column ``border``. The
 isn't b_min too.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from rrahelpers.plots.style import OTHER, SAME
@@ -17,7 +24,8 @@ BESIDE = {"loc": "upper left", "bbox_to_anchor": (1, 1)}  # a legend right of th
 SIZE, TAIL = "0.4", "0.92"  # grey of receptive fields, of layers in a tail
 
 
-def receptive_field_curve(advice, ax, *, input_size=None, labels=None):
+def receptive_field_curve(advice: pd.DataFrame, ax: Axes, *, input_size: int | None = None,
+                          labels: Sequence[str] | None = None) -> Axes:
     """The interval from r_min to r_max over the layers, in pixels, on a logarithmic axis; linear layers have none.
 
     ``input_size``: side of the image, a dotted line. ``labels``: names for the layers; default the convolution's
@@ -41,7 +49,8 @@ def receptive_field_curve(advice, ax, *, input_size=None, labels=None):
     return ax
 
 
-def saturation_and_probes(advice, ax, *, accuracy=None, input_size=None, labels=None):
+def saturation_and_probes(advice: pd.DataFrame, ax: Axes, *, accuracy: float | None = None,
+                          input_size: int | None = None, labels: Sequence[str] | None = None) -> Axes:
     """Saturation and accuracy of probes over the layers that have either (figures 49 to 53, 55, 56, 59 and 60).
 
     ``accuracy``: the network's own, in [0, 1], a dotted line. ``input_size``: with it, r_min and r_max are drawn too,
@@ -67,7 +76,7 @@ def saturation_and_probes(advice, ax, *, accuracy=None, input_size=None, labels=
         return ax
     right = ax.twinx()
     receptive_field_curve(rows, right, input_size=input_size, labels=labels)
-    right.get_legend().remove()
+    _taken_legend(right)
     right.grid(False)
     ax.set(xlabel="layer")
     right.spines["right"].set_visible(True)
@@ -76,7 +85,7 @@ def saturation_and_probes(advice, ax, *, accuracy=None, input_size=None, labels=
     return ax
 
 
-def variants(tables, ax, column, *, labels=None):
+def variants(tables: Mapping[str, pd.DataFrame], ax: Axes, column: str, *, labels: Sequence[str] | None = None) -> Axes:
     """One measured column ("saturation", "probe") of several networks over the layers of each (figure 57).
 
     ``tables``: {name: table of advise}. Layers are drawn place by place, with the names and borders of the first table.
@@ -94,7 +103,8 @@ def variants(tables, ax, column, *, labels=None):
     return ax
 
 
-def network_panels(panels, input_size, *, columns=2):
+def network_panels(panels: Mapping[str, tuple[pd.DataFrame, float | None]], input_size: int | None, *,
+                   columns: int = 2) -> Figure:
     """Figures 52, 53, 55, 56, 59, 60 and 62: a panel for each network and one legend for all. Returns the figure.
 
     ``panels``: {title: (table of advise, the network's accuracy or None)}. A table without saturations and probes shows
@@ -103,7 +113,7 @@ def network_panels(panels, input_size, *, columns=2):
     rows, width = -(-len(panels) // columns), 5 if columns < 3 else 4.2
     fig = plt.figure(figsize=(width * columns, 2.4 * rows + 0.5))
     grid = fig.add_gridspec(rows + 1, columns, height_ratios=[*[2.4] * rows, 0.35])
-    legend = {}
+    legend: dict[str, Artist] = {}
     for place, (title, (advice, accuracy)) in enumerate(panels.items()):
         ax = fig.add_subplot(grid[divmod(place, columns)])
         if advice[["saturation", "probe"]].notna().any(axis=None):
@@ -112,8 +122,8 @@ def network_panels(panels, input_size, *, columns=2):
             receptive_field_curve(advice, ax, input_size=input_size)
             ax.text(0.98, 0.06, "not trained", transform=ax.transAxes, ha="right", color=SIZE, zorder=3,
                     bbox={"fc": "white", "ec": "none", "pad": 1})
-        legend |= {text.get_text(): line for line, text in zip(ax.get_legend().legend_handles, ax.get_legend().texts)}
-        ax.get_legend().remove()
+        own = _taken_legend(ax)
+        legend |= {text.get_text(): line for line, text in zip(own.legend_handles, own.texts)}
         ax.set_title(title)
         ax.tick_params(axis="x", labelsize=7)
     below = fig.add_subplot(grid[rows, :])
@@ -122,7 +132,7 @@ def network_panels(panels, input_size, *, columns=2):
     return fig
 
 
-def position_heatmaps(table, accuracy, titles, *, columns=7):
+def position_heatmaps(table: pd.DataFrame, accuracy: float, titles: Mapping[str, str], *, columns: int = 7) -> Figure:
     """Probes on single places, as a share of the network's accuracy (figures 54 and 86 to 88). Returns the figure.
 
     ``table``: those of :func:`rrahelpers.study.results.position_table` of some layers; ``titles``: {layer: title}, in
@@ -143,7 +153,7 @@ def position_heatmaps(table, accuracy, titles, *, columns=7):
     return fig
 
 
-def proposal_costs(proposals):
+def proposal_costs(proposals: pd.DataFrame) -> Figure:
     """Parameters, FLOPs and memory of :func:`rrahelpers.advisor.propose`'s rows, in % of the network as it is, as a
     figure."""
     names = [f"{row.proposal}\n{row.change}" if row.change else row.proposal for row in proposals.itertuples()]
@@ -164,6 +174,13 @@ def proposal_costs(proposals):
         ax.xaxis.set_minor_locator(NullLocator())
         ax.set_yticks(range(len(names)), names)
     return fig
+
+
+def _taken_legend(ax):
+    """The legend, which the axes don't show any more."""
+    legend = ax.get_legend()
+    legend.remove()
+    return legend
 
 
 def _kept(advice, measured):

@@ -1,5 +1,10 @@
 """Drawings of how receptive fields grow: the dissertation's figures 35 to 37 (section 4.4)."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
 from rrahelpers.plots.style import OTHER, SAME
@@ -7,7 +12,7 @@ from rrahelpers.plots.style import OTHER, SAME
 IDLE, PATH = "0.85", "#029e73"
 
 
-def expansion(layers, ax, *, places=13):
+def expansion(layers: Sequence[tuple[int, int]], ax: Axes, *, places: int = 13) -> list[int]:
     """One-dimensional maps of a sequence of convolutions, and what one place of the last sees in each (figures 35, 36).
 
     Parameters
@@ -45,7 +50,7 @@ def expansion(layers, ax, *, places=13):
     return [len(inside) for inside in seen]
 
 
-def paths(stages, chosen, ax):
+def paths(stages: Sequence[Sequence[Sequence[int]]], chosen: Sequence[int], ax: Axes) -> None:
     """A network of several paths as boxes, from the input (below) on, one path through it in colour (figure 37).
 
     Parameters
@@ -56,7 +61,7 @@ def paths(stages, chosen, ax):
     before, height = [(0, 0, True)], 0  # where the last stage's branches end, and whether the path does
     _box(ax, 0, 0, "image", PATH)
     for number, (branches, taken) in enumerate(zip(stages, chosen), start=1):
-        ends = []
+        ends: list[tuple[float, float, bool]] = []
         for place, kernels in enumerate(branches):
             x, on, sources = 1.3 * (place - (len(branches) - 1) / 2), place == taken, before
             for level, kernel in enumerate(kernels, start=1):

@@ -1,6 +1,9 @@
 """Plots of saturation and of projected networks. Each takes a tidy table and draws into the axes it is given."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,11 +16,16 @@ from matplotlib.patches import Rectangle
 from rrahelpers.plots.style import OTHER, SAME, image_of, mean_curve
 from rrahelpers.tails import tails_by_epoch
 
+if TYPE_CHECKING:
+    from matplotlib.typing import ColorType
+
+    from rrahelpers.base.shapes import MapTensor
+
 TICKS = (0.9, 0.95, 0.98, 0.99, 0.998, 0.999, 0.9999)  # shares of the variance
 COLOURS = {"eigenspace": SAME, "random": OTHER, "train": SAME, "validation": OTHER}
 
 
-def relative_accuracy(table, ax, *, chance=None):
+def relative_accuracy(table: pd.DataFrame, ax: Axes, *, chance: float | None = None) -> Axes:
     """Relative accuracy against the explained variance, eigenspaces and random subspaces (dissertation, figure 43).
 
     ``table``: as of :func:`rrahelpers.eigenspace.projected_accuracies`, of one network or several. Lines are means, the
@@ -32,14 +40,14 @@ def relative_accuracy(table, ax, *, chance=None):
     return ax
 
 
-def saturation_over_layers(table, ax, *, colours=COLOURS):
+def saturation_over_layers(table: pd.DataFrame, ax: Axes, *, colours: Mapping[str, ColorType] = COLOURS) -> Axes:
     """Saturation of each layer in the order of the forward pass, a line for each ``split`` (figures 44 and 48).
 
     ``table``: columns index, layer, saturation and, where there are several lines, split. Several rows of a layer
     (seeds) become their mean and a band of one standard deviation.
     """
     for name, part in table.groupby("split") if "split" in table else [(None, table)]:
-        mean_curve(part.groupby("index").saturation, ax, ms=3, color=colours.get(name, SAME), label=name)
+        mean_curve(part.groupby("index").saturation, ax, ms=3, color=colours.get(name or "", SAME), label=name)
     names = table.drop_duplicates("index").set_index("index").layer.sort_index()
     ax.set(xlabel="layer", ylabel="saturation", ylim=(0, None), xticks=names.index)
     ax.set_xticklabels(names, rotation=90, fontsize=7)
@@ -48,7 +56,7 @@ def saturation_over_layers(table, ax, *, colours=COLOURS):
     return ax
 
 
-def saturation_over_epochs(table, ax, *, split="train"):
+def saturation_over_epochs(table: pd.DataFrame, ax: Axes, *, split: str = "train") -> Axes:
     """Saturation of each layer over the epochs, from the first layer (dark) to the last (figures 66 to 68)."""
     table = table[table.split == split]
     order = table.drop_duplicates("layer").sort_values("index").layer
@@ -61,7 +69,7 @@ def saturation_over_epochs(table, ax, *, split="train"):
     return ax
 
 
-def average_saturation(table, ax, *, by="model"):
+def average_saturation(table: pd.DataFrame, ax: Axes, *, by: str = "model") -> Axes:
     """Accuracy against average saturation, a point for each network, with a logarithmic fit (figure 47).
 
     ``table``: a row for each network with ``saturation`` (the mean over its layers), ``accuracy`` (a fraction) and the
@@ -81,7 +89,7 @@ def average_saturation(table, ax, *, by="model"):
     return ax
 
 
-def reconstructions(rows):
+def reconstructions(rows: Mapping[str, MapTensor]) -> Figure:
     """Images and what an autoencoder makes of them: {title: float [n, C, H, W] in [0, 1]}, a row each (table 3).
 
     Returns the figure.
@@ -97,7 +105,7 @@ def reconstructions(rows):
     return figure
 
 
-def training_figure(table):
+def training_figure(table: pd.DataFrame) -> Figure:
     """What the tracker draws live: the last epoch's saturation over the layers, and the mean over the epochs."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), width_ratios=[2, 1], layout="constrained")
     last = table.epoch.max()
@@ -139,7 +147,7 @@ def tails_over_epochs(table: pd.DataFrame, ax: Axes, *, split: str = "train") ->
     for tail in tails_by_epoch(table).itertuples():
         ax.add_patch(Rectangle((tail.epoch - 0.5, tail.start - 0.5), 1, tail.length, fill=False, edgecolor=OTHER))
     ax.set_yticks(range(len(values)), values.index, fontsize=7)
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.get_major_locator().set_params(integer=True)  # type: ignore[call-arg]  # it is a MaxNLocator
     ax.grid(False)
     ax.set(xlabel="epoch")
     ax.figure.colorbar(image, ax=ax, label=f"saturation ({split})")

@@ -3,7 +3,11 @@
 ``table`` is that of :func:`rrahelpers.study.results.formation_table`: epoch, layer, index, measure, value.
 """
 
+from __future__ import annotations
+
 import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from rrahelpers.plots.layers import COLOURS
@@ -11,7 +15,7 @@ from rrahelpers.plots.layers import COLOURS
 TICKS = 8  # on an axis, at most
 
 
-def formation_panels(table):
+def formation_panels(table: pd.DataFrame) -> Figure:
     """Each measure as a map of layers and epochs, its colours from its least to its largest value."""
     measures = table["measure"].unique()
     fig, axes = plt.subplots(1, len(measures), figsize=(2.9 * len(measures), 2.9), squeeze=False)
@@ -27,7 +31,7 @@ def formation_panels(table):
     return fig
 
 
-def formed_figure(table):
+def formed_figure(table: pd.DataFrame) -> Figure:
     """The epoch at which each layer has covered half of its way, for each measure. ``table``: of
     :func:`rrahelpers.study.formation.formed`."""
     fig, ax = plt.subplots(figsize=(5.2, 2.9))
@@ -40,7 +44,7 @@ def formed_figure(table):
     return fig
 
 
-def epoch_figure(table, epoch):
+def epoch_figure(table: pd.DataFrame, epoch: int) -> Figure:
     """Every measure over the layers after an epoch, beside the end of the training."""
     measures, last = table["measure"].unique(), table["epoch"].max()
     fig, axes = plt.subplots(1, len(measures), figsize=(2.9 * len(measures), 2.6), squeeze=False)

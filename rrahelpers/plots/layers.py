@@ -4,7 +4,13 @@ Each takes the table of all layers (a row for each, with its ``index``) and retu
 the table has nothing to draw.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+
 import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from rrahelpers.plots.response import similarity_heatmap
@@ -15,7 +21,7 @@ THIRD, FOURTH = "#029e73", "#cc78bc"  # of seaborn's palette for the colour-blin
 COLOURS = (SAME, OTHER, THIRD, FOURTH)
 
 
-def similarity_figure(scales):
+def similarity_figure(scales: pd.DataFrame) -> Figure | None:
     """Class similarity at each scale. ``scales``: layer, index, scale, value."""
     if scales["value"].notna().sum() == 0:
         return None
@@ -24,7 +30,8 @@ def similarity_figure(scales):
     return _numbered(fig, ax, (0, 1.02))
 
 
-def columns_figure(table, columns, label, limits=None):
+def columns_figure(table: pd.DataFrame, columns: Mapping[str, str], label: str,
+                   limits: tuple[float, float] | None = None) -> Figure | None:
     """Some columns over the layers. ``columns``: {column: name in the legend}; those without numbers are passed
     over."""
     known = {column: name for column, name in columns.items() if column in table and table[column].notna().any()}
@@ -40,7 +47,7 @@ def columns_figure(table, columns, label, limits=None):
     return _numbered(fig, ax, limits)
 
 
-def saturation_figure(table):
+def saturation_figure(table: pd.DataFrame) -> Figure | None:
     """Saturation, layers of a tail hollow, and where the border layers begin."""
     fig = columns_figure(table, {"saturation": "saturation"}, "saturation", (0, 1.02))
     if fig is None:
@@ -59,7 +66,7 @@ def saturation_figure(table):
     return fig
 
 
-def pairs_figure(pairs):
+def pairs_figure(pairs: pd.DataFrame) -> Figure | None:
     """NNTS between all layers. ``pairs``: i, j, value."""
     if pairs.empty:
         return None

@@ -1,15 +1,29 @@
 """Plots of probes over a network's layers. Each takes a tidy table, or arrays, and draws into the axes it is given."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from rrahelpers.plots.style import OTHER, SAME, mean_curve
+
+if TYPE_CHECKING:
+    from matplotlib.typing import ColorType
+
+    from rrahelpers.base.shapes import Labels
 
 MOST_NAMES = 30  # layers that are named on the axis; of more, some
 
 
-def probe_curve(table, ax, *, accuracy=None, color=OTHER, label="probes"):
+def probe_curve(table: pd.DataFrame, ax: Axes, *, accuracy: float | None = None, color: ColorType = OTHER,
+                label: str = "probes") -> Axes:
     """Test accuracy of the probes over the layers: the mean over seeds, with a band of one standard deviation.
 
     ``table``: as of :func:`rrahelpers.probes.probe_layers`, of one pooling size, with ``seed`` where there are several.
@@ -25,7 +39,7 @@ def probe_curve(table, ax, *, accuracy=None, color=OTHER, label="probes"):
     return ax
 
 
-def pooling_curves(table, ax, *, accuracy=None):
+def pooling_curves(table: pd.DataFrame, ax: Axes, *, accuracy: float | None = None) -> Axes:
     """:func:`probe_curve` for each side that maps were pooled to, from few places (dark) to many (figures 45, 46)."""
     sizes = sorted(table["size"].unique())
     for size, color in zip(sizes, sns.color_palette("viridis", len(sizes))):
@@ -34,7 +48,7 @@ def pooling_curves(table, ax, *, accuracy=None):
     return ax
 
 
-def seconds_over_sizes(table, ax):
+def seconds_over_sizes(table: pd.DataFrame, ax: Axes) -> Axes:
     """Time of a probe's fit against the side that maps are pooled to: of each layer (thin), and the mean (8.3.3).
 
     ``table``: as of :func:`rrahelpers.probes.probe_layers`, of several sizes.
@@ -48,7 +62,7 @@ def seconds_over_sizes(table, ax):
     return ax
 
 
-def confusion(true, predicted, classes, ax):
+def confusion(true: Labels, predicted: Labels, classes: Sequence[str], ax: Axes) -> Axes:
     """Shares of each class's samples by the class that is predicted, a row for each true class.
 
     ``true``, ``predicted``: int [N], places in ``classes``.
@@ -65,13 +79,13 @@ def confusion(true, predicted, classes, ax):
     return ax
 
 
-def not_trained(ax):
+def not_trained(ax: Axes) -> None:
     """Empty axes that say so."""
     ax.text(0.5, 0.5, "not trained yet", ha="center", color="0.5", transform=ax.transAxes)
     ax.set(xticks=[], yticks=[])
 
 
-def shortcut_drawing(ax):
+def shortcut_drawing(ax: Axes) -> None:
     """The perceptron of figure 34a: a shortcut around all layers but the first and the last."""
     boxes = [(0, "image"), (1.6, "layer 1"), (4, "layers 2 to 129"), (6.2, "+"), (7.6, "8 layers"), (9.4, "logits")]
     ax.plot([0, 9.4], [0, 0], color="0.5", lw=1, zorder=0)
@@ -83,7 +97,8 @@ def shortcut_drawing(ax):
     ax.axis("off")
 
 
-def shortcut_curves(before, after, ax, *, accuracy, guessing):
+def shortcut_curves(before: pd.DataFrame, after: pd.DataFrame, ax: Axes, *, accuracy: float | None,
+                    guessing: float) -> Axes:
     """Figure 34: probes before and after training; a grey ground where the shortcut passes layers by.
 
     ``before``, ``after``: as for :func:`probe_curve`; ``accuracy``: the network's own; ``guessing``: one over the
@@ -99,7 +114,7 @@ def shortcut_curves(before, after, ax, *, accuracy, guessing):
     return ax
 
 
-def pooling_panels(panels):
+def pooling_panels(panels: Mapping[str, tuple[pd.DataFrame | None, float | None]]) -> Figure:
     """Figures 45 and 46: :func:`pooling_curves` of each network; {title: (table, the network's accuracy)}.
 
     Without an accuracy the panel says that the network isn't trained. Returns the figure.

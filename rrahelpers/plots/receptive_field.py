@@ -12,10 +12,10 @@ from matplotlib.patches import Rectangle
 from rrahelpers.plots.style import image_of
 
 if TYPE_CHECKING:
-    from rrahelpers.base.shapes import ImageTensor
+    from rrahelpers.base.shapes import Image
 
 
-def overlay(image: ImageTensor, boxes: Mapping[str, tuple[int, int, int, int]], ax: Axes) -> Axes:
+def overlay(image: Image, boxes: Mapping[str, tuple[int, int, int, int]], ax: Axes) -> Axes:
     """An image [C, H, W] with a frame for each of some layers: what one place of the layer's map can see.
 
     ``boxes``: {label: (top, left, bottom, right)}, of :func:`rrahelpers.receptive_field.field_place`.

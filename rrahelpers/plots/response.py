@@ -4,22 +4,30 @@ Each takes a tidy table (of one scale, one measure; several seeds are averaged) 
 ``layers``: {index: label} to write at the axes instead of the layers' indices.
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from itertools import combinations
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from rrahelpers.neighbors import KNNGraph
 from rrahelpers.plots.style import OTHER, SAME, framed_image, mean_curve
 from rrahelpers.topology import cohorts
 
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import Labels, Pixels
+
 LAYER_COLOURS = "viridis"  # from the first layer to the last
-BESIDE = {"loc": "upper left", "bbox_to_anchor": (1, 1)}  # a legend right of the axes
+BESIDE: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1, 1)}  # a legend right of the axes
 
 
-def similarity_heatmap(table, ax, *, other=None, layers=None, label="NNTS"):
+def similarity_heatmap(table: pd.DataFrame, ax: Axes, *, other: str | None = None,
+                       layers: Mapping[int, str] | None = None, label: str = "NNTS") -> Axes:
     """NNTS, or linear CKA, between all layers: columns i, j, value. ``other``: the name of j's network, if another."""
     matrix = table.pivot_table(index="i", columns="j", values="value")
     image = ax.imshow(matrix, vmin=0, vmax=1, cmap="magma", origin="lower")
@@ -44,7 +52,7 @@ def symmetry_panels(table: pd.DataFrame, scales: Sequence[str]) -> Figure:
     return figure
 
 
-def persistence_curves(table, ax, *, layers=None):
+def persistence_curves(table: pd.DataFrame, ax: Axes, *, layers: Mapping[int, str] | None = None) -> Axes:
     """NNTP from every layer i on: columns i, j, value; one line for each i but the last."""
     values = table.pivot_table(index="i", columns="j", values="value")
     colours = _colours(values.index)
@@ -57,7 +65,7 @@ def persistence_curves(table, ax, *, layers=None):
     return ax
 
 
-def neighbour_flow(table, ax, *, layers=None):
+def neighbour_flow(table: pd.DataFrame, ax: Axes, *, layers: Mapping[int, str] | None = None) -> Axes:
     """Births above, deaths below zero at each layer, by the neighbour's class: columns j, event, neighbour, share."""
     shares = table.pivot_table(index="j", columns=["event", "neighbour"], values="share")
     for event, sign in (("birth", 1), ("death", -1)):
@@ -75,7 +83,7 @@ def neighbour_flow(table, ax, *, layers=None):
     return ax
 
 
-def neighbour_cohorts(table, ax, *, layers=None):
+def neighbour_cohorts(table: pd.DataFrame, ax: Axes, *, layers: Mapping[int, str] | None = None) -> Axes:
     """The edges of each layer, stacked by the layer since which they have been there: NNTP's columns i, j, value."""
     shares = cohorts(table.groupby(["i", "j"], as_index=False).value.mean())
     shares = shares.pivot(index="born", columns="layer", values="share").fillna(0)
@@ -89,7 +97,7 @@ def neighbour_cohorts(table, ax, *, layers=None):
     return ax
 
 
-def separation_beside_accuracy(table, ax, *, layers=None):
+def separation_beside_accuracy(table: pd.DataFrame, ax: Axes, *, layers: Mapping[int, str] | None = None) -> Axes:
     """Separation (or smoothness) beside a classifier's rate: columns index, measure, split, value and, maybe, seed.
 
     One colour for each measure ("separation index", "correct classification rate", at most four), solid for the split
@@ -105,10 +113,10 @@ def separation_beside_accuracy(table, ax, *, layers=None):
     return ax
 
 
-def layer_curve(table: pd.DataFrame, ax: Axes, **style: object) -> None:
+def layer_curve(table: pd.DataFrame, ax: Axes, **style: Any) -> None:
     """The mean over seeds of the values of each layer, with a band of one standard deviation: columns index, value."""
     mean_curve(table.groupby("index").value, ax, ms=3, **style)
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.get_major_locator().set_params(integer=True)  # type: ignore[call-arg]  # it is a MaxNLocator
 
 
 def response_panels(layers: pd.DataFrame, beside: dict[str, pd.DataFrame], k: int) -> Figure:
@@ -175,7 +183,8 @@ def training_panels(tables: dict[str, pd.DataFrame], kinds: Sequence[str]) -> Fi
     return figure
 
 
-def change_gallery(images, labels, chosen, graphs, *, title, neighbours=6):
+def change_gallery(images: Pixels, labels: Labels, chosen: Sequence[int], graphs: Mapping[str, KNNGraph], *, title: str,
+                   neighbours: int = 6) -> Figure:
     """Some images (a row each) and their nearest neighbours in two or more graphs, framed by whether they share its
     class.
 

@@ -3,28 +3,41 @@
 A plot takes a tidy table (or arrays) and returns a matplotlib figure or draws into the axes it is given.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+
+if TYPE_CHECKING:
+    from matplotlib.typing import ColorType, RcKeyType
+
+    from rrahelpers.base.shapes import Image, Labels, Neighbours, Pixels
 
 SCALE_ORDER = ("1", "2", "4", "8", "16", "32", "global")
 SCALE_NAMES = {"1": "identity", "2": "2x", "4": "4x", "8": "8x", "16": "16x", "32": "32x", "global": "global"}
 SCALE_COLOURS = dict(zip(SCALE_ORDER, sns.color_palette("colorblind", 7)))
 SAME, OTHER = "#0173b2", "#d55e00"  # an edge to a neighbour of the same class, of another class
 BAND = "_one standard deviation"  # the label of bands; matplotlib keeps what begins so out of legends
-STYLE = {
+STYLE: dict[RcKeyType, Any] = {
     "figure.constrained_layout.use": True, "font.size": 9, "axes.titlesize": 10, "axes.labelsize": 9,
     "legend.fontsize": 8, "legend.frameon": False, "axes.spines.top": False, "axes.spines.right": False,
     "axes.grid": True, "grid.alpha": 0.3, "lines.linewidth": 1.5, "savefig.dpi": 160, "figure.dpi": 100,
 }
 
 
-def use_style():
+def use_style() -> None:
     """Set the project's style for the figures that follow; a notebook's ``figures.begin`` does."""
     plt.rcParams.update(STYLE)
 
 
-def mean_curve(curves, ax, line="o-", **style):
+def mean_curve(curves: pd.api.typing.SeriesGroupBy, ax: Axes, line: str = "o-", **style: Any) -> None:
     """The mean of each group of numbers, with a band of one standard deviation where groups have several.
 
     ``curves``: a column grouped by what goes along the x axis, ``table.groupby("index").value``. The captions of
@@ -36,7 +49,7 @@ def mean_curve(curves, ax, line="o-", **style):
         ax.fill_between(mean.index, mean - spread, mean + spread, color=drawn.get_color(), alpha=0.2, lw=0, label=BAND)
 
 
-def class_similarity_curves(table, ax, *, layers=None):
+def class_similarity_curves(table: pd.DataFrame, ax: Axes, *, layers: Mapping[int, str] | None = None) -> Axes:
     """Class similarity over layers, one line a scale, the mean over seeds with a band of one standard deviation.
 
     ``table``: columns index, scale, value and, for a band, seed. ``layers``: {index: label} to mark on the axis.
@@ -52,12 +65,13 @@ def class_similarity_curves(table, ax, *, layers=None):
     return ax
 
 
-def image_of(tensor):
+def image_of(tensor: Image) -> np.ndarray:
     """A uint8 image [C, H, W] as matplotlib wants it: [H, W] or [H, W, 3]."""
     return tensor[0].numpy() if tensor.shape[0] == 1 else tensor.permute(1, 2, 0).numpy()
 
 
-def gallery(images, titles=None, *, axes=None):
+def gallery(images: Pixels, titles: Sequence[str] | None = None, *,
+            axes: Sequence[Axes] | np.ndarray | None = None) -> Figure | SubFigure:
     """Some images [N, C, H, W] in a row, with a title above each. Returns the figure.
 
     ``titles``: a text for each image, of which 12 letters are shown. ``axes``: N of them, where the row is one of
@@ -75,7 +89,8 @@ def gallery(images, titles=None, *, axes=None):
     return axes[0].figure
 
 
-def neighbour_gallery(images, labels, classes, query, neighbours, *, columns=11):
+def neighbour_gallery(images: Pixels, labels: Labels, classes: tuple[str, ...], query: int,
+                      neighbours: Sequence[int], *, columns: int = 11) -> Figure:
     """A query image and its nearest neighbours in order, framed by whether they share its class. Returns the figure."""
     rows = -(-(len(neighbours) + 1) // columns)
     fig, axes = plt.subplots(rows, columns, figsize=(columns * 0.85, rows * 1.1), squeeze=False)
@@ -88,7 +103,7 @@ def neighbour_gallery(images, labels, classes, query, neighbours, *, columns=11)
     return fig
 
 
-def framed_image(ax, image, colour):
+def framed_image(ax: Axes, image: Image, colour: ColorType) -> None:
     """A uint8 image [C, H, W] in a coloured frame."""
     ax.imshow(image_of(image), cmap="gray", vmin=0, vmax=255)
     ax.axis("on")
@@ -98,18 +113,19 @@ def framed_image(ax, image, colour):
         spine.set(visible=True, color=colour, linewidth=2)
 
 
-def neighbour_graph(places, edges, labels, ax):
+def neighbour_graph(places: np.ndarray, edges: Neighbours, labels: Labels, ax: Axes) -> Axes:
     """Draw a kNN graph: ``places`` [N, 2], ``edges`` int [N, k] (row to neighbour), coloured by agreement of labels."""
     for a, row in enumerate(edges):
         for b in row:
             same = labels[a] == labels[b]
             ax.plot(*np.stack([places[a], places[b]]).T, lw=0.6, alpha=0.7, color=SAME if same else OTHER, zorder=1)
-    ax.scatter(*places.T, c=[sns.color_palette("husl", int(max(labels)) + 1)[y] for y in labels], s=9, zorder=2, lw=0)
+    ax.scatter(places[:, 0], places[:, 1], s=9, zorder=2, lw=0,
+               c=[sns.color_palette("husl", int(max(labels)) + 1)[y] for y in labels])
     ax.set(xticks=[], yticks=[])
     return ax
 
 
-def top1_panels(tables):
+def top1_panels(tables: Mapping[tuple[str, str], pd.DataFrame]) -> Figure:
     """Top-1 accuracy published (left) and measured (right), a row of panels for each data set. Returns the figure.
 
     ``tables``: {(published data, measured data): table as of :func:`rrahelpers.study.comparison.top1`}. Error bars are

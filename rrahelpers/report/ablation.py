@@ -7,12 +7,16 @@ Where nothing passes beside a layer (in a network without shortcuts), all that i
 its mean costs whatever is above chance, for every layer alike.
 """
 
+from __future__ import annotations
+
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import torch
+from torch import nn
 from torch.overrides import TorchFunctionMode
 from tqdm.auto import tqdm
 
@@ -22,10 +26,14 @@ from rrahelpers.data.folders import evenly
 from rrahelpers.features import as_batches
 from rrahelpers.features.passes import forward, run
 
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import Images, ImageTensor, Labels
+
 ADDITIONS = {"add", "add_", "__add__", "__iadd__", "__radd__"}
 
 
-def ablate(model, images, labels, layers, *, samples=None, outputs=None, progress=True):
+def ablate(model: nn.Module, images: Images, labels: Labels | None, layers: Iterable[str], *,
+           samples: int | None = None, outputs: int | None = None, progress: bool = True) -> pd.DataFrame:
     """One row for each layer that is replaced by its mean, and for each residual block that is left out.
 
     Parameters
@@ -59,7 +67,7 @@ def ablate(model, images, labels, layers, *, samples=None, outputs=None, progres
     return pd.DataFrame(rows, columns=["layer", "how", "accuracy", "lost"])
 
 
-def residual_blocks(model, sample):
+def residual_blocks(model: nn.Module, sample: ImageTensor) -> list[str]:
     """The names of modules that add their own input to what they make of it and answer in its shape, in order."""
     with _Additions(model) as seen:
         forward(model, sample)

@@ -84,7 +84,8 @@ def analyse(model: nn.Module, data: Any, labels: Labels | None = None, *, test: 
     to look at, for unknown layers, impossible scales, and data that can't be read.
     """
     started, notes, allowed = time.perf_counter(), Notes(), None if budget is None else seconds(budget)
-    told = {"image_size": image_size, "mean": mean, "std": std, "preprocessing": preprocessing, "progress": progress}
+    told: dict[str, Any] = {"image_size": image_size, "mean": mean, "std": std, "preprocessing": preprocessing,
+                            "progress": progress}
     source = gather(model, data, labels, samples=samples, **told)
     tested = None if test is None else gather(model, test, test_labels, samples=samples, **told)
     with notes.listening("layers"):

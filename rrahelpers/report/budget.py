@@ -6,6 +6,7 @@ pairs.
 
 import math
 import time
+from collections.abc import Callable
 
 import torch
 
@@ -16,7 +17,8 @@ WORTH = 200  # images below which layers are left out instead
 SHARE = 0.8  # of the time that is planned: estimates err
 
 
-def plan(budget, trial, images, layers, numbers):
+def plan(budget: float, trial: Callable[[int], object], images: int, layers: list[str],
+         numbers: int) -> tuple[int, list[str], str]:
     """(images, layers, what to tell of them) that ``budget`` seconds allow, the trials' own included.
 
     Parameters

@@ -12,7 +12,9 @@ import os
 import secrets
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import torch
 
@@ -21,21 +23,21 @@ from rrahelpers.base.files import digest, write_json
 DAY = 86400  # seconds; what a killed process left behind is older
 
 
-def cache_folder():
+def cache_folder() -> Path:
     """``$RRA_CACHE``, or ``rrahelpers/features`` in the user's folder for caches."""
     if own := os.environ.get("RRA_CACHE"):
         return Path(own)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rrahelpers" / "features"
 
 
-def entries(folder=None):
+def entries(folder: Path | None = None) -> list[tuple[Path, int, float]]:
     """(path, bytes, time of last use) of each entry, the one not used for longest first; what is half written too."""
     folder = folder or cache_folder()
     found = [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
     return sorted(((path, _size(path), path.stat().st_mtime) for path in found), key=lambda entry: entry[2])
 
 
-def empty(folder=None):
+def empty(folder: Path | None = None) -> tuple[int, int]:
     """Remove every entry; returns their number and bytes."""
     found = entries(folder)
     for path, _, _ in found:
@@ -46,12 +48,12 @@ def empty(folder=None):
 class FeatureCache:
     """Entries of at most ``limit`` bytes together, and at most half of what the disk has free."""
 
-    def __init__(self, limit, folder=None):
+    def __init__(self, limit: float, folder: Path | None = None) -> None:
         self.folder = folder or cache_folder()
         self.folder.mkdir(parents=True, exist_ok=True)
         self.limit = min(limit, shutil.disk_usage(self.folder).free / 2 + sum(size for _, size, _ in entries(folder)))
 
-    def make_room(self, needed):
+    def make_room(self, needed: float) -> None:
         """Remove entries until ``needed`` more bytes are within the limit."""
         found = entries(self.folder)
         held = sum(size for _, size, _ in found)
@@ -63,7 +65,8 @@ class FeatureCache:
                 shutil.rmtree(path, ignore_errors=True)
                 held -= size
 
-    def read(self, key, examples):
+    def read(self, key: str,
+             examples: Mapping[str, torch.Tensor]) -> tuple[dict[str, torch.Tensor], dict[str, float]] | None:
         """({name: tensor mapped from its file}, {name of a number: number}) of an entry, or None where there is none.
 
         ``examples``: {name: [1, ...]}, what the network answers to the first image now. An entry with another answer
@@ -83,18 +86,19 @@ class FeatureCache:
         os.utime(path)
         return found, about["numbers"]
 
-    def key(self, weights, data, layer, kept):
+    def key(self, weights: str, data: str, layer: str, kept: object) -> str:
         return digest([weights, data, layer, kept], 32)
 
 
 class OnDisk:
     """Where a pass puts what it keeps: new entries of a cache. ``keys``: {layer: key}."""
 
-    def __init__(self, cache, keys):
-        self.cache, self.keys, self.shapes = cache, keys, {}
+    def __init__(self, cache: FeatureCache, keys: Mapping[str, str]) -> None:
+        self.cache, self.keys = cache, keys
+        self.shapes: dict[str, dict[str, dict[str, Any]]] = {}
         self.paths = {layer: cache.folder / f"{key}.{secrets.token_hex(4)}.tmp" for layer, key in keys.items()}
 
-    def put(self, layer, name, x, _place):
+    def put(self, layer: str, name: str, x: torch.Tensor, _place: int) -> None:
         x = x.cpu().contiguous()
         if layer not in self.shapes:
             self.paths[layer].mkdir(parents=True)
@@ -102,14 +106,14 @@ class OnDisk:
         self.shapes[layer][name] = {"shape": [rows + len(x), *x.shape[1:]],
                                     "dtype": str(x.dtype).removeprefix("torch.")}
         with open(self.paths[layer] / f"{name}.bin", "ab") as file:
-            file.write(x.view(torch.uint8).numpy() if x.ndim else b"")
+            file.write(x.view(torch.uint8).numpy().data if x.ndim else b"")
 
-    def take(self, layer):
+    def take(self, layer: str) -> dict[str, torch.Tensor]:
         """{name: tensor mapped from its file} of a layer that is finished."""
         return {name: _mapped(self.cache.folder / self.keys[layer] / f"{name}.bin", **about)
                 for name, about in self.shapes.get(layer, {}).items()}
 
-    def finish(self, layer, numbers):
+    def finish(self, layer: str, numbers: Mapping[str, float]) -> None:
         """Make an entry of a layer, with numbers that only the pass itself could tell."""
         if layer in self.shapes:
             write_json(self.paths[layer] / "entry.json", {"tensors": self.shapes[layer], "numbers": numbers})
@@ -117,7 +121,7 @@ class OnDisk:
             shutil.rmtree(target, ignore_errors=True)
             os.replace(self.paths[layer], target)
 
-    def close(self):
+    def close(self) -> None:
         """Remove what did not become an entry."""
         for path in self.paths.values():
             shutil.rmtree(path, ignore_errors=True)
@@ -126,23 +130,27 @@ class OnDisk:
 class InMemory:
     """Where a pass puts what it keeps: tensors of ``count`` rows on the CPU."""
 
-    def __init__(self, count):
-        self.count, self.found = count, {}
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.found: dict[str, dict[str, torch.Tensor]] = {}
 
-    def put(self, layer, name, x, place):
+    def put(self, layer: str, name: str, x: torch.Tensor, place: int) -> None:
         kept = self.found.setdefault(layer, {})
         if name not in kept:
             kept[name] = torch.empty((self.count, *x.shape[1:]), dtype=x.dtype)
         kept[name][place:place + len(x)] = x
 
-    def take(self, layer):
+    def take(self, layer: str) -> dict[str, torch.Tensor]:
         return self.found.pop(layer, {})
 
-    def finish(self, layer, numbers):
+    def finish(self, layer: str, numbers: Mapping[str, float]) -> None:
         """Nothing outlives the analysis."""
 
-    def close(self):
+    def close(self) -> None:
         """Nothing to remove."""
+
+
+Sink: TypeAlias = OnDisk | InMemory
 
 
 def _mapped(path, shape, dtype):

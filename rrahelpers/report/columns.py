@@ -1,7 +1,10 @@
 """What was measured of each layer, side by side in one table, and of all pairs of layers."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
+from rrahelpers.report.measures import Measured
 from rrahelpers.tails import in_tail
 from rrahelpers.topology import nnts, nnts_matrix
 
@@ -10,7 +13,7 @@ NUMBERS = ("class_similarity", "separation_index", "intrinsic_dimension", "satur
 TEXTS = ("best_scale", "finest")
 
 
-def columns(table, measured, similarities):
+def columns(table: pd.DataFrame, measured: Measured, similarities: pd.DataFrame) -> pd.DataFrame:
     """All columns of a layer side by side."""
     rows = pd.DataFrame.from_dict(measured.rows, orient="index")
     rows = rows.reindex(columns=[*TEXTS, *NUMBERS]).astype(dict.fromkeys(NUMBERS, float))
@@ -32,9 +35,9 @@ def columns(table, measured, similarities):
         ["layer", "index", *result.columns]]
 
 
-def pairs(measured, names):
+def pairs(measured: Measured, names: Sequence[str]) -> pd.DataFrame:
     """NNTS between all layers, at the finest scale of each: i, j (places in the table), value."""
-    graphs = {layer: own[measured.rows[layer]["finest"]] for layer, own in measured.graphs.items()}
+    graphs = {layer: own[str(measured.rows[layer]["finest"])] for layer, own in measured.graphs.items()}
     if not graphs:
         return pd.DataFrame(columns=["i", "j", "value"])
     places = [names.index(layer) for layer in graphs]

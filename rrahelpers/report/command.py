@@ -1,8 +1,13 @@
 """``python -m rrahelpers analyse``: a report on a network from the command line."""
 
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from rrahelpers.base.arguments import pairs
 from rrahelpers.features import analysed_layers, as_batches, layer_names
@@ -10,10 +15,10 @@ from rrahelpers.features.passes import run
 from rrahelpers.report import cache
 from rrahelpers.report.analysis import analyse
 from rrahelpers.report.networks import FORMS, build_network
-from rrahelpers.report.preprocessing import channels_of
+from rrahelpers.report.preprocessing import Preprocessing, channels_of
 
 
-def add_arguments(commands):
+def add_arguments(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("analyse", help="what each layer of a network contributes: a page and tables",
                                  description="Measure every layer of a network over images, and write a page, tables "
                                  "and JSON.")
@@ -41,7 +46,7 @@ def add_arguments(commands):
     stored.set_defaults(run=run_cache)
 
 
-def run_analyse(options):
+def run_analyse(options: argparse.Namespace) -> int:
     """Print the summary and write the report; or list the layers."""
     weights = options.weights or ("random" if options.list_layers and ":" not in options.model else None)
     model, how = build_network(options.model, weights, pairs(options.set))
@@ -65,7 +70,7 @@ def run_analyse(options):
     return 0
 
 
-def run_cache(options):
+def run_cache(options: argparse.Namespace) -> int:
     """Tell what the cache of features holds, or empty it."""
     count, size = cache.empty() if options.empty else (
         len(cache.entries()), sum(size for _, size, _ in cache.entries()))
@@ -73,7 +78,7 @@ def run_cache(options):
     return 0
 
 
-def list_layers(model, how, layers):
+def list_layers(model: nn.Module, how: Preprocessing, layers: Sequence[str] | None) -> int:
     """Names and shapes of the layers, from one image of zeros, where the image's size is known; else names alone."""
     if how.size is None:
         print("\n".join(layers or layer_names(model)))

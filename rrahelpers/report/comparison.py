@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from rrahelpers.report.findings import Findings
 from rrahelpers.similarity import debiased_cka
 from rrahelpers.topology import nnts
 
@@ -23,13 +24,13 @@ class Comparison:
     pairs: pd.DataFrame
     layers: pd.DataFrame
 
-    def closest(self):
+    def closest(self) -> pd.DataFrame:
         """For each layer of the one network the layer of the other that keeps most of its neighbours."""
         best = self.pairs.loc[self.pairs.groupby("i")["nnts"].idxmax()]
         return best[["layer", "other", "nnts", "cka"]].reset_index(drop=True)
 
 
-def compare(one, other):
+def compare(one: Findings, other: Findings) -> Comparison:
     """A :class:`Comparison` of two :class:`rrahelpers.report.Report`.
 
     Raises ``ValueError`` for reports over other images, or with another number of neighbours.

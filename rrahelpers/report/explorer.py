@@ -13,12 +13,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from rrahelpers.report.findings import Findings
+
 PICTURE = 32  # pixels along a side
 QUERIES, SHOWN, PICTURES = 24, 8, 900  # images to choose from; neighbours of each; pictures in all, about
 NUMBERS = 120_000  # of neighbours, about
 
 
-def fragment(report):
+def fragment(report: Findings) -> str:
     """The explorer as HTML, or nothing where there are no pictures or no neighbours."""
     if report.pictures is None or not report.graphs:
         return ""
@@ -39,7 +41,7 @@ def fragment(report):
             f"{data}</script></div><script>{script}</script>")
 
 
-def frame(report):
+def frame(report: Findings) -> str:
     """The explorer in a frame of its own, for a notebook's output."""
     style = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
     inside = f'<!DOCTYPE html><meta charset="utf-8"><style>{style}</style>{fragment(report)}'

@@ -1,7 +1,13 @@
 """What a layer is, before it sees an image: its kind, costs, receptive field and place behind the border layer."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import pandas as pd
 import torch
+from torch import nn
 
 from rrahelpers import complexity
 from rrahelpers.advisor import borders
@@ -9,13 +15,17 @@ from rrahelpers.base.modules import kind
 from rrahelpers.features.batches import as_batches
 from rrahelpers.features.passes import run
 from rrahelpers.receptive_field import receptive_fields
+from rrahelpers.report.notes import Notes
+
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import ImageTensor
 
 COLUMNS = ("layer", "type", "shape", "params", "flops", "activation", "path", "r_min", "r_max", "border", "productive")
 KINDS = {"type": str, "shape": str, "params": "Int64", "flops": "Int64", "activation": "Int64", "path": str,
          "r_min": "Int64", "r_max": "Int64", "border": str, "productive": "boolean"}
 
 
-def geometry(model, sample, layers, notes):
+def geometry(model: nn.Module, sample: ImageTensor, layers: Sequence[str], notes: Notes) -> pd.DataFrame:
     """One row for each layer, in order: :data:`COLUMNS`.
 
     A layer with others inside has their parameters and FLOPs together; it is productive where a convolution inside is.

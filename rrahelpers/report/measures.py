@@ -1,21 +1,31 @@
 """What layers answer to images, measured: from one pass for each group of layers that the memory allows."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import torch
+from torch import nn
 from tqdm.auto import tqdm
 
 from rrahelpers.class_similarity import class_similarity
 from rrahelpers.eigenspace import covariances
+from rrahelpers.features.maps import Reading
 from rrahelpers.intrinsic_dimension import gride, two_nn
-from rrahelpers.neighbors import pyramid_graphs
+from rrahelpers.neighbors import KNNGraph, pyramid_graphs
 from rrahelpers.probes import fit_probe
-from rrahelpers.report.scales import common_window, kept_of
-from rrahelpers.report.source import halves
+from rrahelpers.report.notes import Notes
+from rrahelpers.report.scales import ScaleWindows, common_window, kept_of
+from rrahelpers.report.source import Source, halves
 from rrahelpers.report.stream import Stream
 from rrahelpers.separation import separation_index
 from rrahelpers.similarity import gram
+
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import FeatureAxes
 
 GRAMS = 256  # images whose Gram matrix of each layer is kept, to compare networks
 LEAST = 2**26  # bytes for the neighbour search, at least
@@ -28,15 +38,17 @@ class Measured:
     as text: KNNGraph}}; ``grams``: {layer: [M, M]} of the first images; ``last``: the last layer's answers [N, D] where
     they have no places."""
 
-    rows: dict = field(default_factory=dict)
-    scales: list = field(default_factory=list)
-    dimensions: list = field(default_factory=list)
-    graphs: dict = field(default_factory=dict)
-    grams: dict = field(default_factory=dict)
+    rows: dict[str, dict[str, float | str]] = field(default_factory=dict)
+    scales: list[dict[str, Any]] = field(default_factory=list)
+    dimensions: list[pd.DataFrame] = field(default_factory=list)
+    graphs: dict[str, dict[str, KNNGraph]] = field(default_factory=dict)
+    grams: dict[str, torch.Tensor] = field(default_factory=dict)
     last: torch.Tensor | None = None
 
 
-def measure(model, source, test, maps, *, windows, k, probes, digest, memory, disk, axis, notes, progress):
+def measure(model: nn.Module, source: Source, test: Source | None, maps: dict[str, Reading], *,
+            windows: Mapping[str, ScaleWindows], k: int, probes: bool, digest: str, memory: float, disk: float,
+            axis: FeatureAxes | None, notes: Notes, progress: bool) -> Measured:
     """A :class:`Measured` of the layers in ``maps`` (their readings).
 
     ``windows``: of :func:`rrahelpers.report.scales.chosen_windows`; ``test``: a Source for the probes' scores, or None
@@ -125,14 +137,14 @@ def _watchable(model, sample, layers, axis, notes):
         return good
 
 
-def scale_table(measured, layers):
+def scale_table(measured: Measured, layers: Sequence[str]) -> pd.DataFrame:
     """Class similarity as :func:`rrahelpers.class_similarity.classrepsim` has it: layer, index, scale, value."""
     table = pd.DataFrame(measured.scales, columns=["layer", "scale", "value"])
     table.insert(1, "index", table["layer"].map({layer: place for place, layer in enumerate(layers)}))
     return table
 
 
-def dimension_table(measured, layers):
+def dimension_table(measured: Measured, layers: Sequence[str]) -> pd.DataFrame | None:
     """Intrinsic dimension over distances: layer, index, and the columns of
     :func:`rrahelpers.intrinsic_dimension.gride`."""
     if not measured.dimensions:

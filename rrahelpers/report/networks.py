@@ -2,8 +2,10 @@
 
 import importlib
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import nn
 
 from rrahelpers import models
 from rrahelpers.models.own import build_own, is_own
@@ -14,7 +16,8 @@ FORMS = ("a family's or torchvision's name (resnet20, vgg16, convnext_tiny, torc
          "transformers/NAME (of the hub, a folder, or a class such as ViTForImageClassification), or module:function")
 
 
-def build_network(name, weights=None, options=None):
+def build_network(name: str, weights: str | Path | None = None,
+                  options: dict[str, Any] | None = None) -> tuple[nn.Module, Preprocessing]:
     """(network in evaluation mode, its :class:`Preprocessing`).
 
     Parameters
@@ -48,7 +51,7 @@ def build_network(name, weights=None, options=None):
     return model.eval(), how or of_model(model)
 
 
-def load_weights(model, path):
+def load_weights(model: nn.Module, path: str | Path) -> None:
     """Read weights from a file into a network. Raises ``ValueError`` for a file that is none, or doesn't fit."""
     path = Path(path)
     if not path.is_file():
@@ -57,7 +60,7 @@ def load_weights(model, path):
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
-            state = load_file(path)
+            state: Any = load_file(path)
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # safetensors' and torch's own errors, of many kinds

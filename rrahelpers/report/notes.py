@@ -2,17 +2,18 @@
 
 import contextlib
 import warnings
+from collections.abc import Iterator
 
 
-class Notes(list):
+class Notes(list[str]):
     """Sentences, each once, in the order in which they came up."""
 
-    def add(self, text):
+    def add(self, text: str) -> None:
         if text not in self:
             self.append(text)
 
     @contextlib.contextmanager
-    def attempt(self, what):
+    def attempt(self, what: str) -> Iterator[None]:
         """Within it, an error or a warning becomes a note that begins with ``what``: one measure less, not no report.
 
         Interrupts pass.
@@ -24,7 +25,7 @@ class Notes(list):
                 self.add(f"{what}: {error or type(error).__name__}")
 
     @contextlib.contextmanager
-    def listening(self, what):
+    def listening(self, what: str) -> Iterator[None]:
         """Within it, a warning becomes a note; an error passes."""
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("ignore")

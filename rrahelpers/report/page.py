@@ -3,10 +3,13 @@
 Styles, script and figures are in the page; its content security policy lets it fetch nothing.
 """
 
+from __future__ import annotations
+
 import io
 import json
 from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -14,19 +17,23 @@ import pandas as pd
 from rrahelpers.plots import layers as figures
 from rrahelpers.plots.style import STYLE
 from rrahelpers.report import explorer
+from rrahelpers.report.findings import Findings
 from rrahelpers.report.summary import sentences
 
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
+
 INK = "#010203"  # what is drawn in it takes the page's own colour of text
-INKED = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
-STYLES = {**STYLE, **dict.fromkeys(INKED, INK), "figure.facecolor": "none",
-          "axes.facecolor": "none", "savefig.facecolor": "none", "svg.fonttype": "none"}
+INKED: tuple[RcKeyType, ...] = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+STYLES: dict[RcKeyType, Any] = {**STYLE, **dict.fromkeys(INKED, INK), "figure.facecolor": "none",
+                                "axes.facecolor": "none", "savefig.facecolor": "none", "svg.fonttype": "none"}
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 SHARES = ("class_similarity", "separation_index", "saturation", "probe", "nnts", "lost")  # beginnings of columns
 EXPLAINED = ("A click on a point chooses its layer and scale; below are an image (left) and its nearest neighbours "
              "there, then those of the layer that was chosen before. The pictures at the bottom choose the image.")
 
 
-def page(report):
+def page(report: Findings) -> str:
     """The whole page as text."""
     here, about = Path(__file__).parent, report.about
     title = f"{about['model']}: what its layers contribute"
@@ -56,7 +63,7 @@ cell was not measured, see the notes.</small></p>{table(report.layers, sortable=
 """
 
 
-def table(frame, sortable=False):
+def table(frame: pd.DataFrame, sortable: bool = False) -> str:
     """A data frame as a table that scrolls sideways; the first column stays in sight."""
     kinds = {column: "text" if _is_text(frame[column]) else "number" for column in frame.columns}
     heads = "".join(f'<th class="{kind}" data-kind="{kind}" scope="col">{_head(column, sortable)}</th>'

@@ -1,16 +1,28 @@
 """One forward pass over all images for a group of layers: what each of their measures needs, and no more, is kept."""
 
+from __future__ import annotations
+
 import contextlib
 import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 from rrahelpers.eigenspace import Covariance
 from rrahelpers.eigenspace.layers import attach
-from rrahelpers.features import visit
+from rrahelpers.features import Batches, visit
+from rrahelpers.features.maps import Reading
+from rrahelpers.report.cache import Sink
+
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import FeatureAxes
 
 
-def collect(model, images, wanted, maps, sink):
+def collect(model: nn.Module, images: Batches,
+            wanted: Mapping[str, Mapping[str, Callable[[torch.Tensor], torch.Tensor]]], maps: dict[str, Reading],
+            sink: Sink) -> None:
     """Put into ``sink`` what is kept of each layer's maps, from one pass.
 
     ``wanted``: {layer: {name: function of the layer's maps}}; ``maps``: the layers' readings; ``sink``: of
@@ -24,10 +36,11 @@ def collect(model, images, wanted, maps, sink):
 
 
 @contextlib.contextmanager
-def observed(model, layers, axis=None):
+def observed(model: nn.Module, layers: Sequence[str],
+             axis: FeatureAxes | None = None) -> Iterator[dict[str, Covariance]]:
     """While it is open, the covariance of each layer's output gathers: yields {layer: Covariance}, as
     :func:`rrahelpers.eigenspace.covariances` has it."""
-    found = {}
+    found: dict[str, Covariance] = {}
 
     def record(name, x, axis):
         found.setdefault(name, Covariance(x.shape[axis])).update(x, axis)
@@ -39,7 +52,7 @@ def observed(model, layers, axis=None):
         yield found
 
 
-def weights_digest(model):
+def weights_digest(model: nn.Module) -> str:
     """A digest of a network's kind, modules and all numbers in it."""
     sha = hashlib.sha256(repr(model).encode())
     for name, value in model.state_dict().items():

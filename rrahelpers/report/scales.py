@@ -1,19 +1,31 @@
 """At which scales a layer's neighbours are searched, and what a pass has to keep of the layer for it."""
 
-import math
-from functools import partial
+from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
+
+import torch
 from torch.nn.functional import avg_pool1d, avg_pool2d
 
 from rrahelpers.class_similarity import pooling_windows
 from rrahelpers.features import pool
+from rrahelpers.features.maps import Reading
 from rrahelpers.neighbors import SCALES
+from rrahelpers.report.notes import Notes
+
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import Scales
+
+ScaleWindows: TypeAlias = dict[int | str, int | str]  # {scale: window} of a layer
 
 PLACES = 32  # of the finest map that neighbours are searched on by default, along a side
 PROBE = 4  # places that maps are pooled to for probes, along a side (dissertation, 6.2.5)
 
 
-def chosen_windows(maps, scales, notes):
+def chosen_windows(maps: Mapping[str, Reading], scales: Scales | None, notes: Notes) -> dict[str, ScaleWindows]:
     """{layer: {scale: window}} as :func:`rrahelpers.class_similarity.pooling_windows` has them.
 
     By default the scales are the STAC paper's, or those of the token grid where there is one, and of a map with more
@@ -29,9 +41,9 @@ def chosen_windows(maps, scales, notes):
         found = pooling_windows(flat, _of_grid(grids) if grids else SCALES, strict=False)
     wide = []
     for layer, windows in found.items():
-        side, numbers = max(flat[layer].shape[2:], default=1), [w for w in windows.values() if w != "global"]
+        side, numbers = max(flat[layer].shape[2:], default=1), [w for w in windows.values() if not isinstance(w, str)]
         least = min(max(numbers, default=1), -(-side // PLACES))
-        dropped = [scale for scale, window in windows.items() if window != "global" and window < least]
+        dropped = [scale for scale, window in windows.items() if not isinstance(window, str) and window < least]
         found[layer] = {scale: window for scale, window in windows.items() if scale not in dropped}
         wide += [layer] if dropped else []
     if wide:
@@ -51,16 +63,16 @@ def _of_grid(grids):
     return (*chain, "global")
 
 
-def kept_of(windows, probes):
+def kept_of(windows: ScaleWindows, probes: bool) -> dict[str, partial[torch.Tensor]]:
     """{name: function of a layer's maps} of what a pass keeps: "maps", pooled as far as all windows allow, and
     "probe", the few places that a probe reads."""
     kept = {"maps": partial(_pooled, window=common_window(windows))} if windows else {}
     return kept | ({"probe": partial(pool, size=PROBE)} if probes else {})
 
 
-def common_window(windows):
+def common_window(windows: ScaleWindows) -> int | str:
     """The largest window that divides all."""
-    numbers = [window for window in windows.values() if window != "global"]
+    numbers = [window for window in windows.values() if not isinstance(window, str)]
     return math.gcd(*numbers) if numbers else "global"
 
 
@@ -72,7 +84,7 @@ def _pooled(x, window):
     return (avg_pool1d if x.ndim == 3 else avg_pool2d)(x, window)
 
 
-def searched(maps, windows):
+def searched(maps: Mapping[str, Reading], windows: Mapping[str, ScaleWindows]) -> int:
     """How many numbers of one image the neighbour search compares, of all layers at their finest scale."""
     return sum(kept_of(windows[layer], False)["maps"](reading.example).numel() for layer, reading in maps.items()
                if windows.get(layer))

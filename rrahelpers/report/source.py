@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from rrahelpers import data as data_sets
 from rrahelpers.base.arrays import check_labels
 from rrahelpers.data.folders import evenly, load_folder
 from rrahelpers.features import Batches, as_batches, labels_of
 from rrahelpers.report.preprocessing import Preprocessing, channels_of, of_model
+
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import Integers, Labels
 
 BATCH = 100
 SIDE = 48  # pixels of a small picture, at most
@@ -30,17 +35,17 @@ class Source:
 
     images: Batches
     labels: torch.Tensor | None
-    classes: tuple
+    classes: tuple[str, ...]
     name: str
     how: Preprocessing
 
     @property
-    def outputs(self):
+    def outputs(self) -> int | None:
         """How many outputs a network of these classes has, where classes have names; None where labels are numbers,
         which may be those of a network with more."""
         return None if self.classes == tuple(map(str, range(len(self.classes)))) else len(self.classes)
 
-    def some(self, count):
+    def some(self, count: int) -> Source:
         """The same with at most ``count`` images, spread over these as :func:`rrahelpers.data.folders.evenly` has
         it."""
         if count >= len(self.images):
@@ -49,7 +54,7 @@ class Source:
         labels = None if self.labels is None else self.labels[places]
         return replace(self, images=Batches(Rows(self.images, places, Preprocessing())), labels=labels)
 
-    def survey(self):
+    def survey(self) -> tuple[str, torch.Tensor | None]:
         """A digest of images and labels (16 digits), and small pictures of all: uint8 [N, C, h, w]; one pass without
         the network.
 
@@ -67,10 +72,10 @@ class Source:
 class Pixels:
     """Bytes [N, C, H, W] as batches of normalised images, with labels or without, again and again."""
 
-    def __init__(self, images, labels, how):
+    def __init__(self, images: torch.Tensor, labels: Integers | None, how: Preprocessing) -> None:
         self.images, self.labels, self.how = images, labels, how
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[torch.Tensor | tuple[torch.Tensor, Integers]]:
         for start in range(0, len(self.images), BATCH):
             rows = slice(start, start + BATCH)
             x = self.how.normalise(self.images[rows])
@@ -80,10 +85,10 @@ class Pixels:
 class Rows:
     """Some images of batches (``places``, ascending), normalised."""
 
-    def __init__(self, batches, places, how):
+    def __init__(self, batches: Batches, places: Integers, how: Preprocessing) -> None:
         self.batches, self.places, self.how = batches, places, how
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[torch.Tensor]:
         start = 0
         for x in self.batches.split(BATCH):
             inside = self.places[(self.places >= start) & (self.places < start + len(x))]
@@ -92,8 +97,9 @@ class Rows:
             start += len(x)
 
 
-def gather(model, data, labels=None, *, samples=None, image_size=None, mean=None, std=None, preprocessing=None,
-           progress=True):
+def gather(model: nn.Module, data: Any, labels: Labels | None = None, *, samples: int | None = None,
+           image_size: int | None = None, mean: Sequence[float] | None = None, std: Sequence[float] | None = None,
+           preprocessing: Preprocessing | None = None, progress: bool = True) -> Source:
     """A :class:`Source` of at most ``samples`` images, evenly spread; everything as for
     :func:`rrahelpers.report.analyse`."""
     if isinstance(data, (str, Path, data_sets.ImageSet)) or _is_bytes(data):
@@ -116,7 +122,7 @@ def gather(model, data, labels=None, *, samples=None, image_size=None, mean=None
     return Source(images, found, _names(found), type(data).__name__, how)
 
 
-def halves(labels):
+def halves(labels: Integers) -> tuple[Integers, Integers]:
     """Two halves of the images, by place: of each class, the first, third, fifth … image, and the others."""
     order = labels.argsort(stable=True)
     counts = labels.unique(return_counts=True)[1]

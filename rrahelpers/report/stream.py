@@ -1,11 +1,25 @@
 """Layers one after the other with what is kept of them: from as few passes as memory and disk allow."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
 
 from rrahelpers.eigenspace import describe
 from rrahelpers.features.layers import groups
+from rrahelpers.features.maps import Reading
 from rrahelpers.report.cache import FeatureCache, InMemory, OnDisk
+from rrahelpers.report.notes import Notes
 from rrahelpers.report.passes import collect, observed, weights_digest
+from rrahelpers.report.source import Source
+
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import FeatureAxes
 
 
 @dataclass(frozen=True, eq=False)
@@ -14,9 +28,9 @@ class Kept:
     only the pass itself tells (its saturation)."""
 
     layer: str
-    features: dict
-    tested: dict
-    numbers: dict
+    features: dict[str, torch.Tensor]
+    tested: dict[str, torch.Tensor]
+    numbers: dict[str, float]
 
 
 class Stream:
@@ -27,14 +41,19 @@ class Stream:
     used where the memory isn't enough for one pass; ``say``: called with what is being done.
     """
 
-    def __init__(self, model, source, test, maps, wanted, *, digest, watched, memory, disk, axis, notes, say):
+    def __init__(self, model: nn.Module, source: Source, test: Source | None, maps: dict[str, Reading],
+                 wanted: Mapping[str, Mapping[str, partial[torch.Tensor]]], *, digest: str, watched: Collection[str],
+                 memory: float, disk: float, axis: FeatureAxes | None, notes: Notes,
+                 say: Callable[[str], object]) -> None:
         self.model, self.source, self.test, self.maps, self.wanted = model, source, test, maps, wanted
         self.watched, self.memory, self.axis, self.notes, self.say = watched, memory, axis, notes, say
         examples = {layer: {name: kept(maps[layer].example) for name, kept in functions.items()}
                     for layer, functions in wanted.items()}
         self.needed = {layer: len(source.images) * sum(x.numel() * x.element_size() for x in found.values())
                        for layer, found in examples.items()}
-        self.cache, self.keys, self.stored = None, {}, {}
+        self.cache: FeatureCache | None = None
+        self.keys: dict[str, str] = {}
+        self.stored: dict[str, tuple[dict[str, torch.Tensor], dict[str, float]]] = {}
         if disk and sum(self.needed.values()) > memory:
             self._open(disk, digest, examples)
 
@@ -55,7 +74,7 @@ class Stream:
         self.cache, self.keys = None, {}
         self.notes.add(f"the cache of features can't be used ({error}): there were more passes instead")
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Kept]:
         tested = self._tested(list(self.stored))
         missing = [layer for layer in self.wanted if layer not in self.stored]
         for layer in list(self.stored):

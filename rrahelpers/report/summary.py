@@ -3,9 +3,10 @@
 import math
 
 from rrahelpers.class_similarity import chance_similarity
+from rrahelpers.report.findings import Findings
 
 
-def sentences(report):
+def sentences(report: Findings) -> list[str]:
     """Five texts: what was looked at, then what the measures say of it, those without numbers passed over."""
     table = report.layers[report.layers["layer"] != "input"]
     found = [_network(report), *filter(None, (

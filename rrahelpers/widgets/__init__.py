@@ -6,6 +6,7 @@ alone.
 """
 
 import importlib
+from typing import Any
 
 HOMES = {name: module for module, names in {
     "architecture": "proposal_explorer proposal_figure receptive_field_explorer receptive_field_figure",
@@ -21,11 +22,11 @@ HOMES = {name: module for module, names in {
 }.items() for name in names.split()}
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name in HOMES:
         return getattr(importlib.import_module(f"{__name__}.{HOMES[name]}"), name)
     raise AttributeError(f"rrahelpers.widgets has no {name!r}; expected one of {', '.join(HOMES)}")
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted([*globals(), *HOMES])

@@ -4,6 +4,7 @@ from functools import cache
 
 import ipywidgets
 import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
 
 from rrahelpers.advisor import advise, propose
 from rrahelpers.features import layer_names
@@ -17,7 +18,7 @@ def _network(label):
     return grids.untrained(label)
 
 
-def receptive_field_figure(label, input_size):
+def receptive_field_figure(label: str, input_size: int) -> Figure:
     """The receptive fields of one of ``grids.NETWORKS`` along its convolutions, with its border layers, as a figure.
 
     ``input_size``: side of the image in pixels. The title tells what lies from b_min on.
@@ -36,7 +37,7 @@ def receptive_field_figure(label, input_size):
     return fig
 
 
-def receptive_field_explorer(label="ResNet18", input_size=32, largest=448):
+def receptive_field_explorer(label: str = "ResNet18", input_size: int = 32, largest: int = 448) -> Explorer:
     """Choose a network and the side of its images, and see where its border layers come to lie."""
     return Explorer(lambda **values: [receptive_field_figure(**values)], {
         "label": ipywidgets.SelectionSlider(options=list(grids.NETWORKS), value=label, description="network"),
@@ -44,7 +45,7 @@ def receptive_field_explorer(label="ResNet18", input_size=32, largest=448):
     })
 
 
-def proposal_figure(label, input_size, saturation=0):
+def proposal_figure(label: str, input_size: int, saturation: float = 0) -> Figure:
     """What the advisor would change in one of ``grids.NETWORKS``, and the costs, as a figure.
 
     ``saturation``: the average of all layers, a fraction; 0: not measured.
@@ -57,7 +58,7 @@ def proposal_figure(label, input_size, saturation=0):
     return fig
 
 
-def proposal_explorer(label="ResNet18", input_size=32, largest=448):
+def proposal_explorer(label: str = "ResNet18", input_size: int = 32, largest: int = 448) -> Explorer:
     """Choose a network, the side of its images and its average saturation, and see what could be changed."""
     shares = [("not measured", 0), *((f"{share} %", share / 100) for share in range(5, 85, 5))]
     return Explorer(lambda **values: [proposal_figure(**values)], {

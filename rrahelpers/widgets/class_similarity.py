@@ -1,27 +1,38 @@
 """The explorers of a network's predictions and of its class similarity."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import ipywidgets
 import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.figure import Figure
+from torch import nn
 
 from rrahelpers import plots
-from rrahelpers.class_similarity import class_similarity, scale_graphs
+from rrahelpers.class_similarity import LayerGraph, class_similarity, scale_graphs
+from rrahelpers.data import ImageSet
 from rrahelpers.widgets.sliders import Explorer
+
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import Integers, Pixels
+    from rrahelpers.study.results.pictures import Pictures
+    from rrahelpers.training.runs import Run
 
 
 @dataclass(frozen=True, eq=False)
 class ClassSimilarityView:
     """Neighbour graphs of every layer and scale over some images, and what the explorer shows of them."""
 
-    graphs: dict  # (layer, scale as text): LayerGraph
-    images: object  # uint8 [N, C, H, W]
-    labels: object  # int64 [N]
-    classes: tuple
-    known: dict = field(default_factory=dict)  # k: the curves that were asked for
+    graphs: dict[tuple[str, str], LayerGraph]  # by layer and scale as text
+    images: Pixels
+    labels: Integers
+    classes: tuple[str, ...]
+    known: dict[int, pd.DataFrame] = field(default_factory=dict)  # k: the curves that were asked for
 
-    def curves(self, k):
+    def curves(self, k: int) -> pd.DataFrame:
         """Class similarity of each layer and scale for the first ``k`` neighbours: a table as of classrepsim."""
         if k not in self.known:
             self.known[k] = pd.DataFrame([
@@ -29,7 +40,7 @@ class ClassSimilarityView:
                  "value": class_similarity(g.graph.first(k), self.labels)} for (_, scale), g in self.graphs.items()])
         return self.known[k]
 
-    def draw(self, layer, scale, k, query):
+    def draw(self, layer: str, scale: str, k: int, query: int) -> tuple[Figure, ...]:
         """Two figures: the curves of all scales, that of ``scale`` in front and the layer marked on it, and the query
         with its neighbours there.
 
@@ -50,7 +61,7 @@ class ClassSimilarityView:
         neighbours = self.graphs[layer, scale].graph.indices[query, :k].tolist()
         return curve, plots.neighbour_gallery(self.images, self.labels, self.classes, query, neighbours, columns=8)
 
-    def points(self, figure, k, **_):
+    def points(self, figure: Figure, k: int, **_: object) -> pd.DataFrame:
         """Where the points of the curves lie in their figure, as :class:`rrahelpers.widgets.sliders.Explorer` asks."""
         figure.draw_without_rendering()
         table = self.curves(k)
@@ -58,14 +69,15 @@ class ClassSimilarityView:
         return table[["layer", "scale"]].assign(x=places[:, 0], y=places[:, 1])
 
 
-def class_similarity_view(run, image_set, samples=500, k=30):
+def class_similarity_view(run: Run, image_set: ImageSet | Pictures, samples: int = 500,
+                          k: int = 30) -> ClassSimilarityView:
     """Compute the explorer's graphs for the first ``samples`` images, with up to ``k`` neighbours."""
     images, labels = image_set.images[:samples], image_set.labels[:samples]
     graphs = scale_graphs(run.model(), run.preprocess(images), k=min(k, len(images) - 1))
     return ClassSimilarityView({(g.layer, str(g.scale)): g for g in graphs}, images, labels, image_set.classes)
 
 
-def class_similarity_explorer(run, image_set, samples=500, k=30):
+def class_similarity_explorer(run: Run, image_set: ImageSet | Pictures, samples: int = 500, k: int = 30) -> Explorer:
     """Controls for layer, pooling scale, neighbours and query image over a run's class similarity; a click on a point
     of a curve chooses its layer and scale."""
     view = class_similarity_view(run, image_set, samples, k)
@@ -79,14 +91,14 @@ def class_similarity_explorer(run, image_set, samples=500, k=30):
     }, note=f"among {len(view.labels)} images; a click on a point chooses it", points=view.points)
 
 
-def prediction_explorer(run, image_set):
+def prediction_explorer(run: Run, image_set: ImageSet | Pictures) -> Explorer:
     """A slider over images, each beside the class probabilities that a run's network gives it."""
     model = run.model()
     return Explorer(lambda image: [prediction_figure(model, run, image_set, image)],
                     {"image": ipywidgets.IntSlider(0, 0, len(image_set.labels) - 1)})
 
 
-def prediction_figure(model, run, image_set, index):
+def prediction_figure(model: nn.Module, run: Run, image_set: ImageSet | Pictures, index: int) -> Figure:
     """One image beside the five highest class probabilities of a run's network."""
     probabilities = model(run.preprocess(image_set.images[index:index + 1])).softmax(1)[0].detach()
     best = probabilities.argsort(descending=True)[:5]

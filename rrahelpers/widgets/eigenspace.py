@@ -1,19 +1,31 @@
 """The explorers of eigenspaces: networks that are restricted to them, and saturation at any threshold."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import seaborn as sns
 import torch
+from matplotlib.figure import Figure
 from torch import nn
 
 from rrahelpers import data
-from rrahelpers.eigenspace import DELTA, covariances, eigenvalues, project, projected_accuracies, saturation
+from rrahelpers.eigenspace import DELTA, Covariance, covariances, eigenvalues, project, projected_accuracies, saturation
 from rrahelpers.plots import OTHER, SAME, eigenspace as plots
 from rrahelpers.study.results import pictures_of
 from rrahelpers.widgets.sliders import Explorer
+
+if TYPE_CHECKING:
+    from jaxtyping import Float64
+
+    from rrahelpers.base.shapes import ImageTensor
+    from rrahelpers.training.runs import Run
 
 DELTAS = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9999, 1.0)
 
@@ -24,14 +36,14 @@ class ProjectionView:
     of them."""
 
     model: nn.Module
-    covariances: dict  # layer: Covariance
+    covariances: dict[str, Covariance]  # by layer
     images: torch.Tensor  # float [N, C, H, W], as the model takes them
     labels: torch.Tensor  # int64 [N]
     pictures: torch.Tensor  # float [n, C, H, W] in [0, 1]
-    answers: dict  # δ: (what the autoencoder makes of them, its loss)
-    known: dict = field(default_factory=dict)  # δ: what was measured of the classifier
+    answers: dict[float, tuple[torch.Tensor, float]]  # δ: (what the autoencoder makes of them, its loss)
+    known: dict[float, tuple[Any, Any, pd.DataFrame]] = field(default_factory=dict)  # δ: what :meth:`projected` answers
 
-    def projected(self, delta):
+    def projected(self, delta: float) -> tuple[Any, Any, pd.DataFrame]:
         """The classifier's accuracy in its eigenspaces and in random subspaces, and the dimensions of each layer."""
         if delta not in self.known:
             rows = projected_accuracies(self.model, self.images, self.labels, self.covariances, [delta], progress=False)
@@ -39,7 +51,7 @@ class ProjectionView:
                 self.known[delta] = *rows.itertuples(), projections.table()
         return self.known[delta]
 
-    def draw(self, delta):
+    def draw(self, delta: float) -> tuple[Figure, Figure]:
         """Two figures: the dimensions that the classifier's layers keep, and pictures with their reconstruction."""
         own, random, layers = self.projected(delta)
         bars, ax = plt.subplots(figsize=(8, 2.8))
@@ -54,7 +66,8 @@ class ProjectionView:
         return bars, plots.reconstructions({"picture": self.pictures, f"δ = {delta:g}\nMSE {loss:.4f}": answers})
 
 
-def projection_view(run, table, rows, samples=1000):
+def projection_view(run: Run, table: pd.DataFrame, rows: Mapping[str, ImageTensor],
+                    samples: int = 1000) -> ProjectionView:
     """Compute the covariances on a run's first ``samples`` training images; accuracy is that of as many test images.
 
     ``table``, ``rows``: an autoencoder's losses and pictures at some δ, of
@@ -67,7 +80,8 @@ def projection_view(run, table, rows, samples=1000):
     return ProjectionView(model, found, run.preprocess(test.images), test.labels, pictures, by_delta)
 
 
-def projection_explorer(run, table, rows, samples=1000):
+def projection_explorer(run: Run, table: pd.DataFrame, rows: Mapping[str, ImageTensor],
+                        samples: int = 1000) -> Explorer:
     """A slider for the explained variance over a classifier's accuracy and dimensions and an autoencoder's pictures.
     Parameters as for :func:`projection_view`."""
     view = projection_view(run, table, rows, samples)
@@ -82,11 +96,12 @@ class SaturationView:
     """Networks by name, and the eigenvalues of their layers on the first test images: what the explorer shows of
     them."""
 
-    runs: dict  # name: run
+    runs: Mapping[str, Run]  # by name
     samples: int
-    known: dict = field(default_factory=dict)  # name: {layer: float64 [D], largest first}, of those asked for
+    known: dict[str, dict[str, Float64[np.ndarray, " d"]]] = field(
+        default_factory=dict)  # name: {layer: largest first}, of those asked for
 
-    def spectra(self, network):
+    def spectra(self, network: str) -> dict[str, Float64[np.ndarray, " d"]]:
         """The eigenvalues of each layer's covariance, computed when they are first asked for."""
         if network not in self.known:
             run = self.runs[network]
@@ -95,7 +110,7 @@ class SaturationView:
                                    for layer, covariance in found.items()}
         return self.known[network]
 
-    def draw(self, network, delta):
+    def draw(self, network: str, delta: float) -> list[Figure]:
         """Saturation of each layer at a threshold, and the variance that each layer's first directions explain."""
         spectra = self.spectra(network)
         shares = [saturation(values, delta) for values in spectra.values()]
@@ -114,7 +129,7 @@ class SaturationView:
         return [figure]
 
 
-def saturation_explorer(runs, samples=1000):
+def saturation_explorer(runs: Mapping[str, Run], samples: int = 1000) -> Explorer:
     """Controls for network and explained variance over the saturation of the networks of ``runs``, {name: run}."""
     view = SaturationView(runs, samples)
     return Explorer(view.draw, {

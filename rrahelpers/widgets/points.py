@@ -1,8 +1,11 @@
 """A picture whose points can be clicked, or reached by the Tab key and chosen by Enter."""
 
 import io
+from collections.abc import Callable, Sequence
 
 import ipywidgets
+import pandas as pd
+from matplotlib.figure import Figure
 
 STYLE = """<style>
 .rra-picture { position: relative; overflow: visible; }
@@ -16,13 +19,16 @@ STYLE = """<style>
 class Points(ipywidgets.Box):
     """Shows a figure with a button on each of its points; ``choose(**values)`` is called with the values of a point."""
 
-    def __init__(self, choose):
-        self.choose, self.buttons = choose, {}
+    children: Sequence[ipywidgets.Widget]  # of the box
+
+    def __init__(self, choose: Callable[..., object]) -> None:
+        self.choose = choose
+        self.buttons: dict[tuple, ipywidgets.Button] = {}  # by the point's values
         self.image = ipywidgets.Image(format="png", layout={"display": "none"})
         super().__init__([ipywidgets.HTML(STYLE), self.image])
         self.add_class("rra-picture")
 
-    def show(self, figure, points):
+    def show(self, figure: Figure, points: pd.DataFrame) -> None:
         """``points``: a table with ``x``, ``y`` as shares of the figure, from below; its other columns are values."""
         file = io.BytesIO()
         figure.savefig(file, dpi=100)

@@ -1,40 +1,50 @@
 """The explorers of probes and of tail patterns."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import mean
+from typing import TYPE_CHECKING
 
 import ipywidgets
 import matplotlib.pyplot as plt
 import pandas as pd
+import torch
+from matplotlib.figure import Figure
 
 from rrahelpers import data
 from rrahelpers.features import layer_names
 from rrahelpers.features.pooled import POOLING, each_pooled_layer
 from rrahelpers.plots import architecture as architecture_plots, probes as probe_plots
-from rrahelpers.probes import fit_probe
+from rrahelpers.probes import ProbeResult, fit_probe
 from rrahelpers.study.results import measured_advice, pictures_of
 from rrahelpers.tails import find_tails
 from rrahelpers.widgets.sliders import Explorer
+
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import Integers
+    from rrahelpers.training.runs import Run
 
 
 @dataclass(frozen=True, eq=False)
 class ProbeView:
     """Pooled features of every layer over some images, and what the explorer shows of probes on them."""
 
-    features: dict  # (layer, size, pooling): [training features, test features]
-    labels: list  # int64 [N] of the training images, of the test images
-    classes: tuple
-    fitted: dict = field(default_factory=dict)  # those that were asked for
+    features: dict[tuple[str, int, str], list[torch.Tensor]]  # (layer, size, pooling): training, test features
+    labels: list[Integers]  # of the training images, of the test images
+    classes: tuple[str, ...]
+    fitted: dict[tuple[str, int, str], ProbeResult] = field(default_factory=dict)  # those that were asked for
 
-    def probe(self, *key):
+    def probe(self, layer: str, size: int, pooling: str) -> ProbeResult:
         """The probe on (layer, size, pooling), fitted when it is first asked for."""
-        if key not in self.fitted:
+        if (key := (layer, size, pooling)) not in self.fitted:
             x, x_test = self.features[key]
             self.fitted[key] = fit_probe(x, self.labels[0], x_test, self.labels[1])
         return self.fitted[key]
 
-    def draw(self, layer, size, pooling):
+    def draw(self, layer: str, size: int, pooling: str) -> list[Figure]:
         """Accuracy of the probes over all layers, and what the probe on one of them confuses, as one figure."""
         layers = list(dict.fromkeys(name for name, *_ in self.features))
         table = pd.DataFrame([{"layer": name, "index": index, "value": self.probe(name, size, pooling).accuracy}
@@ -50,7 +60,7 @@ class ProbeView:
         return [fig]
 
 
-def probe_view(run, samples=400, sizes=range(1, 8)):
+def probe_view(run: Run, samples: int = 400, sizes: Sequence[int] = range(1, 8)) -> ProbeView:
     """Compute the explorer's features for the first ``samples`` images of either split."""
     sets = [pictures_of(run, split, samples) for split in data.SPLITS]
     model, images = run.model(), [run.preprocess(s.images) for s in sets]
@@ -60,7 +70,7 @@ def probe_view(run, samples=400, sizes=range(1, 8)):
     return ProbeView(features, [s.labels for s in sets], sets[0].classes)
 
 
-def probe_explorer(run, samples=400, sizes=range(1, 8)):
+def probe_explorer(run: Run, samples: int = 400, sizes: Sequence[int] = range(1, 8)) -> Explorer:
     """Controls for the layer, the side that its map is pooled to, and the pooling; a first draw takes seconds."""
     view = probe_view(run, samples, sizes)
     layers = list(dict.fromkeys(layer for layer, *_ in view.features))
@@ -75,10 +85,10 @@ def probe_explorer(run, samples=400, sizes=range(1, 8)):
 class TailView:
     """Networks trained at several image sizes: what was measured of them, and where their border layers lie at any."""
 
-    networks: dict  # name: {side of the images in pixels: runs of one configuration}
+    networks: Mapping[str, Mapping[int, Sequence[Run]]]  # name: {side in pixels: runs of one configuration}
     samples: int | None  # as for measured_advice
 
-    def draw(self, network, pixels):
+    def draw(self, network: str, pixels: int) -> list[Figure]:
         """A network's layers at an image size, with saturation and probes as measured at the nearest size trained."""
         sides = self.networks[network]
         trained = min(sides, key=lambda side: abs(math.log(side / pixels)))
@@ -95,7 +105,8 @@ class TailView:
         return [fig]
 
 
-def tail_explorer(networks, samples, sizes=(32, 48, 64, 96, 128, 160, 224, 320, 448, 640, 1024)):
+def tail_explorer(networks: Mapping[str, Mapping[int, Sequence[Run]]], samples: int | None,
+                  sizes: Sequence[int] = (32, 48, 64, 96, 128, 160, 224, 320, 448, 640, 1024)) -> Explorer:
     """Choose network and image size: the border layer moves at once, the tail with the sizes that were trained.
 
     ``networks``, ``samples``: as for :class:`TailView`. ``sizes``: those to choose from, beside the trained ones.

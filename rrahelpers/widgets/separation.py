@@ -1,15 +1,23 @@
 """The explorer of separation: classes, orders and the radius within which a nearest-neighbour prediction holds."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import ipywidgets
 import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
 
 from rrahelpers import data, plots, separation
 from rrahelpers.features import extract, layer_names
-from rrahelpers.neighbors import knn_graph
+from rrahelpers.neighbors import KNNGraph, knn_graph
 from rrahelpers.study.results import pictures_of
 from rrahelpers.widgets.sliders import Explorer
+
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import Integers
+    from rrahelpers.training.runs import Run
 
 
 @dataclass(frozen=True)
@@ -17,12 +25,12 @@ class SeparationView:
     """Neighbour graphs of training images and margins of test images at every layer, and what the explorer shows of
     them."""
 
-    graphs: dict  # layer: KNNGraph of the training images
-    margins: dict  # layer: Margins of the test images among them
-    labels: object  # int64 [N], of the training images
-    classes: tuple
+    graphs: dict[str, KNNGraph]  # by layer, of the training images
+    margins: dict[str, separation.Margins]  # by layer, of the test images among them
+    labels: Integers  # of the training images
+    classes: tuple[str, ...]
 
-    def draw(self, layer, order, gamma):
+    def draw(self, layer: str, order: int, gamma: float) -> list[Figure]:
         """SI of each class at a layer, and the radii of the test images, as one figure."""
         known = self.margins[layer]
         radius = (known.between - known.within) / 2
@@ -41,7 +49,7 @@ class SeparationView:
         return [fig]
 
 
-def separation_view(run, samples=300, orders=10):
+def separation_view(run: Run, samples: int = 300, orders: int = 10) -> SeparationView:
     """Compute the explorer's graphs and margins for the first ``samples`` images of either split."""
     model, parts = run.model(), {}
     for split in data.SPLITS:
@@ -53,7 +61,7 @@ def separation_view(run, samples=300, orders=10):
     return SeparationView(graphs, margins, images.labels, images.classes)
 
 
-def separation_explorer(run, samples=300, orders=10):
+def separation_explorer(run: Run, samples: int = 300, orders: int = 10) -> Explorer:
     """Sliders for layer, order and γ (as a share of the largest radius)."""
     view = separation_view(run, samples, orders)
     layers = list(view.graphs)

@@ -1,10 +1,14 @@
 """What every explorer is made of: controls beside the figures that a plain function draws."""
 
 import html
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import ipywidgets
 import matplotlib.pyplot as plt
+import pandas as pd
 from IPython.display import display
+from matplotlib.figure import Figure
 
 from rrahelpers.widgets.points import Points
 
@@ -25,7 +29,8 @@ class Explorer(ipywidgets.HBox):
         ``x``, ``y`` as shares of the figure, and a column for each control that a click sets.
     """
 
-    def __init__(self, draw, controls, note="", points=None):
+    def __init__(self, draw: Callable[..., Iterable[Figure]], controls: dict[str, ipywidgets.ValueWidget],
+                 note: str = "", points: Callable[..., pd.DataFrame] | None = None) -> None:
         self.draw, self.controls, self.points, self.waiting = draw, controls, points, False
         self.call, self.picture = ipywidgets.HTML(), Points(self.choose)
         column = []
@@ -41,7 +46,7 @@ class Explorer(ipywidgets.HBox):
         super().__init__([ipywidgets.VBox(column, layout={"flex": f"0 0 {WIDTH}"}), shown],
                          layout={"flex_flow": "row wrap"})
 
-    def show(self, **values):
+    def show(self, **values: Any) -> None:
         """Draw the figures, with a bar for as long as that takes."""
         if self.waiting:
             return
@@ -58,7 +63,7 @@ class Explorer(ipywidgets.HBox):
         finally:
             self.call.value = text
 
-    def choose(self, **values):
+    def choose(self, **values: Any) -> None:
         """Set several controls, and draw once."""
         changed = [name for name, value in values.items() if self.controls[name].value != value]
         for name in changed:

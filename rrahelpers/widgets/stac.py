@@ -1,17 +1,29 @@
 """The explorer of STAC's windows: costs and reach of the attention."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import ipywidgets
 import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.figure import Figure
 
 from rrahelpers import plots
+from rrahelpers.complexity import Complexity
 from rrahelpers.study import comparison, grids
 from rrahelpers.widgets.sliders import Explorer
+
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import Window
+    from rrahelpers.training.runs import Run
 
 STAGES = {"resnet20": 3, "resnet34": 4}  # of the STAC paper's networks; each halves the map of the one before
 
 
-def stac_costs(windows, kernels=(3, 3), placement="standard", *, model="resnet20", image_size=32, num_classes=10):
+def stac_costs(windows: Sequence[Window | None], kernels: Sequence[int] = (3, 3), placement: str = "standard", *,
+               model: str = "resnet20", image_size: int = 32, num_classes: int = 10) -> tuple[Complexity, pd.DataFrame]:
     """What STAC modules cost in one of our ResNets (a :class:`Complexity`), and how far their attention sees (a table).
 
     Parameters
@@ -41,7 +53,8 @@ def stac_costs(windows, kernels=(3, 3), placement="standard", *, model="resnet20
     return counted, pd.DataFrame(rows)
 
 
-def stac_figure(windows, kernels=(3, 3), placement="standard", *, runs=(), **network):
+def stac_figure(windows: Sequence[Window | None], kernels: Sequence[int] = (3, 3), placement: str = "standard", *,
+                runs: Sequence[Run] = (), **network: Any) -> Figure:
     """The costs of STAC modules beside the base network's, and the reach of their attention in the image.
 
     Parameters as for :func:`stac_costs`, and ``runs``: trained networks, whose accuracy is told where one is meant.
@@ -72,7 +85,8 @@ def stac_figure(windows, kernels=(3, 3), placement="standard", *, runs=(), **net
     return fig
 
 
-def stac_explorer(model="resnet20", image_size=32, num_classes=10, runs=()):
+def stac_explorer(model: str = "resnet20", image_size: int = 32, num_classes: int = 10,
+                  runs: Sequence[Run] = ()) -> Explorer:
     """Choose STAC's window in each stage ("none": no STAC there), kernels and placement; see costs and reach."""
     stages = _stages(model)
     sides = [-(-image_size // 2**i) for i in range(stages)]
