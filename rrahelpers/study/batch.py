@@ -11,6 +11,7 @@ import math
 import os
 import time
 import traceback
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -33,11 +34,12 @@ class Outcome:
     notebook: str
     status: str
     seconds: float = 0.0
-    figures: list = field(default_factory=list)
+    figures: list[str] = field(default_factory=list)
     error: str = ""
 
 
-def run_notebooks(profile, only=(), *, force=False, jobs=1, cell_timeout=CELL_TIMEOUT):
+def run_notebooks(profile: str, only: Sequence[str] = (), *, force: bool = False, jobs: int = 1,
+                  cell_timeout: float = CELL_TIMEOUT) -> list[Outcome]:
     """Execute notebooks under a profile, each in a kernel of its own; one that fails leaves the others running.
 
     Parameters
@@ -70,7 +72,7 @@ def run_notebooks(profile, only=(), *, force=False, jobs=1, cell_timeout=CELL_TI
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def select(only):
+def select(only: Sequence[str]) -> list[str]:
     """The notebooks whose names begin with one of ``only``, in order; all for an empty ``only``."""
     names = notebooks.names()
     if unknown := [start for start in only if not any(name.startswith(start) for name in names)]:
@@ -78,7 +80,7 @@ def select(only):
     return [name for name in names if not only or name.startswith(tuple(only))]
 
 
-def summary(outcomes):
+def summary(outcomes: Sequence[Outcome]) -> str:
     """The table that ends a batch: notebook, status, time, figures."""
     width = max(len(outcome.notebook) for outcome in outcomes)
     return "\n".join(f"{o.notebook:<{width}}  {o.status:<9}  {o.seconds:7.1f} s  {', '.join(o.figures)}"

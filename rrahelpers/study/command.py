@@ -1,5 +1,6 @@
 """``python -m rrahelpers figures``, ``claims`` and ``list``: what the collection shows, says and stores."""
 
+import argparse
 import os
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from rrahelpers.study import batch
 from rrahelpers.training.runs import Run, RunError, run_folders, store_root
 
 
-def add_arguments(commands):
+def add_arguments(commands: argparse._SubParsersAction) -> None:
     figures = commands.add_parser("figures", help="run the notebooks headless and write their figures")
     figures.add_argument("--profile", default="study", help="a file's name in notebooks/profiles (default: study)")
     figures.add_argument("--only", nargs="+", default=[], metavar="01", help="beginnings of notebook names")
@@ -37,7 +38,7 @@ def add_arguments(commands):
     listing.set_defaults(run=run_list)
 
 
-def run_figures(options):
+def run_figures(options: argparse.Namespace) -> int:
     try:
         outcomes = batch.run_notebooks(options.profile, options.only, force=options.force, jobs=options.jobs,
                                        cell_timeout=options.cell_timeout)
@@ -47,7 +48,7 @@ def run_figures(options):
     return int(any(outcome.status == "failed" for outcome in outcomes))
 
 
-def run_claims(options):
+def run_claims(options: argparse.Namespace) -> int:
     from rrahelpers.study import claims  # some hundred checks, and what they call
     from rrahelpers.study.claims import board
 
@@ -73,7 +74,7 @@ def run_claims(options):
     return 0
 
 
-def run_list(options):
+def run_list(options: argparse.Namespace) -> int:
     folders = run_folders()
     print(f"{len(folders)} finished runs in {store_root()}")
     damaged = 0

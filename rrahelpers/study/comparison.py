@@ -6,24 +6,27 @@ Tables come from :func:`rrahelpers.study.grids.cells` (published columns), their
 
 import json
 import math
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 
 import pandas as pd
 import torch
 
 from rrahelpers import complexity, models
+from rrahelpers.complexity import Complexity
 from rrahelpers.study import published
 from rrahelpers.study.significance import Difference, Sample, sample, variation, welch
+from rrahelpers.training.runs import Run
 
 PUBLISHED_SEEDS = 8  # STAC paper, section 3.1: every printed number is the average of 8 networks
 
 
-def measured(runs):
+def measured(runs: Iterable[Run]) -> Sample:
     """Top-1 accuracies of some runs, in percent, as a :class:`Sample`."""
     return sample([100 * run.accuracy for run in runs])
 
 
-def top1(table, reference):
+def top1(table: pd.DataFrame, reference: dict) -> pd.DataFrame:
     """Published and measured accuracy of every row, tidy: for plots, and as the figure's data.
 
     ``reference``: the options of the network that others are compared with.
@@ -57,7 +60,7 @@ def top1(table, reference):
     return pd.DataFrame(rows).rename(columns={"n": "seeds"})
 
 
-def top1_for_reading(table, reference):
+def top1_for_reading(table: pd.DataFrame, reference: dict) -> pd.DataFrame:
     """:func:`top1` as text, one row for each row of ``table``, differences with their 95 % intervals."""
     tidy = top1(table, reference)
     columns = {}
@@ -68,7 +71,7 @@ def top1_for_reading(table, reference):
     return pd.DataFrame({"": table.label.tolist(), **columns}).set_index("")
 
 
-def rivals_for_reading(table, own):
+def rivals_for_reading(table: pd.DataFrame, own: dict) -> pd.DataFrame:
     """Differences of the row whose options are ``own`` to every other row, published and measured, as text."""
     tidy, label = top1(table, own), table.label[[options == own for options in table.options]].iloc[0]
     rows = []
@@ -78,7 +81,7 @@ def rivals_for_reading(table, own):
     return pd.DataFrame(rows)
 
 
-def single_networks(tables):
+def single_networks(tables: Mapping[str, Sequence[pd.DataFrame]]) -> pd.DataFrame:
     """Top-1 accuracy of every network of some tables with ``stage`` and ``window``: {title: tables} as rows of data,
     stage, window, seed, top1."""
     rows = [[name, row.stage, row.window, run.config.seed, 100 * run.accuracy]
@@ -86,14 +89,14 @@ def single_networks(tables):
     return pd.DataFrame(rows, columns=["data", "stage", "window", "seed", "top1"])
 
 
-def published_variation(table):
+def published_variation(table: pd.DataFrame) -> str:
     """Whether the printed rows of ``table`` differ by more than seeds do
     (:func:`rrahelpers.study.significance.variation`), as text."""
     return _tested(variation([Sample(row.accuracy, row.accuracy_std, PUBLISHED_SEEDS) for row in table.itertuples()
                               if not math.isnan(row.accuracy)]))
 
 
-def measured_variation(table, others=()):
+def measured_variation(table: pd.DataFrame, others: Iterable[pd.DataFrame] = ()) -> str:
     """The same of the measured rows: of any table with ``options`` and ``runs``.
 
     ``others``: tables of the same data set. Their networks that are in none of the rows tell, where they have several
@@ -107,25 +110,25 @@ def measured_variation(table, others=()):
     return _tested(variation(inside.values(), [found for network, found in outside.items() if network not in inside]))
 
 
-def with_counts(table):
+def with_counts(table: pd.DataFrame) -> pd.DataFrame:
     """``table`` (rows of :func:`rrahelpers.study.published.table`) with ``counted_flops`` and ``counted_params``."""
     counts = [count(row.model, row.options, row.image_size, row.num_classes) for row in table.itertuples()]
     return table.assign(counted_flops=[c.flops for c in counts], counted_params=[c.params for c in counts])
 
 
-def count(model, options, image_size, num_classes):
+def count(model: str, options: dict, image_size: int, num_classes: int) -> Complexity:
     """:func:`rrahelpers.complexity.count` of an untrained network for colour images of ``image_size`` pixels."""
     return _count(model, json.dumps(options, sort_keys=True), image_size, num_classes)
 
 
-def with_other_columns(number, tables):
+def with_other_columns(number: int, tables: Iterable[pd.DataFrame]) -> list[pd.DataFrame]:
     """Some columns of one of the paper's tables, with those that are in none of them behind."""
     tables, printed = list(tables), published.table(number)
     others = printed[~printed["data"].isin([table["data"].iloc[0] for table in tables])]
     return [*tables, *(part for _, part in others.groupby("data", sort=False))]
 
 
-def counts_for_reading(table):
+def counts_for_reading(table: pd.DataFrame) -> pd.DataFrame:
     """Published and counted FLOPs and parameters, as printed, with a mark where they differ."""
     columns = {}
     for what in ("flops", "params"):

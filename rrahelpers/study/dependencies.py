@@ -3,17 +3,18 @@ data."""
 
 import ast
 import contextlib
+from collections.abc import Iterable
 from functools import cache
 from importlib.util import resolve_name
 from pathlib import Path
 
 from rrahelpers.study import notebooks
 
-NAME = __package__.partition(".")[0]
+NAME = __name__.partition(".")[0]
 FOLDER = Path(__file__).parent.parent
 
 
-def code_files(sources, folder=FOLDER):
+def code_files(sources: Iterable[str], folder: Path = FOLDER) -> list[Path]:
     """The sorted files of the package in ``folder`` that Python ``sources`` (a list of texts) depend on.
 
     Imports within functions count, and so does each package above a module, with its data files. A package that loads
@@ -21,7 +22,9 @@ def code_files(sources, folder=FOLDER):
     cell that is yet to be mended) imports nothing.
     """
     packages = _packages(folder)
-    found, waiting, seen = set(), {name for source in sources for name in _imports(source, NAME)}, set()
+    found: set[Path] = set()
+    seen: set[str] = set()
+    waiting = {name for source in sources for name in _imports(source, NAME)}
     while waiting - seen:
         seen.add(name := (waiting - seen).pop())
         for file in _files(name, folder, packages) - found:

@@ -21,6 +21,7 @@ import json
 from dataclasses import dataclass, fields
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -35,7 +36,7 @@ from rrahelpers.study.results import probe_table, saturation_table
 from rrahelpers.training import RunConfig
 from rrahelpers.training.runs import Run
 
-OWN = {"recipe": STAC, "options": {}, "samples": None, "probes": True}  # keys beside RunConfig's
+OWN: dict[str, Any] = {"recipe": STAC, "options": {}, "samples": None, "probes": True}  # keys beside RunConfig's
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ def read(path: Path) -> Experiment:
     if not isinstance(given["options"], dict) or not isinstance(given["probes"], bool):
         raise ValueError(f"{path}: expected options: {{name: value or list of values}} and probes: true or false, got "
                          f"{given['options']!r} and {given['probes']!r}")
-    dimensions = {(name,): value for name, value in given.items() if name not in ("options", "samples", "probes")}
+    dimensions: dict[tuple[str, ...], Any] = {(name,): value for name, value in given.items()
+                                              if name not in ("options", "samples", "probes")}
     dimensions |= {("options", name): value for name, value in given["options"].items()}
     if empty := [name for *_, name in (key for key, value in dimensions.items() if value == [])]:
         raise ValueError(f"{path}: expected at least one value for {', '.join(empty)}, got an empty list")

@@ -4,24 +4,30 @@ import datetime
 import json
 import textwrap
 from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
 
 from rrahelpers import plots
 from rrahelpers.base.files import atomic, project_root, write_json
 from rrahelpers.base.provenance import commit, environment, libraries
 from rrahelpers.data import checksum
 from rrahelpers.study import notebooks, recipes
+from rrahelpers.training.runs import Run
 
 LETTERS = 18  # of a caption, on an inch
 TITLES = {"digits": "digits", "cifar10": "CIFAR-10", "mnist": "MNIST", "tiny-imagenet-50": "Tiny-ImageNet-50"}
 FAMILIES = {"resnet": "ResNet", "vgg": "VGG", "densenet": "DenseNet", "mpnet": "MPNet",
             "efficientnet_b": "EfficientNet-B"}
 
-_context = {}
+_context: dict[str, Any] = {}
 
 
-def begin(notebook, namespace):
+def begin(notebook: str, namespace: Mapping[str, Any]) -> None:
     """Say which notebook the figures of this process belong to, and set the project's style for them.
 
     A notebook's first code cell after the parameters calls this. ``namespace`` is the notebook's ``globals()``: the
@@ -36,7 +42,8 @@ def begin(notebook, namespace):
     _context.update(notebook=notebook, parameters={name: namespace[name] for name in declared})
 
 
-def save_figure(fig, name, *, data, runs=(), source=None, data_sets=()):
+def save_figure(fig: Figure, name: str, *, data: pd.DataFrame, runs: Collection[Run] = (), source: str | None = None,
+                data_sets: Iterable[str] | dict[str, str] = ()) -> Path:
     """Save a figure and where it came from under ``figures/<profile>/``.
 
     Parameters
@@ -84,12 +91,12 @@ def save_figure(fig, name, *, data, runs=(), source=None, data_sets=()):
     return folder / f"{name}.png"
 
 
-def data_title(data_set):
+def data_title(data_set: str) -> str:
     """What a data set is called in figures and tables."""
     return TITLES.get(data_set, data_set)
 
 
-def network_title(model, options):
+def network_title(model: str, options: dict) -> str:
     """What a network is called in figures and tables, its options told: "VGG16, width 1/4", "ResNet18, stem cifar"."""
     width = options.get("width", 1)
     family = model.rstrip("0123456789")
@@ -98,7 +105,7 @@ def network_title(model, options):
     return ", ".join([name, *told, *(f"{key} {value}" for key, value in options.items() if key != "width")])
 
 
-def caption(runs, source=None):
+def caption(runs: Collection[Run], source: str | None = None) -> str:
     """Profile, data, networks (up to three), seeds and recipes in one line, so that no figure can be taken for what it
     is not."""
     known = recipes.OF_NOTEBOOK.get(_context["notebook"], ())

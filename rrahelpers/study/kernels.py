@@ -9,6 +9,9 @@ import contextlib
 import logging
 import os
 import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import zmq
 from jupyter_client.manager import AsyncKernelManager
@@ -23,13 +26,13 @@ class QuietKernel(AsyncKernelManager):
 
     log_path = Unicode(config=True)
 
-    async def start_kernel(self, **options):
+    async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]  # its parent's is asynchronous too
         with open(self.log_path, "wb") as log:
             await super().start_kernel(stdout=log, stderr=log, **options)
 
 
 @contextlib.contextmanager
-def quiet(log_path):
+def quiet(log_path: Path) -> Iterator[dict[str, Any]]:
     """What :func:`papermill.execute_notebook` has to be given, as a dictionary, for a kernel as above; good within the
     context.
 
@@ -44,7 +47,7 @@ def quiet(log_path):
                 log_path.unlink()
 
 
-def transport(path):
+def transport(path: str) -> dict[str, str]:
     """The kernel manager's settings for sockets at ``path``-1 and so on; for TCP (none) where such sockets, or names as
     long, can't be."""
     usable = os.name == "posix" and zmq.has("ipc") and len(os.fsencode(f"{path}-9")) <= zmq.IPC_PATH_MAX_LEN

@@ -4,7 +4,7 @@ Full-width networks can be measured where they were trained, and leave nothing b
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -17,9 +17,9 @@ from rrahelpers.training.tables import RunError
 class Measure(NamedTuple):
     """A table of :mod:`rrahelpers.study.results`, the notebook's parameters that it takes, and the runs it is of."""
 
-    table: Callable
-    parameters: tuple
-    of: Callable = lambda run: True  # whether the notebook measures it
+    table: Callable[..., Any]
+    parameters: tuple[str, ...]
+    of: Callable[[runs.Run], bool] = lambda run: True  # whether the notebook measures it
 
 
 def _base(run):
@@ -48,15 +48,15 @@ class Job(NamedTuple):
     """A table that is to be computed and stored; fit for another process."""
 
     run: runs.Run
-    table: Callable
-    parameters: dict
+    table: Callable[..., Any]
+    parameters: dict[str, Any]
 
     @property
-    def name(self):
+    def name(self) -> str:
         return self.table.__name__.removesuffix("_table").replace("_", " ")
 
 
-def jobs(grid, profile):
+def jobs(grid: str, profile: str) -> list[Job]:
     """The :class:`Job` s of a grid under a profile: of its finished runs, but for those that diverged."""
     configs = grids.grid(grid, profile)
     parameters = grids.parameters_of(grid, profile)
@@ -65,10 +65,11 @@ def jobs(grid, profile):
             for run in found.values() for measure in NEEDED[grid] if measure.of(run)]
 
 
-def attempt(job):
+def attempt(job: Job) -> Exception | None:
     """Compute and store a job's table, where the store lacks it. Returns None, or what kept it from being computed:
     the others are still worth measuring."""
     try:
         job.table(job.run, **job.parameters)
     except (RunError, DataError, OSError, ValueError, torch.OutOfMemoryError) as reason:
         return reason
+    return None

@@ -1,15 +1,17 @@
 """Profiles: the parameters under which the notebooks run, from ``notebooks/profiles/<name>.yaml``."""
 
+from typing import Any
+
 import yaml
 
 from rrahelpers.study import notebooks
 
 
-def names():
+def names() -> list[str]:
     return sorted(path.stem for path in _folder().glob("*.yaml"))
 
 
-def read(name):
+def read(name: str) -> dict[str, dict[str, Any]]:
     """A profile: {"all": parameters of every notebook that has them, "<notebook>": its own}.
 
     Raises ``ValueError`` for an unknown name, and for a file that says something else.
@@ -30,7 +32,7 @@ def read(name):
     return sections
 
 
-def parameters(notebook, name):
+def parameters(notebook: str, name: str) -> dict[str, Any]:
     """A notebook's parameters under a profile: those for all that it declares, and its own, which it must declare.
 
     ``profile`` is among them, the profile's name: it names the folder of the figures.

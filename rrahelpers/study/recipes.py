@@ -4,7 +4,9 @@ A notebook's network is trained by the recipe of the figure that it stands for. 
 epochs, width or image size change; what is left of a recipe is told by :func:`caption`.
 """
 
+from collections.abc import Iterable
 from dataclasses import asdict, fields
+from typing import Any
 
 from rrahelpers.data.image_set import has_canvas
 from rrahelpers.training.augmentation import AUGMENTATIONS
@@ -19,12 +21,13 @@ STAC_AUGMENTATION = {**dict.fromkeys(("digits", "mnist", "kmnist"), ("crop", "ro
                      "svhn": tuple(name for name in AUGMENTATIONS if name != "flip")}
 
 STAC = "STAC paper, section 5"
-_ADAM = {"optimiser": "adam", "learning_rate": 1e-4, "schedule": "constant"}
-_SGD = {"schedule": "steps", "learning_rate": 0.1}
-_CROPS = {"augmentation": ("crop", "flip"), "normalisation": KRIZHEVSKY, "warmup": 0.0, "weight_decay": 0.0}
+_ADAM: dict[str, Any] = {"optimiser": "adam", "learning_rate": 1e-4, "schedule": "constant"}
+_SGD: dict[str, Any] = {"schedule": "steps", "learning_rate": 0.1}
+_CROPS: dict[str, Any] = {"augmentation": ("crop", "flip"), "normalisation": KRIZHEVSKY, "warmup": 0.0,
+                          "weight_decay": 0.0}
 
 # Of the dissertation: no weight decay, and every network initialised by its family's own Kaiming scheme (8.3.1).
-RECIPES = {
+RECIPES: dict[str, dict[str, Any]] = {
     STAC: {},  # RunConfig's own defaults
     "STAC paper, section 3.1": {"learning_rate": 0.01},  # of figure 4's networks; the rest as in section 5
     "dissertation 7.1": _CROPS | _ADAM
@@ -50,7 +53,7 @@ OF_NOTEBOOK = {
 FREE = ("options", "image_size", "redraw_canvas", "limit", "epochs", "seed", "data_checksum")  # no recipe's business
 
 
-def recipe(name, data, model, **changed):
+def recipe(name: str, data: str, model: str, **changed: Any) -> RunConfig:
     """The configuration of a network on a data set by one of :data:`RECIPES`, with some fields of RunConfig
     ``changed``.
 
@@ -72,13 +75,13 @@ def recipe(name, data, model, **changed):
     return RunConfig(model, data, **{**own, **changed})
 
 
-def follows(config, name):
+def follows(config: RunConfig, name: str) -> bool:
     """Whether a configuration is a recipe's, for its epochs and image size. Shortened recipes can be one and the
     same."""
     return config == _like(config, name)
 
 
-def caption(config, names=tuple(RECIPES)):
+def caption(config: RunConfig, names: Iterable[str] = tuple(RECIPES)) -> str:
     """Which of some recipes a configuration follows, and where it departs from it, in words: "dissertation, table 11
     (30 of 60 epochs)", "STAC paper, section 5 (15 of 100 epochs), but augmentation none".
 

@@ -1,5 +1,6 @@
 """``python -m rrahelpers search``: what the prediction of idle layers saves a search, trained and stored."""
 
+import argparse
 import time
 
 from rrahelpers.base.arguments import duration
@@ -7,7 +8,7 @@ from rrahelpers.study import search
 from rrahelpers.training import Interrupted
 
 
-def add_arguments(commands):
+def add_arguments(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("search", help="search architectures with the prediction of idle layers and without; "
                                                 "goes on where it was broken off")
     parser.add_argument("--network", nargs="+", default=list(search.NETWORKS), choices=list(search.NETWORKS),
@@ -23,7 +24,7 @@ def add_arguments(commands):
     parser.set_defaults(run=run_search)
 
 
-def run_search(options):
+def run_search(options: argparse.Namespace) -> int:
     deadline = None if options.budget is None else time.monotonic() + options.budget
     try:
         table = search.arms(options.network, options.data, options.seeds, compute=True, device=options.device,

@@ -2,6 +2,7 @@
 all."""
 
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import pandas as pd
@@ -33,13 +34,13 @@ class Variation(NamedTuple):
     p: float
 
 
-def sample(values):
+def sample(values: Iterable[float]) -> Sample:
     """The :class:`Sample` of some numbers. NaN (a run that diverged) is left out; without numbers, all is NaN."""
     values = pd.Series(values, dtype=float).dropna()
     return Sample(float(values.mean()), float(values.std()), len(values))
 
 
-def welch(first, second, confidence=0.95):
+def welch(first: Sample, second: Sample, confidence: float = 0.95) -> Difference:
     """``first`` less ``second`` with Welch's confidence interval for unequal variances, from two :class:`Sample`.
 
     The interval is NaN where one of the two has fewer than two numbers, or neither varies at all.
@@ -57,7 +58,7 @@ def welch(first, second, confidence=0.95):
     return Difference(value, value - half, value + half)
 
 
-def variation(designs, others=()):
+def variation(designs: Iterable[Sample], others: Iterable[Sample] = ()) -> Variation:
     """Do designs differ by more than networks of one design do from seed to seed? One-way analysis of variance.
 
     Parameters

@@ -3,8 +3,10 @@
 Both choices take measurements and return one window for each stage; nothing here trains or draws.
 """
 
+import pandas as pd
 
-def class_similarity_by_window(table):
+
+def class_similarity_by_window(table: pd.DataFrame) -> pd.DataFrame:
     """Mean class similarity of each stage's layers, seeds together, by pooling window.
 
     Parameters
@@ -26,7 +28,7 @@ def class_similarity_by_window(table):
     return blocks.assign(stage=stage, window=window).groupby(["stage", "window"]).value.mean().unstack("window")
 
 
-def maximum_class_similarity(table):
+def maximum_class_similarity(table: pd.DataFrame) -> tuple[int, ...]:
     """The window of highest mean class similarity for each stage: a tuple of integers.
 
     ``table`` as for :func:`class_similarity_by_window`. Equal values go to the larger window, which costs less.
@@ -34,7 +36,7 @@ def maximum_class_similarity(table):
     return _best(class_similarity_by_window(table))
 
 
-def greedy(table):
+def greedy(table: pd.DataFrame) -> tuple[int, ...]:
     """The window of highest accuracy for each stage, where each network had attention in that stage alone: a tuple.
 
     ``table``: columns stage, window, accuracy, a row for each network; accuracies are averaged over seeds. Equal

@@ -1,13 +1,16 @@
 """``python -m rrahelpers train``, ``experiment`` and ``measure``: networks of the study, and of one's own grids."""
 
+import argparse
 import contextlib
 import multiprocessing
 import sys
 import tarfile
 import time
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import torch
 from tqdm.auto import tqdm
@@ -20,8 +23,10 @@ from rrahelpers.training import Interrupted, train_all
 from rrahelpers.training.config import RunConfig
 from rrahelpers.training.runs import Run
 
+Outcome = Run | Exception  # of a training: see rrahelpers.training.train_all
 
-def add_arguments(commands):
+
+def add_arguments(commands: argparse._SubParsersAction) -> None:
     train = commands.add_parser("train", help="train one network or a grid; finished runs are passed over")
     train.add_argument("model", nargs="?", help="a model's name, for one network")
     train.add_argument("--data", help="a data set's name (default: cifar10)")
@@ -59,7 +64,7 @@ def _add_common(parser):
     parser.add_argument("--jobs", type=int, default=1, help="networks side by side; the cores are shared out")
 
 
-def run_train(options):
+def run_train(options: argparse.Namespace) -> int:
     if bool(options.model) == bool(options.grid):
         raise ValueError("train takes a model's name or --grid, one of the two")
     if options.grid and (options.set or options.data or options.recipe):
@@ -77,7 +82,7 @@ def run_train(options):
     return told(outcomes)
 
 
-def run_experiment(options):
+def run_experiment(options: argparse.Namespace) -> int:
     experiment = experiments.read(options.file)
     folder = options.out or options.file.with_suffix("")
     experiments.store_resolved(experiment, folder)
@@ -87,13 +92,13 @@ def run_experiment(options):
     return told(outcomes)
 
 
-def trained(configs, options, *, wait, **more):
+def trained(configs: Sequence[RunConfig], options: argparse.Namespace, *, wait: bool, **more: Any) -> list[Outcome]:
     """What :func:`rrahelpers.training.train_all` gives for each configuration, told as it comes; ``more``: its other
     options."""
     if options.device:
         check_device(options.device)
     deadline = None if options.budget is None else time.monotonic() + options.budget
-    found = []
+    found: list[Outcome] = []
     with workers(options.jobs) as executor:
         outcomes = train_all(configs, executor=executor, device=options.device, deadline=deadline, wait=wait,
                              **more)
@@ -107,7 +112,7 @@ def trained(configs, options, *, wait, **more):
     return found
 
 
-def told(outcomes):
+def told(outcomes: Sequence[Outcome]) -> int:
     """Say how many runs are finished, open and failed. Returns the exit status."""
     finished, unfinished = (sum(isinstance(outcome, kind) for outcome in outcomes) for kind in (Run, Interrupted))
     failed = len(outcomes) - finished - unfinished
@@ -117,7 +122,7 @@ def told(outcomes):
     return int(failed > 0)
 
 
-def run_measure(options):
+def run_measure(options: argparse.Namespace) -> int:
     todo = measures.jobs(options.grid, options.profile)
     failed = 0
     with workers(options.jobs) as executor:
@@ -129,7 +134,7 @@ def run_measure(options):
     return int(failed > 0)
 
 
-def check_device(name):
+def check_device(name: str) -> None:
     try:
         torch.empty(1, device=name).cpu()  # of "meta", which computes nothing, nothing comes back
     # unknown, or not of this torch or this machine
@@ -138,7 +143,7 @@ def check_device(name):
                          f"({str(error).splitlines()[0]})") from error
 
 
-def workers(jobs):
+def workers(jobs: int) -> contextlib.AbstractContextManager[Executor | None]:
     """A context with an executor of so many processes that share out the cores; with None for a single job."""
     threads = cores_each(jobs)
     if jobs == 1:
@@ -146,7 +151,7 @@ def workers(jobs):
     return ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), torch.set_num_threads, (threads,))
 
 
-def single(options):
+def single(options: argparse.Namespace) -> RunConfig:
     """The configuration of ``train MODEL --set ...``: fields of RunConfig first, what is left are model options."""
     given = pairs(options.set)
     known = {f.name for f in fields(RunConfig)} - {"model", "data", "options"}
@@ -155,7 +160,7 @@ def single(options):
                           **{k: v for k, v in given.items() if k in known})
 
 
-def pack(runs, path):
+def pack(runs: Sequence[Run], path: Path) -> None:
     """Write the runs' folders into one tar archive, to be unpacked in ``data/runs``."""
     with atomic(path) as temporary, tarfile.open(temporary, "w") as archive:
         for run in runs:

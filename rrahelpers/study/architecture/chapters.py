@@ -59,7 +59,8 @@ class ChapterNetworks:
 
     def path_panel(self, label: str, bound: str) -> Panel:
         """A network's layers along one path, "min" or "max", with that path's receptive fields and border layer."""
-        path, (advice, own) = grids.untrained(label).paths[bound], self.panel(label, 10)
+        path = grids.untrained(label).paths[bound]  # type: ignore[index]  # of a network of several paths
+        advice, own = self.panel(label, 10)
         table = fields(label, self.input_size)
         border = border_layer(table[table.layer.isin(path)], self.input_size, bound)
         rows = only(advice[advice.layer.isin(path)], bound)

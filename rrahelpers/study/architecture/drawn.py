@@ -47,7 +47,8 @@ def bounds(stages: Stages) -> dict[str, tuple[list[int], int]]:
 def multipath(label: str) -> list[list[list[int]]]:
     """The stem and the first stage of an MPNet of :data:`rrahelpers.study.grids.NETWORKS`, as stages."""
     model = grids.untrained(label)
-    return [[_kernels(model.stem)], *([_kernels(block.small), _kernels(block.large)] for block in model.stages[0])]
+    first = model.get_submodule("stages.0").children()
+    return [[_kernels(model.stem)], *([_kernels(block.small), _kernels(block.large)] for block in first)]
 
 
 def _kernels(path):

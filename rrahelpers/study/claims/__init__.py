@@ -3,6 +3,7 @@
 :data:`CLAIMS` has them all, in the order of the sources; :func:`decided` what the tables in the tree say of each.
 """
 
+from collections.abc import Iterable
 from importlib import import_module
 
 from rrahelpers.study.claims.claim import KINDS, VERDICTS, Claim, Verdict, marks
@@ -14,10 +15,11 @@ CHAPTERS = ("stac_curves", "stac_method", "stac_results", "stac_ablations", "sta
             "dissertation_2", "dissertation_6", "dissertation_7", "dissertation_7_tests",
             "dissertation_8", "dissertation_8_probes", "tails", "dissertation_9",
             "dissertation_9_heatmaps", "dissertation_10", "dissertation_11", "slides", "rra")
-CLAIMS = tuple(claim for chapter in CHAPTERS for claim in import_module(f"{__name__}.{chapter}").CLAIMS)
+CLAIMS: tuple[Claim, ...] = tuple(claim for chapter in CHAPTERS
+                                  for claim in import_module(f"{__name__}.{chapter}").CLAIMS)
 
 
-def decided(tables=None, claims=CLAIMS):
+def decided(tables: Tables | None = None, claims: Iterable[Claim] = CLAIMS) -> dict[Claim, Verdict]:
     """{claim: its :class:`Verdict`}. ``tables``: by default those of the study profile."""
     tables = tables or Tables()
     return {claim: claim.decide(tables) for claim in claims}

@@ -3,17 +3,19 @@
 import csv
 import re
 from collections import Counter
+from collections.abc import Mapping
 
 import pandas as pd
 
 from rrahelpers.base.files import project_root
 from rrahelpers.study import notebooks
-from rrahelpers.study.claims import CLAIMS, VERDICTS
+from rrahelpers.study.claims import CLAIMS, VERDICTS, Claim, Tables, Verdict
 
 MARKED = re.compile(r"(<!-- (claims|figures): .*?-->\n).*?(\n<!-- /\2 -->)", re.DOTALL)
+Verdicts = Mapping[Claim, Verdict]
 
 
-def counts(verdicts):
+def counts(verdicts: Verdicts) -> pd.DataFrame:
     """{claim: verdict} as a table: a row for each source and one for their total, a column for each verdict."""
     found = Counter((claim.source, verdict.verdict) for claim, verdict in verdicts.items())
     sources = dict.fromkeys(claim.source for claim in verdicts)
@@ -23,7 +25,7 @@ def counts(verdicts):
     return table.assign(claims=table.sum(axis=1))
 
 
-def chosen(source=None, figure=None):
+def chosen(source: str | None = None, figure: str | None = None) -> tuple[Claim, ...]:
     """The claims of a source (its name's beginning), about a figure or table ("57", "table 5").
 
     Raises ``ValueError`` for a source that there is none of, and for a figure that no claim is about.
@@ -37,7 +39,7 @@ def chosen(source=None, figure=None):
                  and (not figure or claim.about(figure)))
 
 
-def line(claim, verdict):
+def line(claim: Claim, verdict: Verdict) -> str:
     """One claim in up to four lines: verdict and statement, numbers, what they are of, why."""
     numbers = [f"{name} {text}" for name, text in (("measured", f"{verdict.value} {interval(verdict)}".strip()),
                                                    ("claimed", verdict.published)) if text]
@@ -48,7 +50,7 @@ def line(claim, verdict):
         "; ".join(behind), verdict.why]))
 
 
-def why(claim, verdict, tables):
+def why(claim: Claim, verdict: Verdict, tables: Tables) -> str:
     """All that is known of one claim, in lines."""
     books = dict.fromkeys(tables.provenance(name).get("notebook", "") for name in verdict.figures)
     lines = {"claim": claim.statement, "source": f"{claim.source}, {claim.place}", "kind": claim.kind,
@@ -61,11 +63,11 @@ def why(claim, verdict, tables):
     return "\n".join([claim.id, *(f"  {name}: {value}" for name, value in lines.items() if value != "")])
 
 
-def interval(verdict):
+def interval(verdict: Verdict) -> str:
     return "" if verdict.low is None else f"[{verdict.low:.3g}, {verdict.high:.3g}]"
 
 
-def status(verdicts, source, item):
+def status(verdicts: Verdicts, source: str, item: str) -> str:
     """What became of a figure or table of a source, by the claims about it; the source's own slips don't count.
 
     "reproduced": all agree; "differs": some disagree, none agrees, not even in part; "partial"; "not possible here" and
@@ -83,7 +85,7 @@ def status(verdicts, source, item):
     return "differs" if set(decided) == {"disagrees"} else "partial"
 
 
-def counts_markdown(verdicts):
+def counts_markdown(verdicts: Verdicts) -> str:
     """:func:`counts` for the README."""
     rows = counts(verdicts)
     lines = ["| source | " + " | ".join(rows.columns) + " |", "| --- |" + " --- |" * len(rows.columns)]
@@ -91,7 +93,7 @@ def counts_markdown(verdicts):
                               for name, row in zip(rows.index, rows.to_numpy())])
 
 
-def figure_table(verdicts):
+def figure_table(verdicts: Verdicts) -> str:
     """The map of every figure and table of the sources (``notebooks/figures.csv``) for the README, each with its
     :func:`status`."""
     lines = ["| source | figure or table | notebook | status | why |", "| --- | --- | --- | --- | --- |"]
@@ -100,13 +102,13 @@ def figure_table(verdicts):
     return "\n".join(lines)
 
 
-def figure_rows():
+def figure_rows() -> list[dict[str, str]]:
     """The rows of ``notebooks/figures.csv``: source, item, notebook, file, why."""
     with open(notebooks.folder() / "figures.csv", newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
-def readme(verdicts, text=None):
+def readme(verdicts: Verdicts, text: str | None = None) -> str:
     """The README with both tables made anew between their marks. ``text``: by default what it is now."""
     text = (project_root() / "README.md").read_text(encoding="utf-8") if text is None else text
     made = {"claims": counts_markdown(verdicts), "figures": figure_table(verdicts)}

@@ -4,12 +4,18 @@ A network is a row of one of its tables: (table, label), or a label of table 1, 
 table; those of the others are counted here.
 """
 
+from collections.abc import Callable
+
 from rrahelpers.study import comparison, published
-from rrahelpers.study.claims.readings import Effect
+from rrahelpers.study.claims.claim import Check
+from rrahelpers.study.claims.readings import Effect, Reading
+from rrahelpers.study.claims.tables import Tables
 from rrahelpers.study.claims.verbs import every, number
 
+Network = str | tuple[int, str]  # see above
 
-def as_printed(table, label=None):
+
+def as_printed(table: int, label: str | None = None) -> Check:
     """Every printed count of a table (of some rows) is what is counted."""
     rows = published.table(table)
     rows = rows if label is None else rows[rows.label == label]
@@ -17,25 +23,25 @@ def as_printed(table, label=None):
                    for row in rows.itertuples() for what in ("flops", "params") if getattr(row, what)))
 
 
-def ratio(what, network, other, data="CIFAR10"):
+def ratio(what: str, network: Network, other: Network, data: str = "CIFAR10") -> Reading:
     """``what`` ("flops" or "params") of one network over another's."""
     ours, theirs = counted(what, network, data), counted(what, other, data)
     return _exact(lambda tables: ours(tables) / theirs(tables))
 
 
-def more(network, other, data="CIFAR10"):
+def more(network: Network, other: Network, data: str = "CIFAR10") -> Reading:
     """The share of FLOPs that one network needs beyond another's."""
     over = ratio("flops", network, other, data)
     return _exact(lambda tables: over(tables).value - 1)
 
 
-def apart(what, network, other, data="CIFAR10"):
+def apart(what: str, network: Network, other: Network, data: str = "CIFAR10") -> Reading:
     """One network's count less another's."""
     ours, theirs = counted(what, network, data), counted(what, other, data)
     return _exact(lambda tables: ours(tables) - theirs(tables))
 
 
-def counted(what, network, data):
+def counted(what: str, network: Network, data: str) -> Callable[[Tables], float]:
     """A function of :class:`rrahelpers.study.claims.tables.Tables` that answers with a network's count."""
     table, label = network if isinstance(network, tuple) else (1, network)
     if table == 1:

@@ -1,17 +1,20 @@
 """Dissertation, chapter 10: attention, several paths, shortcuts, and b_min."""
 
 import re
+from collections.abc import Callable
+from typing import Any
 
+import pandas as pd
 import torch
 
 from rrahelpers.attention import CBAM, SpatialAttention, SqueezeExcitation
 from rrahelpers.models import build
 from rrahelpers.models.multipath import MPBlock
-from rrahelpers.study.claims.claim import entries
+from rrahelpers.study.claims.claim import Check, entries
 from rrahelpers.study.claims.dissertation_9 import RESNETS, SEQUENTIAL, TEXT, drops, panel
 from rrahelpers.study.claims.layers import SAME, border, borders, compare, gain_behind, measured, tail
 from rrahelpers.study.claims.readings import Effect, Numbers, each
-from rrahelpers.study.claims.tables import labelled
+from rrahelpers.study.claims.tables import Where, labelled
 from rrahelpers.study.claims.verbs import (
     above,
     equals,
@@ -33,25 +36,31 @@ BLOCK_6, BLOCK_8 = "layer3.1.conv2", "layer4.1.conv2"
 claim = entries("Dissertation", "003")
 
 
-def resnet18(module="", shortcuts=True):
+def resnet18(module: str = "", shortcuts: bool = True) -> Where:
     """{network: a test of labels}: ResNet18 of whatever width, its accuracy behind."""
     pattern = ("ResNet18" + ("" if shortcuts else ", no shortcuts") + (f", {module}" if module else "")
                + r"(, width [^,]+)?, [01]\.\d+")
     return labelled(pattern, f"ResNet18 {module} {'with' if shortcuts else 'without'} shortcuts")
 
 
-def moved(module, shortcuts):
+def moved(module: str, shortcuts: bool) -> Numbers:
     """By how many convolutions a module moves the begin of the tail."""
     return tail(FIGURE, **resnet18(module, shortcuts)) - tail(FIGURE, **resnet18("", shortcuts))
 
 
-def changed(column, module, shortcuts):
+def not_longer(module: str, shortcuts: bool) -> Numbers:
+    """Whether the tail begins where it does without the module, or later."""
+    by = moved(module, shortcuts)
+    return Numbers(lambda tables: by(tables) >= 0)
+
+
+def changed(column: str, module: str, shortcuts: bool) -> Numbers:
     """Mean difference that a module makes to a column, over the layers, whatever its sign."""
     return compare(FIGURE, column, lambda ours, base: (ours - base).abs().mean(), resnet18(module, shortcuts),
                    resnet18("", shortcuts))
 
 
-def skip(module, layer):
+def skip(module: str, layer: str) -> Numbers:
     """By how much probes fall at a layer."""
     def fall(table):
         probes = measured(table, "probe").set_index("layer").probe
@@ -59,23 +68,29 @@ def skip(module, layer):
     return each(FIGURE, fall, **resnet18(module))
 
 
-def all_modules(check):
+def all_modules(check: Callable[[str], Check]) -> Check:
     return every(*(check(module) for module in MODULES))
 
 
-def apart(network):
+def apart(network: str) -> Numbers:
     """How far the probes of an MPNet's two paths are from one another, at most, at the same convolution."""
     return compare(PATHS, "probe", lambda small, large: (small - large).abs().max(),
                    *({"panel": f"{network}~, {path} path: *"} for path in ("smallest", "largest")), key="conv")
 
 
-def tail_at_b_min(figure, **where):
+def tail_at_b_min(figure: str, **where: Any) -> Numbers:
     """How far behind the border layer a network's tail begins, in convolutions."""
     start = tail(figure, **where)
     return Numbers(lambda tables: start(tables) - float(border(tables.read(figure, **where))))
 
 
-def zigzags(table):
+def near_b_min(figure: str, **where: Any) -> Numbers:
+    """Whether a tail begins within two layers of the border layer."""
+    behind = tail_at_b_min(figure, **where)
+    return Numbers(lambda tables: abs(behind(tables)) <= 2)
+
+
+def zigzags(table: pd.DataFrame) -> bool:
     """r_min falls from layer to layer, and by more the further down the network it is."""
     falls_ = table.sort_values("index").dropna(subset="conv").r_min.diff()
     depths = falls_[falls_ < 0].abs()
@@ -125,7 +140,7 @@ def _blocks(tables):
     return Effect(float(blocks["MPNet36"] / blocks["MPNet18"]), exact=True)
 
 
-def stops(figure, rows):
+def stops(figure: str, rows: Where) -> Check:
     return within(gain_behind(figure, "b_min", **rows), SAME)
 
 
@@ -154,7 +169,7 @@ CLAIMS = (
           every(*(above(skip("", layer), skip(module, layer)) for module in ("spatial", "CBAM")
                   for layer in (BLOCK_6, BLOCK_8)), kind="direction")),
     claim("185", "10.1, figure 57", "Attention doesn't make the tail longer", all_modules(lambda m: every(*(
-        equals(Numbers(lambda t, m=m, s=s: moved(m, s)(t) >= 0), True, kind="direction") for s in (True, False))))),
+        equals(not_longer(m, s), True, kind="direction") for s in (True, False))))),
     claim("265", "10.1.2, figure 57", "What attention gains and what is skipped less have nothing to do with each "
           "other",
           not_measured("each of the eight networks with several seeds: gains and skips vary from seed to seed",
@@ -197,7 +212,7 @@ CLAIMS = (
             "ResNet34")))),
     claim("198", "10.4, figures 52 and 60", "No saturation and no probes are needed to find the tail: it begins at "
           "b_min, within two layers", every(*(
-              equals(Numbers(lambda t, f=f, w=w: abs(tail_at_b_min(f, **w)(t)) <= 2), True, kind="direction")
+              equals(near_b_min(f, **w), True, kind="direction")
               for f, w in (*((SEQUENTIAL, panel(n)) for n in ("VGG11", "VGG13", "VGG16", "VGG19")),
                            (SEQUENTIAL, panel("ResNet18, no shortcuts")),
                            *((RESNETS, panel(n, "b_min*")) for n in ("ResNet18", "ResNet34")))))),

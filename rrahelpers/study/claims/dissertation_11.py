@@ -13,8 +13,17 @@ from rrahelpers.study import grids
 from rrahelpers.study.claims.claim import entries
 from rrahelpers.study.claims.dissertation_9 import TEXT
 from rrahelpers.study.claims.layers import SAME, borders, by_width, tail, width
-from rrahelpers.study.claims.readings import Effect, computed, correlation, difference, overhead, value
-from rrahelpers.study.claims.tables import Missing
+from rrahelpers.study.claims.readings import (
+    Effect,
+    Numbers,
+    Reading,
+    computed,
+    correlation,
+    difference,
+    overhead,
+    value,
+)
+from rrahelpers.study.claims.tables import Missing, Tables
 from rrahelpers.study.claims.verbs import (
     equals,
     every,
@@ -38,13 +47,12 @@ CUTTABLE = ("VGG11", "VGG13", "VGG16", "VGG19", "ResNet18", "ResNet34", "MPNet18
 claim = entries("Dissertation", "003")
 
 
-def fitted(way):
+def fitted(way: str) -> Numbers:
     """How much better cut networks with a fitted classifier are than ``way``, network by network."""
-    return (value(STUMPS, "accuracy", by="network", way="fitted")
-            - value(STUMPS, "accuracy", by="network", way=way))
+    return value(STUMPS, "accuracy", by="network", way="fitted") - value(STUMPS, "accuracy", by="network", way=way)
 
 
-def by_factor(tables):
+def by_factor(tables: Tables) -> pd.DataFrame:
     """Figure 61: top-1 and average saturation of each width, by its factor."""
     rows = tables.numbers(WIDTHS, "saturation")
     found = {}
@@ -54,7 +62,7 @@ def by_factor(tables):
     return pd.DataFrame(found, index=["top1", "saturation"]).T
 
 
-def wider(factor, other):
+def wider(factor: float, other: float) -> Reading:
     """Points that one width has over another."""
     def of(tables):
         found = by_factor(tables).top1
@@ -64,7 +72,7 @@ def wider(factor, other):
     return of
 
 
-def best_saturation(tables):
+def best_saturation(tables: Tables) -> Effect:
     """Average saturation of the best width, where one lies in or below the interval that is recommended."""
     found = by_factor(tables)
     if found.saturation.min() > BEST[1]:
@@ -72,7 +80,7 @@ def best_saturation(tables):
     return Effect(found.saturation[found.top1.idxmax()], networks=1)
 
 
-def below(tables):
+def below(tables: Tables) -> Effect:
     """Accuracy against saturation among networks below the interval."""
     mean = by_width("saturation")(tables)
     if (mean < BEST[0]).sum() < 3:
@@ -81,7 +89,7 @@ def below(tables):
     return correlation(lambda t: mean[mean < BEST[0]], lambda t: by_width("accuracy")(t)[mean < BEST[0]])(tables)
 
 
-def truncated(network):
+def truncated(network: str) -> Reading:
     """Points that a network gains when its tail is cut off."""
     def of(tables):
         rows = tables.numbers(CUT, "top1", network=network).set_index("truncated")
@@ -92,7 +100,7 @@ def truncated(network):
     return of
 
 
-def cost(network, what):
+def cost(network: str, what: str) -> Reading:
     """Parameters or FLOPs of the cut network over the whole one's."""
     def of(tables):
         rows = tables.numbers(CUT, what, network=network).set_index("truncated")[what]
@@ -100,7 +108,7 @@ def cost(network, what):
     return of
 
 
-def macs(label):
+def macs(label: str) -> Reading:
     """Multiply-accumulates of an untrained network for an image of 32 pixels, in billions."""
     return computed(lambda: complexity.count(grids.untrained(label), (3, 32, 32), "macs").flops / 1e9)
 
@@ -188,21 +196,18 @@ CLAIMS = (
           trained_as(WIDTHS, data="imagenette", optimiser="adam", learning_rate=1e-4, epochs=60, batch_size=128)),
     claim("200a", "11.3, figure 61", "ResNet18 of half the width is the best", rises(wider(0.5, 1.0), kind="ordering")),
     claim("200b", "11.3, figure 61", "ResNet18 of an eighth of the width is much worse than of half: by 5 points",
-          rises(wider(0.5, 0.125), 5,
-          kind="ordering")),
+          rises(wider(0.5, 0.125), 5, kind="ordering")),
     claim("201", "11.3, figure 61", "Half of the width halves memory and FLOPs", near(computed(_half_width), 0.5, 0.05),
           kind="slip", note="it quarters both, but for the first layer"),
     claim("202", "11.3, figure 61", "Average saturations of 20 to 30 % are best",
           near(best_saturation, sum(BEST) / 2, 0.05)),
     claim("203a", "11.3, figures 47 and 61", "Above 20 to 30 % of average saturation accuracy suffers",
-          falls(correlation(
-        by_width("saturation"), by_width("accuracy")))),
+          falls(correlation(by_width("saturation"), by_width("accuracy")))),
     claim("203b", "11.3, figures 47 and 61", "Below 20 to 30 % of average saturation nothing is gained", falls(below)),
     claim("205", "11.3, figures 62 and 63", "The width doesn't move VGG16's tail", equals(
         _tails, 1, kind="direction")),
     claim("205b", "11.3, figures 62 and 63", "Figure 62's networks are VGG16 whole and of an eighth of the width, on "
-          "ImageWoof",
-          every(trained_as(TAIL, data="imagewoof"), equals(
+          "ImageWoof", every(trained_as(TAIL, data="imagewoof"), equals(
               lambda t: sorted(width(panel) for panel in t.read(TAIL).panel.unique()), [0.125, 1.0]))),
     claim("206", "11.3", "First the depth is put right, then the width", holds(
         _depth_first, kind="procedure"), note="the width is judged by the layers before the tail"),

@@ -1,5 +1,8 @@
 """Dissertation, chapters 2 to 4: data, training, building blocks, probes and receptive fields."""
 
+from collections.abc import Callable
+
+import pandas as pd
 import torch
 from torch import nn
 
@@ -10,6 +13,7 @@ from rrahelpers.probes import fit_probe
 from rrahelpers.study.claims.claim import entries
 from rrahelpers.study.claims.layers import SAME, by_width, halving
 from rrahelpers.study.claims.readings import computed, each
+from rrahelpers.study.claims.tables import Tables
 from rrahelpers.study.claims.verbs import (
     equals,
     every,
@@ -31,7 +35,7 @@ LINE = 0.005  # what a curve may fall and still be called rising: half a point, 
 claim = entries("Dissertation", "003")
 
 
-def samples(data, split):
+def samples(data: str, split: str) -> Callable[[Tables], int]:
     """How many images the runs on a data set have."""
     def of(tables):
         return {tables.record(run)["samples"][split] for run in tables.provenance("saturation-figure-48").get("runs",
@@ -40,11 +44,11 @@ def samples(data, split):
     return lambda tables: of(tables)
 
 
-def skipped(table):
+def skipped(table: pd.DataFrame) -> pd.Series:
     return table[table.layer.str.startswith("skipped")]["value"]
 
 
-def behind(table):
+def behind(table: pd.DataFrame) -> pd.Series:
     """The probes behind the place where the shortcut joins."""
     return table[table.layer.str.startswith("after")]["value"]
 
@@ -170,7 +174,7 @@ CLAIMS = (
           holds(_factorised)),
     claim("016", "3.3.4, figure 20", "A residual block adds its input before the last activation", holds(_residual)),
     claim("017", "3.3.5", "A bottleneck has a fourth of the channels",
-          holds(lambda: build("resnet50").get_submodule("layer1.1.conv1").weight.shape[:2] == (64, 256))),
+          holds(lambda: build("resnet50").get_parameter("layer1.1.conv1.weight").shape[:2] == (64, 256))),
     claim("018", "3.3.6", "Attention costs more than 3 % in computation",
           rises(computed(_attention_costs), 0.03, kind="number"), note="squeeze and excitation in ResNet18"),
     claim("019", "3.3.6, figure 24", "Squeeze and excitation scales its weights by a softmax", holds(

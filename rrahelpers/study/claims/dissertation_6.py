@@ -1,6 +1,7 @@
 """Dissertation, sections 4.4 and 6: receptive fields, and the programs for saturation, training and probes."""
 
 import tempfile
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from rrahelpers.receptive_field import receptive_fields
 from rrahelpers.study import experiments
 from rrahelpers.study.claims.claim import entries
 from rrahelpers.study.claims.layers import borders
-from rrahelpers.study.claims.readings import Effect, each, overhead
+from rrahelpers.study.claims.readings import Effect, Reading, each, overhead
+from rrahelpers.study.claims.tables import Tables
 from rrahelpers.study.claims.verbs import (
     equals,
     every,
@@ -34,13 +36,13 @@ FIGURES = "receptive-field-figures-35-36"
 claim = entries("Dissertation", "003")
 
 
-def sizes(figure):
+def sizes(figure: str) -> Callable[[Tables], tuple[int, ...]]:
     """The receptive fields from layer to layer, of one of figures 35 and 36."""
     return lambda tables: tuple(int(r) for r in tables.read(FIGURES, figure=f"{figure}*").sort_values(
         "layer").receptive_field)
 
 
-def spread(network):
+def spread(network: str) -> Reading:
     """r_max less r_min of the last layer."""
     def of(tables):
         ends = [borders(network, f"last {name}")(tables).value for name in ("r_max", "r_min")]

@@ -6,7 +6,7 @@ from rrahelpers.eigenspace import n_components
 from rrahelpers.models import build
 from rrahelpers.study import published
 from rrahelpers.study.claims.claim import entries
-from rrahelpers.study.claims.readings import computed, value
+from rrahelpers.study.claims.readings import Numbers, computed, value
 from rrahelpers.study.claims.verbs import (
     equals,
     every,
@@ -30,7 +30,7 @@ DELTAS = [0.9, 0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.97, 0.98, 0.99, 0.992, 0.99
 claim = entries("Dissertation", "003")
 
 
-def relative(subspace, delta):
+def relative(subspace: str, delta: float) -> Numbers:
     """Accuracy in a subspace, as a share of the network's own: a number for each network."""
     return value(FIGURE, "relative", by="run", subspace=subspace, delta=delta)
 

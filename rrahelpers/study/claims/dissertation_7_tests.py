@@ -1,15 +1,17 @@
 """Dissertation, section 7.4 and appendix A: what projected networks lose, tested (tables 4, 5 and 14 to 16)."""
 
+from collections.abc import Callable
+
 import torch
 from scipy import stats
 
 from rrahelpers.eigenspace.layers import weighted_layers
 from rrahelpers.models import build
 from rrahelpers.study import published
-from rrahelpers.study.claims.claim import entries
+from rrahelpers.study.claims.claim import Check, Claim, entries
 from rrahelpers.study.claims.layers import projection_test, tested, width
-from rrahelpers.study.claims.readings import Effect, computed, value
-from rrahelpers.study.claims.tables import Missing
+from rrahelpers.study.claims.readings import Effect, Reading, computed, value
+from rrahelpers.study.claims.tables import Missing, Tables
 from rrahelpers.study.claims.verbs import equals, every, falls, holds, number, rises, within
 
 TESTS, SPECTRUM = "projection-tables", "projection-saturation"
@@ -19,7 +21,7 @@ DELTAS = [0.9, 0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.97, 0.98, 0.99, 0.992, 0.99
 claim = entries("Dissertation", "003")
 
 
-def largest_deviation(model):
+def largest_deviation(model: str) -> Reading:
     """The largest deviation of average saturation over trainings, over all thresholds, with its interval (χ²)."""
     def of(tables):
         rows = tables.numbers(TESTS, "saturation_std", **tested(model))
@@ -31,19 +33,19 @@ def largest_deviation(model):
     return of
 
 
-def loss(model, delta):
+def loss(model: str, delta: float) -> Reading:
     """Percentage points lost at a threshold."""
     return projection_test(model, delta, "difference")
 
 
-def as_printed(model, *deltas):
+def as_printed(model: str, *deltas: float) -> Check:
     """The losses at some thresholds are those printed, within what their deviations allow."""
     rows = [PRINTED.loc[model, delta] for delta in deltas]
     return every(*(number(loss(model, delta), f"{100 * row.difference:.2f} ± {100 * row['std']:.2f}",
                           of=int(row.networks)) for delta, row in zip(deltas, rows)))
 
 
-def share(model, delta, total):
+def share(model: str, delta: float, total: int) -> Reading:
     """Dimensions that are kept at a threshold, of the ``total`` that the network has at its whole width."""
     def of(tables):
         found = projection_test(model, delta, "dimensions")(tables)
@@ -53,7 +55,7 @@ def share(model, delta, total):
     return of
 
 
-def significant(model, low, high, level=0.05):
+def significant(model: str, low: float, high: float, level: float = 0.05) -> Callable[[Tables], int]:
     """How many thresholds from ``low`` to ``high`` make a difference that a test finds."""
     def of(tables):
         rows = tables.numbers(TESTS, "p", **tested(model))
@@ -64,7 +66,7 @@ def significant(model, low, high, level=0.05):
     return of
 
 
-def between(model, low, high):
+def between(model: str, low: float, high: float) -> list[float]:
     """Thresholds that both the source and the measured table have."""
     return [delta for delta in DELTAS if low <= delta <= high and (model, delta) in PRINTED.index]
 
@@ -92,7 +94,7 @@ def _thresholds(tables):
     return int(deltas[deltas >= 0.99].nunique())
 
 
-def own(id, table, *claims):
+def own(id: str, table: str, *claims: tuple[str, str, Check]) -> list[Claim]:
     """Claims about one network's table: (letter, statement, check)."""
     return [claim(f"{id}{letter}", f"7.4.2, {table}", statement, check) for letter, statement, check in claims]
 

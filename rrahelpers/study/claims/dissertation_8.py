@@ -1,5 +1,6 @@
 """Dissertation, sections 8.1, 8.2, 8.4 and 8.5.1: saturation, its noise, and what it depends on; appendix B."""
 
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -8,8 +9,8 @@ from rrahelpers.eigenspace import saturation
 from rrahelpers.eigenspace.spectrum import DELTA
 from rrahelpers.study.claims.claim import entries
 from rrahelpers.study.claims.layers import by_width, halving, spread_ratio
-from rrahelpers.study.claims.readings import Effect, Numbers, correlation, each, mean_of, value
-from rrahelpers.study.claims.tables import Missing
+from rrahelpers.study.claims.readings import Effect, Numbers, correlation, each, mean_of, value, values
+from rrahelpers.study.claims.tables import Missing, Tables, Where
 from rrahelpers.study.claims.verbs import (
     above,
     equals,
@@ -32,7 +33,7 @@ SETS = ("MNIST", "CIFAR-10", "Tiny-ImageNet-50")
 claim = entries("Dissertation", "003")
 
 
-def stable(network):
+def stable(network: Where) -> Numbers:
     """For each network, how its saturation over layers correlates with the mean of the others."""
     def of(tables):
         wide = tables.read(STABLE, **network).pivot(index="layer", columns="seed", values="saturation")
@@ -42,20 +43,20 @@ def stable(network):
     return Numbers(of)
 
 
-def over_layers(split):
+def over_layers(split: str) -> Callable[[Tables], pd.Series]:
     return lambda tables: tables.read(DATA, split=split).groupby("index").saturation.mean()
 
 
-def mean(split):
+def mean(split: str) -> Numbers:
     return value(DATA, "saturation", split=split)
 
 
-def contrast(split):
+def contrast(split: str) -> Numbers:
     """The deviation of saturation over layers."""
     return each(DATA, lambda t: t.saturation.std(), split=split)
 
 
-def better_as_logarithm(tables):
+def better_as_logarithm(tables: Tables) -> Effect:
     """How much closer accuracy goes with the logarithm of saturation than with saturation itself, by the jackknife."""
     x, y = by_width("saturation")(tables), by_width("accuracy")(tables)
 
@@ -67,13 +68,13 @@ def better_as_logarithm(tables):
     return Effect(everything, found.low - found.value + everything, found.high - found.value + everything, count)
 
 
-def last(table):
+def last(table: pd.DataFrame) -> pd.Series:
     """Training saturation in the last epoch, by units."""
     rows = table[(table.epoch == table.epoch.max()) & (table.split == "train")]
     return rows.groupby("units").saturation.mean().sort_index()
 
 
-def course(table, column="saturation", split="train"):
+def course(table: pd.DataFrame, column: str = "saturation", split: str = "train") -> pd.Series:
     """A column's mean over layers, epoch by epoch."""
     return table[table.split == split].groupby("epoch")[column].mean().sort_index()
 
@@ -83,6 +84,10 @@ def _shape(table):
     curve = course(table)
     first, half, end = curve.iloc[[0, len(curve) // 2, -1]]
     return half > first and abs(end - half) < half - first
+
+
+def _epochs(figure):
+    return lambda tables: int(tables.read(figure).epoch.max())
 
 
 def _flat_while_overfitting(table):
@@ -154,11 +159,11 @@ CLAIMS = (
     claim("204b", "11.3, figure 47", "More width lowers average saturation",
           every(falls(halving("saturation", 0)), falls(halving("saturation", -1)))),
     claim("220a", "B.1, figures 66 and 67", "Perceptrons of 256 units and then 8, 16, 32, 64 or 128",
-          every(*(equals(lambda t, f=f: sorted(t.read(f).units.unique().tolist()), [8, 16, 32, 64, 128],
-                         kind="procedure") for f in (UNITS, LONGER)))),
+          every(*(equals(values(figure, "units"), [8, 16, 32, 64, 128], kind="procedure")
+                  for figure in (UNITS, LONGER)))),
     claim("220b", "B.1, figures 66 and 67", "The perceptrons are followed for 8 epochs and for 20",
-          every(*(equals(lambda t, f=f: int(t.read(f).epoch.max()), n, kind="procedure")
-                  for f, n in ((UNITS, 8), (LONGER, 20)))), note="data and learning rate aren't printed"),
+          every(*(equals(_epochs(figure), n, kind="procedure") for figure, n in ((UNITS, 8), (LONGER, 20)))),
+          note="data and learning rate aren't printed"),
     claim("221", "B.2, figure 66", "The more units a perceptron has, the higher is its saturation",
           shows(UNITS, lambda t: last(t).is_monotonic_increasing, kind="ordering")),
     claim("222", "B.2, figure 66", "A perceptron's saturation is low at first, rises, and settles with the loss",

@@ -1,8 +1,12 @@
 """Dissertation, section 8.3: probes on smaller maps (figures 45 and 46)."""
 
-from rrahelpers.study.claims.claim import entries
+from collections.abc import Callable
+
+import pandas as pd
+
+from rrahelpers.study.claims.claim import Check, entries
 from rrahelpers.study.claims.layers import SAME
-from rrahelpers.study.claims.readings import each, last_epoch, unpaired, value
+from rrahelpers.study.claims.readings import Numbers, each, last_epoch, unpaired, value, values
 from rrahelpers.study.claims.verbs import equals, every, falls, number, rises, stated, trained_as, within
 
 NEAREST, AVERAGE, PLACES = "probes-figure-45", "probes-figure-46", "probes-places"
@@ -13,12 +17,12 @@ CROPS = ["crop", "flip"]
 claim = entries("Dissertation", "003")
 
 
-def by_size(table):
+def by_size(table: pd.DataFrame) -> pd.DataFrame:
     """Probes of the layers that have all sizes: a row for each layer, a column for each size."""
     return table.pivot(index="index", columns="size", values="value").dropna().sort_index()
 
 
-def loss(figure, size, network, part=slice(None)):
+def loss(figure: str, size: int, network: str, part: slice | str = slice(None)) -> Numbers:
     """What maps of ``size`` cost against 7x7, on average over (a part of) the layers."""
     return each(figure, lambda t: (by_size(t)[7] - by_size(t)[size]).iloc[_part(t, part)].mean(), network=network)
 
@@ -28,12 +32,12 @@ def _part(table, part):
     return {"early": slice(half), "late": slice(half, None)}.get(part, slice(None)) if isinstance(part, str) else part
 
 
-def likeness(figure, size, network):
+def likeness(figure: str, size: int, network: str) -> Numbers:
     """Rank correlation over layers with 7x7."""
     return each(figure, lambda t: by_size(t)[7].corr(by_size(t)[size], method="spearman"), network=network)
 
 
-def both(check):
+def both(check: Callable[[str], Check]) -> Check:
     """Of both networks."""
     return every(*(check(network) for network in NETWORKS.values()))
 
@@ -47,8 +51,8 @@ CLAIMS = (
           rises(last_epoch(AVERAGE, "train_accuracy") - last_epoch(AVERAGE, "test_accuracy"), 0.05),
           note="training images as they pass, augmented"),
     claim("100a", "8.3.1, figures 45 and 46", "Maps of 1x1 to 7x7, by average and by nearest place",
-          every(*(equals(lambda t, f=f: sorted(t.read(f)["size"].unique().tolist()), list(range(1, 8)),
-                         kind="procedure") for f in (NEAREST, AVERAGE)))),
+          every(*(equals(values(figure, "size"), list(range(1, 8)), kind="procedure")
+                  for figure in (NEAREST, AVERAGE)))),
     claim("100b", "8.3.1, figures 45 and 46", "One ResNet18 with a stem for 32 pixels, one with that for 224",
           equals(lambda t: bool(t.read(AVERAGE, network=LARGE).network.str.contains("224 px").all()), True,
                  kind="procedure")),

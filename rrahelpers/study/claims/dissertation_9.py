@@ -1,11 +1,12 @@
 """Dissertation, sections 9.3 and 9.4, appendix F: border layers, and what happens behind them."""
 
+import pandas as pd
 import torch
 from torch import nn
 
 from rrahelpers.models import build
 from rrahelpers.receptive_field import border_layer, receptive_fields
-from rrahelpers.study.claims.claim import entries
+from rrahelpers.study.claims.claim import Check, Claim, entries
 from rrahelpers.study.claims.layers import (
     SAME,
     accuracy,
@@ -16,6 +17,7 @@ from rrahelpers.study.claims.layers import (
     tail,
 )
 from rrahelpers.study.claims.readings import Effect, computed
+from rrahelpers.study.claims.tables import Where
 from rrahelpers.study.claims.verbs import (
     above,
     equals,
@@ -38,27 +40,27 @@ LINE = 0.005  # what a curve may fall and still be called rising
 claim = entries("Dissertation", "003")
 
 
-def panel(network, bound="*"):
+def panel(network: str, bound: str = "*") -> Where:
     return {"panel": f"{network}~: {bound}"}
 
 
-def stops(figure, network, bound="b_min"):
+def stops(figure: str, network: str, bound: str = "b_min") -> Check:
     """From the border layer on probes gain nothing: a point at most."""
     return within(gain_behind(figure, bound, **panel(network, bound + "*" if figure == RESNETS else "*")), SAME)
 
 
-def begins(figure, network, layer):
+def begins(figure: str, network: str, layer: int) -> Check:
     return equals(tail(figure, **panel(network)), layer)
 
 
-def layers(id, place, network, figure=SEQUENTIAL, bound="b_min"):
+def layers(id: str, place: str, network: str, figure: str = SEQUENTIAL, bound: str = "b_min") -> list[Claim]:
     """Two claims about a sequential network: probes, and saturation."""
     return [claim(id, place, f"{network}: probes stop rising at the border layer", stops(figure, network, bound)),
             claim(f"{id}-saturation", place, f"{network}: behind it saturation is lower",
                   falls(drop_behind(figure, bound, **panel(network))))]
 
 
-def drops(table, least=SAME):
+def drops(table: pd.DataFrame, least: float = SAME) -> pd.DataFrame:
     """Convolutions at which probes fall by more than a point."""
     rows = measured(table, "probe").dropna(subset="conv")
     return rows[rows.probe.diff() < -least]

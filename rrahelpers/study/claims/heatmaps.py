@@ -2,13 +2,13 @@
 
 import pandas as pd
 
-from rrahelpers.study.claims.readings import Numbers, correlation, each
+from rrahelpers.study.claims.readings import Numbers, Reading, correlation, each
 from rrahelpers.study.claims.tables import Missing
 
 FIGURE_86, FIGURE_87, FIGURE_88 = (f"receptive-field-figure-{number}" for number in (86, 87, 88))
 
 
-def layer(table, which):
+def layer(table: pd.DataFrame, which: int | str) -> pd.DataFrame:
     """A layer's rows: by its name, or its number among the layers, from 1."""
     names = table["layer"].drop_duplicates().tolist()
     if isinstance(which, int) and which > len(names):
@@ -19,7 +19,7 @@ def layer(table, which):
     return rows
 
 
-def place(which, part, figure=FIGURE_86):
+def place(which: int | str, part: str, figure: str = FIGURE_86) -> Numbers:
     """Mean probe of the middle of a map ("centre"), of its margin without corners ("edge"), or of its corners."""
     def of(table):
         rows = layer(table, which)
@@ -32,17 +32,17 @@ def place(which, part, figure=FIGURE_86):
     return each(figure, of)
 
 
-def complete(table):
+def complete(table: pd.DataFrame) -> bool:
     """Whether every layer has as many probes as its map, of which the last place is told, has places."""
     return all(len(rows) == (rows["row"].max() + 1) * (rows["column"].max() + 1) for _, rows in table.groupby("layer"))
 
 
-def deviation(which, figure=FIGURE_86):
+def deviation(which: int | str, figure: str = FIGURE_86) -> Numbers:
     """The deviation of a layer's probes over its places."""
     return each(figure, lambda table: layer(table, which)["value"].std())
 
 
-def relative(figure, which, statistic):
+def relative(figure: str, which: int | str, statistic: str) -> Numbers:
     """The best, the worst or the mean probe of a layer's places ("max", "min", "mean"), as a share of the network's
     accuracy."""
     def of(tables):
@@ -55,7 +55,7 @@ def relative(figure, which, statistic):
     return Numbers(of)
 
 
-def with_saturation():
+def with_saturation() -> Reading:
     """Correlation over VGG16's convolutions of the deviation over places and saturation (figures 86 and 52)."""
     def deviations(tables):
         table = tables.read(FIGURE_86)

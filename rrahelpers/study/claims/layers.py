@@ -2,24 +2,26 @@
 
 import math
 import re
+from collections.abc import Callable
+from typing import Any
 
 import pandas as pd
 from scipy import stats
 
-from rrahelpers.study.claims.readings import Effect, Numbers, each, value
-from rrahelpers.study.claims.tables import Missing
+from rrahelpers.study.claims.readings import Effect, Numbers, Reading, each, value
+from rrahelpers.study.claims.tables import Missing, Where
 
 SAME = 0.01  # of the accuracy: a point, "the same"
 WIDTH = re.compile(r"width (1/)?([\d.]+)")
 
 
-def width(label):
+def width(label: str) -> float:
     """The width that a network's label names, 1 where it names none."""
     found = WIDTH.search(label)
     return 1.0 if found is None else 1 / float(found[2]) if found[1] else float(found[2])
 
 
-def by_width(column, model=None):
+def by_width(column: str, model: str | None = None) -> Numbers:
     """:class:`Numbers` of figure 47's networks, named (model, width)."""
     def of(tables):
         rows = tables.numbers("saturation-figure-47", column)
@@ -31,7 +33,7 @@ def by_width(column, model=None):
     return Numbers(of)
 
 
-def halving(column, place):
+def halving(column: str, place: int) -> Numbers:
     """For each depth of figure 47, a column's change from half of a width to that width: of the widest pair
     (``place`` -1) or the narrowest (0)."""
     def of(tables):
@@ -40,7 +42,7 @@ def halving(column, place):
     return Numbers(of)
 
 
-def tail(figure, last=False, **where):
+def tail(figure: str, last: bool = False, **where: Any) -> Numbers:
     """The convolution at which a network's first tail begins (``last``: its last one), 0 where it has none."""
     def begin(table):
         rows = measured(table, "saturation")
@@ -52,7 +54,7 @@ def tail(figure, last=False, **where):
     return each(figure, begin, **where)
 
 
-def to_the_output(figure, **where):
+def to_the_output(figure: str, **where: Any) -> Numbers:
     """Whether a tail goes on to the last convolution."""
     def ends(table):
         rows = measured(table, "saturation").dropna(subset="conv")
@@ -60,7 +62,7 @@ def to_the_output(figure, **where):
     return each(figure, ends, **where)
 
 
-def lower(figure, **where):
+def lower(figure: str, **where: Any) -> Numbers:
     """How much lower a tail's average saturation is than the rest's, as a share; 0 without a tail."""
     def share(table):
         rows = measured(table, "saturation")
@@ -69,7 +71,7 @@ def lower(figure, **where):
     return each(figure, share, **where)
 
 
-def border(table, bound="b_min"):
+def border(table: pd.DataFrame, bound: str = "b_min") -> float:
     """The number of the convolution that is marked as border layer."""
     found = table[table["border"].astype(str).str.contains(bound)]["conv"]
     if found.empty:
@@ -77,7 +79,7 @@ def border(table, bound="b_min"):
     return found.iloc[0]
 
 
-def gain_behind(figure, bound="b_min", **where):
+def gain_behind(figure: str, bound: str = "b_min", **where: Any) -> Numbers:
     """The best probe from the border layer on, less the best before."""
     def gain(table):
         rows, at = measured(table, "probe"), border(table, bound)
@@ -85,7 +87,7 @@ def gain_behind(figure, bound="b_min", **where):
     return each(figure, gain, **where)
 
 
-def drop_behind(figure, bound="b_min", **where):
+def drop_behind(figure: str, bound: str = "b_min", **where: Any) -> Numbers:
     """Mean saturation from the border layer on, less that before."""
     def drop(table):
         rows, at = measured(table, "saturation"), border(table, bound)
@@ -93,7 +95,7 @@ def drop_behind(figure, bound="b_min", **where):
     return each(figure, drop, **where)
 
 
-def measured(table, column):
+def measured(table: pd.DataFrame, column: str) -> pd.DataFrame:
     """The rows with a column's number; :class:`Missing` where the network isn't trained yet."""
     rows = table.dropna(subset=column)
     if rows.empty:
@@ -101,7 +103,7 @@ def measured(table, column):
     return rows.sort_values("index")
 
 
-def compare(figure, column, function, *networks, key="layer"):
+def compare(figure: str, column: str, function: Callable[..., float], *networks: Where, key: str = "layer") -> Numbers:
     """:class:`Numbers`: ``function`` of a column of some networks, each a Series by ``key``, seed by seed.
 
     ``networks``: {column: value} for each, as for :meth:`rrahelpers.study.claims.tables.Tables.read`.
@@ -116,11 +118,11 @@ def compare(figure, column, function, *networks, key="layer"):
     return Numbers(of)
 
 
-def accuracy(figure, column="accuracy", **where):
+def accuracy(figure: str, column: str = "accuracy", **where: Any) -> Numbers:
     return value(figure, column, **where)
 
 
-def borders(network, column):
+def borders(network: str, column: str) -> Reading:
     """An exact :class:`Effect`: a border layer or a receptive field of an untrained network at 32 pixels."""
     def of(tables):
         rows = tables.numbers("receptive-field-borders", column, network=network)
@@ -128,12 +130,12 @@ def borders(network, column):
     return of
 
 
-def tested(model):
+def tested(model: str) -> Where:
     """The measured rows of a model in the table of projection tests, of whatever width."""
     return {"who": "measured", "network": f"{model.replace('resnet', 'ResNet').replace('vgg', 'VGG')}~"}
 
 
-def projection_test(model, delta, column):
+def projection_test(model: str, delta: float, column: str) -> Reading:
     """A column of the projection tests (tables 5, 14 to 16), measured: an :class:`Effect` with its interval, in
     percentage points where it is the "difference"."""
     def of(tables):
@@ -146,7 +148,7 @@ def projection_test(model, delta, column):
     return of
 
 
-def spread_ratio(figure, **where):
+def spread_ratio(figure: str, **where: Any) -> Reading:
     """The deviation of average saturation over trainings, over that of accuracy, with the interval of an F test."""
     def of(tables):
         rows = tables.numbers(figure, "saturation", **where).groupby("seed")

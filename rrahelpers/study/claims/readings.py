@@ -1,14 +1,17 @@
 """What claims compare: numbers read from tables, one for each network, and their mean with its interval."""
 
+from __future__ import annotations
+
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
 from rrahelpers.base.files import project_root
-from rrahelpers.study.claims.tables import Missing, Tables
+from rrahelpers.study.claims.tables import Missing, Tables, Where
 from rrahelpers.study.significance import Sample, sample, welch
 
 
@@ -27,12 +30,12 @@ class Effect:
     printed: str = ""
 
     @property
-    def known(self):
+    def known(self) -> bool:
         """Whether there is an interval to judge by."""
         return self.exact or not math.isnan(self.low)
 
     @property
-    def bounds(self):
+    def bounds(self) -> tuple[float, float]:
         return (self.value, self.value) if self.exact else (self.low, self.high)
 
 
@@ -46,19 +49,19 @@ class Numbers:
 
     of: Callable[[Tables], pd.Series]
 
-    def __call__(self, tables):
+    def __call__(self, tables: Tables) -> pd.Series:
         return self.of(tables)
 
-    def __sub__(self, other):
+    def __sub__(self, other: Numbers | float) -> Numbers:
         return self._with(other, pd.Series.sub)
 
-    def __add__(self, other):
+    def __add__(self, other: Numbers | float) -> Numbers:
         return self._with(other, pd.Series.add)
 
-    def __truediv__(self, other):
+    def __truediv__(self, other: Numbers | float) -> Numbers:
         return self._with(other, pd.Series.div)
 
-    def __mul__(self, other):
+    def __mul__(self, other: Numbers | float) -> Numbers:
         return self._with(other, pd.Series.mul)
 
     def _with(self, other, operation):
@@ -71,7 +74,14 @@ class Numbers:
         return Numbers(of)
 
 
-def each(figure, function, by="seed", **where):
+Reading = Callable[[Tables], Effect]
+Found = Callable[[Tables], Effect | pd.Series]  # what verbs judge: a Reading, or Numbers
+Points = Callable[[Tables], Iterable[float]]
+Row = tuple[str, str, Where]  # of another table: figure, label, columns
+Pattern = Callable[[pd.DataFrame], float]  # a number of one network's rows, or True or False
+
+
+def each(figure: str, function: Pattern, by: str = "seed", **where: Any) -> Numbers:
     """:class:`Numbers`: ``function`` of each network's rows of a figure's table. ``by``: the column that tells networks
     apart; where the table lacks it there is one network."""
     def of(tables):
@@ -82,7 +92,7 @@ def each(figure, function, by="seed", **where):
     return Numbers(of)
 
 
-def value(figure, column="value", by="seed", **where):
+def value(figure: str, column: str = "value", by: str = "seed", **where: Any) -> Numbers:
     """:class:`Numbers`: the mean of a column over each network's rows."""
     def of(tables):
         rows = tables.numbers(figure, column, **where)
@@ -90,7 +100,12 @@ def value(figure, column="value", by="seed", **where):
     return Numbers(of)
 
 
-def last_epoch(figure, column, **fields):
+def values(figure: str, column: str) -> Callable[[Tables], list]:
+    """The different values of a column, in order."""
+    return lambda tables: sorted(tables.read(figure)[column].unique().tolist())
+
+
+def last_epoch(figure: str, column: str, **fields: Any) -> Numbers:
     """:class:`Numbers`: a column of the training history's last row of each of the figure's runs. ``fields``: of
     RunConfig, for those runs alone."""
     def of(tables):
@@ -103,12 +118,12 @@ def last_epoch(figure, column, **fields):
     return Numbers(of)
 
 
-def computed(function):
+def computed(function: Callable[[], float]) -> Reading:
     """An exact :class:`Effect` of what needs no training: ``function`` takes nothing and gives a number."""
     return lambda tables: Effect(float(function()), networks=0, exact=True)
 
 
-def benchmark(name, function):
+def benchmark(name: str, function: Callable[[dict[str, Any]], float]) -> Reading:
     """An exact :class:`Effect` of a benchmark as it was measured last: ``function`` takes what its file holds."""
     def of(tables):
         path = project_root() / "benchmarks" / "results" / f"{name}.json"
@@ -119,19 +134,19 @@ def benchmark(name, function):
     return of
 
 
-def overhead():
+def overhead() -> Reading:
     """What following saturation adds to a training step, as a share of it, at most."""
     return benchmark("saturation", lambda told: max(row["ratio"] for row in told["rows"]
                                                     if row["method"] == "rrahelpers") - 1)
 
 
-def effect(found, tables):
+def effect(found: Found, tables: Tables) -> Effect:
     """The :class:`Effect` behind what a verb was given: :class:`Numbers`, or a function that answers with one."""
     got = found(tables)
     return got if isinstance(got, Effect) else mean_of(got)
 
 
-def mean_of(numbers):
+def mean_of(numbers: Iterable[float]) -> Effect:
     """The mean of one number for each network, with Student's interval; one network has none."""
     from scipy.stats import t
 
@@ -144,7 +159,7 @@ def mean_of(numbers):
     return Effect(ours.mean, ours.mean - half, ours.mean + half, ours.n)
 
 
-def unpaired(first, second):
+def unpaired(first: Numbers, second: Numbers) -> Reading:
     """``first`` less ``second`` (:class:`Numbers` of different networks): Welch's :class:`Effect`."""
     def of(tables):
         ours, theirs = (sample(numbers(tables)) for numbers in (first, second))
@@ -152,7 +167,7 @@ def unpaired(first, second):
     return of
 
 
-def row(figure, label, less=None, **where):
+def row(figure: str, label: str, less: str | Row | None = None, **where: Any) -> Reading:
     """A row of one of the STAC paper's tables: top-1, or its difference to the row ``less``, in percent, with what is
     printed of it. ``less``: a label, or (figure, label, columns) of another table."""
     def of(tables):
@@ -166,7 +181,7 @@ def row(figure, label, less=None, **where):
     return of
 
 
-def correlation(first, second, networks=None):
+def correlation(first: Points, second: Points, networks: int | None = None) -> Reading:
     """Pearson's r over points, with Fisher's interval: two functions that answer with numbers in one order.
 
     ``networks``: how many there are where points aren't networks, but layers.
@@ -198,7 +213,7 @@ def _interval(ours):
     return ours.mean, ours.mean - half, ours.mean + half
 
 
-def difference(ours, theirs):
+def difference(ours: Sample, theirs: Sample) -> Effect:
     """Two :class:`rrahelpers.study.significance.Sample`: the first less the second, with Welch's interval."""
     found = welch(ours, theirs)
     return Effect(found.value, found.low, found.high, min(ours.n, theirs.n))

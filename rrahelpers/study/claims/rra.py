@@ -8,9 +8,9 @@ import torch
 from rrahelpers.features import extract
 from rrahelpers.models import build
 from rrahelpers.representational_response import Response
-from rrahelpers.study.claims.claim import entries
+from rrahelpers.study.claims.claim import Check, entries
 from rrahelpers.study.claims.counts import ratio
-from rrahelpers.study.claims.readings import benchmark, computed, row, unpaired, value
+from rrahelpers.study.claims.readings import Reading, benchmark, computed, row, unpaired, value
 from rrahelpers.study.claims.verbs import differs, every, falls, holds, near, not_measured, rises, shows
 
 SETTINGS, AUGMENTATION = "response-settings", "response-augmentation"
@@ -20,7 +20,7 @@ STAC, BASE, SE, BAM = "STAC - Standard", "Base", "SENet - Standard", "BAM - Stan
 claim = entries("RRA thesis (abstract)", "004")
 
 
-def orders(name, layer):
+def orders(name: str, layer: str) -> Reading:
     """Orders of magnitude by which a layer's features are more than the input's."""
     def of():
         image = torch.zeros(1, 3, 32, 32)
@@ -28,13 +28,13 @@ def orders(name, layer):
     return computed(of)
 
 
-def moves(measure):
+def moves(measure: str) -> Reading:
     """A measure of networks trained with augmentation, less that of networks trained without."""
     return unpaired(*(value(AUGMENTATION, measure=measure, training=training, index=range(1, 11))
                       for training in (WITH, WITHOUT)))
 
 
-def effect_of_k(measure):
+def effect_of_k(measure: str) -> Check:
     """Whether a measure goes one way as more neighbours are counted, on average over the layers."""
     def of(table):
         means = table.groupby("setting")["value"].mean()
@@ -43,7 +43,7 @@ def effect_of_k(measure):
     return shows(SETTINGS, of, study="k", measure=measure)
 
 
-def top1(label, less):
+def top1(label: str, less: str) -> Reading:
     return row("stac-table-1", label, less, panel="CIFAR-10")
 
 

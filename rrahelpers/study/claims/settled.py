@@ -95,7 +95,7 @@ def differs(claim: Claim, verdict: Verdict, tables: Tables) -> str:
     if not configs:
         return "; ".join(one["caption"].split(" · ")[1] for one in told if " · " in one.get("caption", ""))
     printed = (recipes.STAC,) if claim.source.startswith("STAC paper") else tuple(
-        name for one in told for name in recipes.OF_NOTEBOOK.get(one.get("notebook"), ()))
+        name for one in told for name in recipes.OF_NOTEBOOK.get(one.get("notebook", ""), ()))
     return ", ".join(filter(None, [verdict.data, _epochs(configs, printed), _widths(configs), _seeds(configs),
                                    _recipe(configs, printed)]))
 

@@ -1,5 +1,6 @@
 """Lecture slides, section 3.2: separation and smoothness from layer to layer, rankings and guarantees."""
 
+import pandas as pd
 import torch
 
 from rrahelpers.neighbors import knn_graph
@@ -15,8 +16,8 @@ from rrahelpers.separation import (
 )
 from rrahelpers.study.claims.claim import entries
 from rrahelpers.study.claims.layers import SAME
-from rrahelpers.study.claims.readings import correlation, each
-from rrahelpers.study.claims.tables import Missing
+from rrahelpers.study.claims.readings import Reading, correlation, each
+from rrahelpers.study.claims.tables import Missing, Tables, Where
 from rrahelpers.study.claims.verbs import (
     equals,
     every,
@@ -36,35 +37,35 @@ VGG16, RESNET18 = "VGG16*CIFAR-10", "ResNet18*"
 claim = entries("Lecture slides", "002")
 
 
-def index(split="test", network="*"):
+def index(split: str = "test", network: str = "*") -> Where:
     """Rows of SI, layer by layer."""
     return {"measure": SI, "order": 1, "split": split, "network": network}
 
 
-def course(table):
+def course(table: pd.DataFrame) -> pd.Series:
     return table.groupby("index")["value"].mean().sort_index()
 
 
-def filters(table):
+def filters(table: pd.DataFrame) -> pd.Series:
     """SI over the layers that are no dense ones."""
     return course(table[~table.layer.str.contains("classifier|fc")])
 
 
-def together(network, split):
+def together(network: str, split: str) -> Reading:
     """How SI and the rate of right classifications correlate over the layers."""
     def of(measure):
         return lambda tables: course(tables.read(LAYERS, measure=measure, split=split, network=network))
     return correlation(of(SI), of(CCR), networks=1)
 
 
-def with_dense(column, split="test"):
+def with_dense(column: str, split: str = "test") -> Reading:
     """How SI and what the slides' own classifier has right correlate over the layers of VGG16."""
     return correlation(lambda t: course(t.read(LAYERS, **index(split, VGG16))),
                        lambda t: t.read(DENSE, classifier="dense", network=VGG16).groupby("index")[column].mean(),
                        networks=1)
 
 
-def within_guarantee(tables):
+def within_guarantee(tables: Tables) -> float:
     """The largest share of predictions that an attack flips within the guaranteed error."""
     rows = tables.read(ATTACK)
     if (rows.SI < 1).any():
@@ -75,6 +76,11 @@ def within_guarantee(tables):
 def _flat():
     maps = torch.randn(6, 2, 3, 3)
     return torch.equal(knn_graph(maps, 2).indices, knn_graph(maps.flatten(1), 2).indices)
+
+
+def _every_layer(split):
+    """Each network has more than ten layers in the table."""
+    return lambda tables: tables.read(LAYERS, **index(split)).groupby("network").size().min() > 10
 
 
 def _points():
@@ -141,8 +147,7 @@ CLAIMS = (
           stated("partly", "saturation follows them; features for neighbours are read of layers with one output",
                  "definition")),
     claim("003", "3.2", "Separation is computed for every layer, of training and of test images",
-          every(*(equals(lambda t, s=s: t.read(LAYERS, **index(s)).groupby("network").size().min() > 10, True,
-                         kind="procedure") for s in ("train", "test")))),
+          every(*(equals(_every_layer(split), True, kind="procedure") for split in ("train", "test")))),
     claim("023", "3.2, definitions", "That a layer makes data less complex means that separation rises",
           stated("agrees", "separation is what notebook 11 follows", "definition")),
     claim("004a", "3.2, notes 1 and 2; figures 10 to 12", "Separation rises from layer to layer of the filters",

@@ -1,10 +1,11 @@
 """STAC paper, sections 6.1 to 6.3: kernels, stages and windows (tables 2 to 4)."""
 
+from collections.abc import Mapping
 from itertools import combinations
 
-from rrahelpers.study.claims.claim import entries
+from rrahelpers.study.claims.claim import Check, Claim, entries
 from rrahelpers.study.claims.counts import apart, as_printed, ratio
-from rrahelpers.study.claims.readings import row
+from rrahelpers.study.claims.readings import Reading, Row, row
 from rrahelpers.study.claims.verbs import every, falls, not_measured, number, rises, trained_as, within
 
 IMG64 = {"column": "Img64-50"}
@@ -19,17 +20,17 @@ SE = "SENet - Standard"
 claim = entries("STAC paper", "000")
 
 
-def top1(number, label, less=None, column="CIFAR10"):
+def top1(number: int, label: str, less: str | Row | None = None, column: str = "CIFAR10") -> Reading:
     """Top-1 in percent of a row of tables 2 to 5, or points over another row."""
     return row(f"stac-table-{number}", label, less, column=column)
 
 
-def better(number, label, *others, column="CIFAR10"):
+def better(number: int, label: str, *others: str, column: str = "CIFAR10") -> Check:
     """A row is above each of some others."""
     return every(*(rises(top1(number, label, other, column), kind="ordering") for other in others))
 
 
-def levels(id, number_, printed):
+def levels(id: str, number_: int, printed: Mapping[str, str]) -> list[Claim]:
     """One claim for each row's printed accuracy on CIFAR-10."""
     return [claim(f"{id}{letter}", f"6, table {number_}", f"{label}: {text} % top-1 on CIFAR-10",
                   number(top1(number_, label), text, of=8)) for letter, (label, text) in zip("abcde", printed.items())]

@@ -1,10 +1,12 @@
 """STAC paper, abstract and section 5: accuracy and cost beside other modules (table 1)."""
 
+from collections.abc import Iterator
+
 from rrahelpers.attention import BAM
-from rrahelpers.study.claims.claim import entries
+from rrahelpers.study.claims.claim import Claim, entries
 from rrahelpers.study.claims.counts import as_printed, more, ratio
 from rrahelpers.study.claims.curves import gain
-from rrahelpers.study.claims.readings import row
+from rrahelpers.study.claims.readings import Reading, row
 from rrahelpers.study.claims.verbs import (
     every,
     falls,
@@ -30,12 +32,12 @@ COUNTED = {"069": BASE, "070": DEEP, "071": WIDE, "072": SE, "073": BAM_, "074":
 claim = entries("STAC paper", "000")
 
 
-def top1(label, less=None):
+def top1(label: str, less: str | None = None) -> Reading:
     """In percent, or percentage points over another row."""
     return row(TABLE, label, less, panel="CIFAR-10")
 
 
-def levels():
+def levels() -> Iterator[Claim]:
     for id, (label, printed) in PRINTED.items():
         yield claim(f"{id}a", "5, table 1", f"{label}: {printed} % top-1 on CIFAR-10", number(top1(label), printed,
             of=8))

@@ -2,7 +2,10 @@
 
 import json
 import re
+from collections.abc import Iterable
 from functools import cache, cached_property
+from pathlib import Path
+from typing import Any, TypedDict
 
 import pandas as pd
 
@@ -14,9 +17,20 @@ from rrahelpers.training.runs import store_root
 TITLES = {"cifar10": "CIFAR-10", "mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "digits": "digits",
           "tiny-imagenet-50": "Tiny-ImageNet-50", "imagenette": "Imagenette"}
 
+Where = dict[str, Any]  # {column: what is wanted there}, see Tables.read
+
 
 class Missing(Exception):
     """A figure, a column or rows that a claim needs aren't there; the message says which."""
+
+
+class Origin(TypedDict):
+    """What is behind some figures, as text."""
+
+    data: str
+    models: str
+    recipe: str
+    epochs: str
 
 
 class Tables:
@@ -25,15 +39,14 @@ class Tables:
     ``folder``: by default that of the study profile. ``used``: names of those that were read since it was cleared.
     """
 
-    def __init__(self, folder=None, runs=None):
+    def __init__(self, folder: Path | None = None, runs: Path | None = None) -> None:
         self.folder = project_root() / "figures" / "study" if folder is None else folder
         self.runs = store_root() if runs is None else runs
-        self.used = set()
-        self._read = cache(self._read)
-        self.provenance = cache(self.provenance)
-        self.config, self.record = cache(self.config), cache(self.record)
+        self.used: set[str] = set()
+        for name in ("_read", "provenance", "config", "record"):
+            setattr(self, name, cache(getattr(self, name)))
 
-    def read(self, name, **where):
+    def read(self, name: str, **where: Any) -> pd.DataFrame:
         """The rows of a figure's table with ``where``'s values: {column: value, values, a pattern, or a function}.
 
         In a pattern ``*`` stands for any text and ``~`` for a width that may be named (", width 1/4"). Raises
@@ -51,7 +64,7 @@ class Tables:
             table = chosen
         return table
 
-    def numbers(self, name, column, **where):
+    def numbers(self, name: str, column: str, **where: Any) -> pd.DataFrame:
         """A column of :meth:`read`'s rows without what is empty; :class:`Missing` where nothing is left."""
         table = self.read(name, **where)
         if column not in table:
@@ -68,34 +81,34 @@ class Tables:
         except (ValueError, OSError) as error:
             raise Missing(f"{name}.csv can't be read: {error}") from None
 
-    def provenance(self, name):
+    def provenance(self, name: str) -> dict[str, Any]:
         """What ``<name>.json`` says; empty where there is none or it can't be read."""
         try:
             return json.loads((self.folder / f"{name}.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
 
-    def config(self, run):
+    def config(self, run: str) -> RunConfig | None:
         """A stored run's :class:`RunConfig`, or None where the store lacks it or can't read it."""
         try:
             return RunConfig(**self.record(run)["config"])
         except (ValueError, KeyError, TypeError):
             return None
 
-    def record(self, run):
+    def record(self, run: str) -> dict[str, Any]:
         """A stored run's record; empty where the store lacks it or can't read it."""
         try:
             return json.loads((self.runs / run / "record.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
 
-    def configs(self, name):
+    def configs(self, name: str) -> list[RunConfig]:
         """The configurations of a figure's runs that the store has."""
         return [config for run in self.provenance(name).get("runs", ()) if (config := self.config(run))]
 
-    def origin(self, names):
+    def origin(self, names: Iterable[str]) -> Origin:
         """``data``, ``models`` (with their widths), ``recipe`` and ``epochs`` behind some figures, as text."""
-        data, models, recipe, epochs = {}, {}, {}, {}
+        data, models, recipe, epochs = dict[str, None](), dict[str, None](), dict[str, None](), dict[int, None]()
         for name in sorted(names):
             told = self.provenance(name)
             notes = told.get("parameters", {}).get("data_notes", {})
@@ -110,11 +123,11 @@ class Tables:
                 "epochs": "/".join(map(str, sorted(epochs)))}
 
     @cached_property
-    def names(self):
+    def names(self) -> list[str]:
         return sorted(path.stem for path in self.folder.glob("*.csv"))
 
 
-def labelled(pattern, name):
+def labelled(pattern: str, name: str) -> Where:
     """{network: a test of labels} for :meth:`Tables.read`: those that a regular expression fits as a whole. ``name``:
     what they are called where there are none."""
     def chosen(label):
@@ -123,7 +136,7 @@ def labelled(pattern, name):
     return {"network": chosen}
 
 
-def matching(column, wanted):
+def matching(column: pd.Series, wanted: Any) -> pd.Series:
     """Which values of a column are ``wanted``: a value, several, a pattern (see :meth:`Tables.read`) or a function."""
     if callable(wanted):
         return column.map(wanted).astype(bool)
@@ -136,7 +149,7 @@ def matching(column, wanted):
     return column == wanted
 
 
-def recipe_of(config):
+def recipe_of(config: RunConfig) -> str:
     """The name of the recipe that a run follows, but for its epochs."""
     known = [name for name in recipes.RECIPES if recipes.follows(config, name)]
     return known[0] if known else "none of the sources'"

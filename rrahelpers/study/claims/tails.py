@@ -1,10 +1,12 @@
 """Dissertation, sections 8.5.2, 9.1 and 9.2, appendices C to E: tails, and what images have to do with them."""
 
+from typing import Any
+
 from rrahelpers.data.image_set import has_canvas, size_steps
-from rrahelpers.study.claims.claim import entries
+from rrahelpers.study.claims.claim import Check, Claim, entries
 from rrahelpers.study.claims.layers import SAME, accuracy, border, compare, lower, measured, tail, to_the_output
-from rrahelpers.study.claims.readings import each, value
-from rrahelpers.study.claims.tables import Missing, labelled
+from rrahelpers.study.claims.readings import Numbers, each, value
+from rrahelpers.study.claims.tables import Missing, Tables, Where, labelled
 from rrahelpers.study.claims.verbs import (
     above,
     equals,
@@ -28,7 +30,7 @@ ENLARGED = "(?!32)[0-9]{2,3}"  # sides of images that were made larger, but not 
 claim = entries("Dissertation", "003")
 
 
-def images(network, data="CIFAR-10", side="32", canvas=False):
+def images(network: str, data: str = "CIFAR-10", side: str = "32", canvas: bool = False) -> Where:
     """{network: a test of labels}: a network of whatever width on images of ``side`` pixels (a pattern). ``canvas``: on
     a black one that is larger."""
     pattern = rf"{network}(, width [^,:]+)?(, stem \w+)?, {data}: ({side}) px"
@@ -37,21 +39,21 @@ def images(network, data="CIFAR-10", side="32", canvas=False):
             else labelled(pattern, name))
 
 
-def begins(figure, layer, **where):
+def begins(figure: str, layer: int, **where: Any) -> Check:
     """A network's tail begins at a convolution."""
     return equals(tail(figure, **where), layer)
 
 
-def none(figure, **where):
+def none(figure: str, **where: Any) -> Check:
     return equals(tail(figure, **where), 0, kind="direction")
 
 
-def ends_there(figure, **where):
+def ends_there(figure: str, **where: Any) -> Check:
     """There is a tail, and it goes on to the output."""
     return equals(to_the_output(figure, **where), True, kind="direction")
 
 
-def from_layer(figure, number_, **where):
+def from_layer(figure: str, number_: int, **where: Any) -> Numbers:
     """How far the best probe from a convolution on is from the network's accuracy."""
     def apart(table):
         rows = measured(table, "probe")
@@ -59,7 +61,7 @@ def from_layer(figure, number_, **where):
     return each(figure, apart, **where)
 
 
-def closer(figure, column, network, data="CIFAR-10"):
+def closer(figure: str, column: str, network: str, data: str = "CIFAR-10") -> Numbers:
     """How much more a column on the canvas correlates over layers with that of the small images than with that of the
     enlarged ones."""
     return compare(figure, column, lambda canvas, small, large: canvas.corr(small) - canvas.corr(large),
@@ -80,7 +82,7 @@ def _turns(table):
                                    for i in places)
 
 
-def canvas_side(tables):
+def canvas_side(tables: Tables) -> int:
     """Of the images that lie on one."""
     sides = {step["canvas"] for config in tables.configs(FIG_51) for step in size_steps(config.image_size or 32)
              if isinstance(step, dict)}
@@ -109,17 +111,17 @@ def _zigzag(table):
     return (steps * steps.shift() < 0).sum() > (len(steps) - 1) / 2
 
 
-def share(column):
+def share(column: str) -> Numbers:
     return value(TABLE_10, column, by="model", who="measured")
 
 
-def canvas(claim_id, place, figure, network, data):
+def canvas(claim_id: str, place: str, figure: str, network: str, data: str) -> Claim:
     """On the canvas saturation looks as that of the small images does."""
     return claim(claim_id, place, f"{network}: saturation of small images on a canvas resembles that of small images "
         "more than that of enlarged ones", rises(closer(figure, "saturation", network, data), kind="ordering"))
 
 
-def at_sizes(claim_id, figure, place, network, data, where=None):
+def at_sizes(claim_id: str, figure: str, place: str, network: str, data: str, where: str | None = None) -> list[Claim]:
     """Three claims of appendix D about one network: 32 pixels, enlarged, 1,024."""
     small, large = images(network, data, "32"), images(network, data, ENLARGED)
     return [claim(f"{claim_id}a", f"D, {place}", f"{network} on {data} of 32 pixels has a tail at the output",

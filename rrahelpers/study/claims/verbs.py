@@ -9,25 +9,30 @@ import inspect
 import math
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from rrahelpers.study.claims.claim import Check, Verdict
-from rrahelpers.study.claims.readings import Effect, Numbers, each, effect, unpaired
-from rrahelpers.study.claims.tables import Missing
+from rrahelpers.study.claims.readings import Effect, Found, Numbers, Pattern, each, effect, unpaired
+from rrahelpers.study.claims.tables import Missing, Tables
+from rrahelpers.training.config import RunConfig
 
 APART = "not told apart"
 UNITS = {"K": 1e3, "M": 1e6, "B": 1e9, "%": 0.01, "": 1}
 PRINTED = re.compile(r"([+-]?[\d.]+)([KMB%]?)(?: ± ([\d.]+)%?)?")
 
 
-def number(found, printed, *, of=1):
+def number(found: Found, printed: str, *, of: int = 1) -> Check:
     """A printed number: "41.5M", "90.6 ± 0.2", "53.34%" (of 1).
 
     Agrees within half a unit of the last printed digit and, where a deviation over ``of`` networks is printed,
         twice the
     standard error that it gives the difference. Partly where the number lies outside and its interval doesn't.
     """
-    text, unit, deviation = PRINTED.fullmatch(printed).groups()
+    if (match := PRINTED.fullmatch(printed)) is None:
+        raise ValueError(f"expected a printed number such as '41.5M' or '90.6 ± 0.2', got {printed!r}")
+    text, unit, deviation = match.groups()
     scale = UNITS[unit]
     half, target = 0.5 * 10 ** -len(text.partition(".")[2]) * scale, float(text) * scale
 
@@ -43,47 +48,47 @@ def number(found, printed, *, of=1):
     return Check("number", run)
 
 
-def near(found, printed, margin):
+def near(found: Found, printed: float, margin: float) -> Check:
     """A number that is printed as about (``printed``), within a ``margin`` that the source's words allow."""
     return _compare("number", found, lambda low, high: "agrees" if printed - margin <= low and high <= printed + margin
                     else "disagrees" if high < printed - margin or low > printed + margin else "partly",
                     printed=f"{printed:g} ± {margin:g}", alone=False)
 
 
-def rises(found, by=0.0, *, kind="direction"):
+def rises(found: Found, by: float = 0.0, *, kind: str = "direction") -> Check:
     """A difference (or trend) that is larger than ``by``."""
     return _compare(kind, found, lambda low, high: "agrees" if low > by else "disagrees" if high < by else "partly",
                     printed=f"> {by:g}")
 
 
-def falls(found, by=0.0, *, kind="direction"):
+def falls(found: Found, by: float = 0.0, *, kind: str = "direction") -> Check:
     """A difference (or trend) that is smaller than ``by``."""
     return _compare(kind, found, lambda low, high: "agrees" if high < by else "disagrees" if low > by else "partly",
                     printed=f"< {by:g}")
 
 
-def differs(found, *, kind="direction"):
+def differs(found: Found, *, kind: str = "direction") -> Check:
     """A difference whatever its sign: no difference lies outside its interval."""
     return _compare(kind, found, lambda low, high: "agrees" if low > 0 or high < 0 else "partly", printed="not 0")
 
 
-def within(found, bound, *, kind="direction"):
+def within(found: Found, bound: float, *, kind: str = "direction") -> Check:
     """A difference of at most ``bound`` either way: "the same", "negligible"."""
     return _compare(kind, found, lambda low, high: "agrees" if -bound <= low and high <= bound
                     else "disagrees" if low > bound or high < -bound else "partly", printed=f"within ± {bound:g}")
 
 
-def above(first, second, by=0.0):
+def above(first: Numbers, second: Numbers, by: float = 0.0) -> Check:
     """``first`` is larger than ``second`` (both :class:`Numbers`, of different networks) by more than ``by``."""
     return rises(unpaired(first, second), by, kind="ordering")
 
 
-def descending(*numbers):
+def descending(*numbers: Numbers) -> Check:
     """Each of some :class:`Numbers` of different networks is above the next."""
     return every(*(above(a, b) for a, b in zip(numbers, numbers[1:])))
 
 
-def equals(found, expected, *, kind="number"):
+def equals(found: Callable[[Tables], Any], expected: object, *, kind: str = "number") -> Check:
     """A layer, a place or a whole number: :class:`Numbers`, an :class:`Effect` or a function that answers with one
     value. Agrees where each network has it, partly where some do."""
     def run(tables):
@@ -96,7 +101,7 @@ def equals(found, expected, *, kind="number"):
     return Check(kind, run)
 
 
-def shows(figure, pattern, by="seed", *, kind="direction", **where):
+def shows(figure: str, pattern: Pattern, by: str = "seed", *, kind: str = "direction", **where: Any) -> Check:
     """What a curve looks like: ``pattern`` of each network's rows, True or False. One network is not told apart."""
     def run(tables):
         found = each(figure, pattern, by, **where)(tables)
@@ -109,7 +114,7 @@ def shows(figure, pattern, by="seed", *, kind="direction", **where):
     return Check(kind, run)
 
 
-def every(*checks, kind=None):
+def every(*checks: Check, kind: str | None = None) -> Check:
     """All of some checks: agrees where all do, disagrees where some do and none agrees, partly in between."""
     def run(tables):
         found = [check.decide(tables) for check in checks]
@@ -129,7 +134,7 @@ def every(*checks, kind=None):
     return Check(kind or checks[0].kind, run)
 
 
-def holds(function, why="", *, kind="definition"):
+def holds(function: Callable[[], object], why: str = "", *, kind: str = "definition") -> Check:
     """A property of the code, tried: ``function`` takes nothing and answers True or False. ``why``: what differs where
     it doesn't hold."""
     def run(tables):
@@ -138,7 +143,7 @@ def holds(function, why="", *, kind="definition"):
     return Check(kind, run)
 
 
-def takes(function, *names, why=""):
+def takes(function: Callable, *names: str, why: str = "") -> Check:
     """A choice that the source's program offers is offered here: ``function`` has parameters of these names."""
     def run(tables):
         missing = sorted(set(names) - set(inspect.signature(function).parameters))
@@ -148,7 +153,8 @@ def takes(function, *names, why=""):
     return Check("procedure", run)
 
 
-def trained_as(figure, *, networks=None, only=lambda config: True, **fields):
+def trained_as(figure: str, *, networks: int | None = None, only: Callable[[RunConfig], bool] = lambda config: True,
+               **fields: Any) -> Check:
     """The networks of a figure were trained with these values of RunConfig; ``networks``: so many of each; ``only``:
     which of them it is about."""
     def run(tables):
@@ -165,7 +171,7 @@ def trained_as(figure, *, networks=None, only=lambda config: True, **fields):
     return Check("procedure", run)
 
 
-def set_as(figure, **parameters):
+def set_as(figure: str, **parameters: Any) -> Check:
     """The notebook that drew a figure had these values of its parameters."""
     def run(tables):
         tables.read(figure)
@@ -177,17 +183,17 @@ def set_as(figure, **parameters):
     return Check("procedure", run)
 
 
-def not_measured(needs, kind):
+def not_measured(needs: str, kind: str) -> Check:
     """Nothing was measured; ``needs``: what it would take."""
     return Check(kind, lambda tables: Verdict("not measured", why=needs))
 
 
-def not_possible(needs, kind):
+def not_possible(needs: str, kind: str) -> Check:
     """It can't be measured here; ``needs``: what is not at hand."""
     return Check(kind, lambda tables: Verdict("not possible here", why=needs))
 
 
-def stated(verdict, why, kind):
+def stated(verdict: str, why: str, kind: str) -> Check:
     """A verdict about a procedure or a definition that no table and no line of code can be asked about."""
     return Check(kind, lambda tables: Verdict(verdict, why=why))
 

@@ -5,8 +5,12 @@ A grid is a function from a :class:`Plan` and a notebook's parameters to a list 
 (``notebooks/profiles/``), so that what ``train --grid`` trains is what the notebook finds.
 """
 
+from __future__ import annotations
+
 import inspect
+from collections.abc import Callable, Sequence
 from dataclasses import fields
+from typing import TYPE_CHECKING, Any
 
 from rrahelpers.study import notebooks, profiles
 from rrahelpers.study.grids.architecture import (
@@ -42,6 +46,10 @@ from rrahelpers.study.grids.stac import (
     stac_options,
     stage_grid,
 )
+from rrahelpers.training.config import RunConfig
+
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import ImageSize
 
 __all__ = [
     "ATTENTION",
@@ -95,7 +103,8 @@ __all__ = [
 ]
 
 
-def classrepsim(plan, data_sets, image_sizes, seeds, learning_rate):
+def classrepsim(plan: Plan, data_sets: Sequence[str], image_sizes: Sequence[ImageSize | None], seeds: Sequence[int],
+                learning_rate: float) -> list[RunConfig]:
     """ResNet20 on each data set (STAC paper, section 3.1), so many ``seeds`` of each, seed by seed."""
     every = plan.by_stac(data_sets, image_sizes, [learning_rate] * len(data_sets))
     counted = for_each(data_sets, recipes=every, seeds=seeds)
@@ -103,7 +112,8 @@ def classrepsim(plan, data_sets, image_sizes, seeds, learning_rate):
             for _, recipe_of, count in counted if seed < count]
 
 
-GRIDS = {"classrepsim": (classrepsim, "01_classrepsim"), "stac": (stac, "02_stac_design"),
+GRIDS: dict[str, tuple[Callable[..., list[RunConfig]], str]] = {
+         "classrepsim": (classrepsim, "01_classrepsim"), "stac": (stac, "02_stac_design"),
          "stac-ablations": (stac_ablations, "03_stac_ablations"),
          "augmentation": (augmentation, "10_representational_response"),
          "separation": (separation, "11_separation_index"),
@@ -113,7 +123,7 @@ GRIDS = {"classrepsim": (classrepsim, "01_classrepsim"), "stac": (stac, "02_stac
          "formation": (formation, "13_when_layers_form")}
 
 
-def parameters_of(name, profile):
+def parameters_of(name: str, profile: str) -> dict[str, Any]:
     """The parameters of a grid's notebook under a profile: its defaults, changed by the profile."""
     if name not in GRIDS:
         raise ValueError(f"unknown grid {name!r}; expected one of {', '.join(GRIDS)}")
@@ -121,7 +131,7 @@ def parameters_of(name, profile):
     return notebooks.parameters(notebook) | profiles.parameters(notebook, profile)
 
 
-def grid(name, profile):
+def grid(name: str, profile: str) -> list[RunConfig]:
     """The configurations of a grid under a profile."""
     parameters = parameters_of(name, profile)
     function = GRIDS[name][0]

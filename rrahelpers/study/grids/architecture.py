@@ -1,6 +1,10 @@
 """The networks of the notebooks on receptive fields and architecture advice: the dissertation's chapters 9 to 11."""
 
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import product
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import torch
@@ -9,14 +13,18 @@ from torch import nn
 from rrahelpers import models
 from rrahelpers.models.multipath import MPBlock
 from rrahelpers.receptive_field import border_layer, receptive_fields
-from rrahelpers.study.grids.recipes import distinct, seed_by_seed, seeded
+from rrahelpers.study.grids.recipes import Plan, RecipeOf, distinct, seed_by_seed, seeded
+from rrahelpers.training.config import RunConfig
+
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import ImageSize, InputSize
 
 ATTENTION = {"SE": "se", "spatial": "spatial", "CBAM": "cbam"}  # figure 57
 VGG = ("VGG11", "VGG13", "VGG16", "VGG19")
 NARROW = {f"{name}, 1/8 width": (name.lower(), {"width": 1 / 8}) for name in VGG}  # appendix F.1
 RESNET18 = {"ResNet18": {}, "ResNet18, no shortcuts": {"skip": False}}
 # model and options of each network, in the order in which they are worth training: the most telling, then by cost
-NETWORKS = {
+NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "VGG16": ("vgg16", {}),
     **{name: ("resnet18", options) for name, options in RESNET18.items()},
     "ResNet34": ("resnet34", {"stem": "imagenet"}),
@@ -41,23 +49,30 @@ CHAPTERS = {9: "dissertation, table 11", 10: "dissertation, table 12", 11: "diss
 TRUNCATED = (*VGG, "ResNet18", "ResNet34", "MPNet18", "MPNet36")  # figure 64
 
 
-def receptive_field(plan, data_set, image_size, other_data_set, other_image_size, seeds, widths, networks):
+def receptive_field(plan: Plan, data_set: str, image_size: ImageSize | None, other_data_set: str,
+                    other_image_size: ImageSize | None, seeds: int, widths: Mapping[str, float],
+                    networks: Collection[str] | None) -> list[RunConfig]:
     """Every network of chapters 9 and 10 and of appendix F, seed by seed; see :func:`chapter_cells`."""
     tables = chapter_cells(plan, data_set, image_size, other_data_set, other_image_size, seeds, widths, networks)
     return distinct(seed_by_seed(pd.concat(tables.values())))
 
 
-def chapter_cells(plan, data_set, image_size, other_data_set, other_image_size, seeds, widths, networks):
+def chapter_cells(plan: Plan, data_set: str, image_size: ImageSize | None, other_data_set: str,
+                  other_image_size: ImageSize | None, seeds: int, widths: Mapping[str, float],
+                  networks: Collection[str] | None) -> dict[int | str, pd.DataFrame]:
     """:func:`architecture_cells` by the chapter whose recipe they follow: 9 (and its appendix F), 10, and "elsewhere",
     chapter 9's on another data set."""
-    groups = {9: (plan.of(CHAPTERS[9], data_set, image_size), CHAPTER_9),
+    groups: dict[int | str, tuple[RecipeOf, Sequence[str]]] = {
+              9: (plan.of(CHAPTERS[9], data_set, image_size), CHAPTER_9),
               10: (plan.of(CHAPTERS[10], data_set, image_size), CHAPTER_10),
               "elsewhere": (plan.of(CHAPTERS[9], other_data_set, other_image_size), ELSEWHERE)}
     return {where: architecture_cells(*group, seeds, widths, networks) for where, group in groups.items()}
 
 
-def advice(plan, data_set, image_size, input_size, seeds, widths, networks, wide_data_set, wide_image_size,
-           wide_factors, tail_data_set, tail_image_size, tail_factors):
+def advice(plan: Plan, data_set: str, image_size: ImageSize | None, input_size: InputSize, seeds: int,
+           widths: Mapping[str, float], networks: Collection[str] | None, wide_data_set: str,
+           wide_image_size: ImageSize | None, wide_factors: Iterable[float], tail_data_set: str,
+           tail_image_size: ImageSize | None, tail_factors: Iterable[float]) -> list[RunConfig]:
     """Networks whole and truncated (figures 64 and 65), without their stem, and of several widths (61 to 63)."""
     main = plan.of(CHAPTERS[11], data_set, image_size)
     return distinct(seed_by_seed(pd.concat([
@@ -67,12 +82,14 @@ def advice(plan, data_set, image_size, input_size, seeds, widths, networks, wide
         stemless_cells(plan, data_set, image_size, seeds, widths, networks)])))
 
 
-def stemless_cells(plan, data_set, image_size, seeds, widths, networks):
+def stemless_cells(plan: Plan, data_set: str, image_size: ImageSize | None, seeds: int, widths: Mapping[str, float],
+                   networks: Collection[str] | None) -> pd.DataFrame:
     """The networks without a stem that section 11.4 takes from chapter 9."""
     return architecture_cells(plan.of(CHAPTERS[9], data_set, image_size), STEMLESS, seeds, widths, networks)
 
 
-def architecture_cells(recipe_of, labels, seeds, widths, wanted=None):
+def architecture_cells(recipe_of: RecipeOf, labels: Sequence[str], seeds: int, widths: Mapping[str, float],
+                       wanted: Collection[str] | None = None) -> pd.DataFrame:
     """Networks of :data:`NETWORKS` by their labels, with their configurations: label, model, options, configs.
 
     ``widths``: {label or family ("vgg", "resnet", "mpnet", "densenet"): factor of all channels}, for networks that have
@@ -94,7 +111,8 @@ def architecture_cells(recipe_of, labels, seeds, widths, wanted=None):
     return pd.DataFrame(rows, columns=["label", "model", "options", "configs"])
 
 
-def truncation_cells(recipe_of, input_size, seeds, widths, wanted=None):
+def truncation_cells(recipe_of: RecipeOf, input_size: InputSize, seeds: int, widths: Mapping[str, float],
+                     wanted: Collection[str] | None = None) -> pd.DataFrame:
     """The networks of figure 64, each whole and, in the row after, cut before its tail: those columns and ``at``.
 
     ``at``: the layer before which it is cut, see :func:`tail_begin`; "" where it is whole. Others as above. Networks
@@ -112,20 +130,20 @@ def truncation_cells(recipe_of, input_size, seeds, widths, wanted=None):
     return pd.DataFrame(rows)
 
 
-def width_cells(recipe_of, label, factors, seeds):
+def width_cells(recipe_of: RecipeOf, label: str, factors: Iterable[float], seeds: int) -> pd.DataFrame:
     """One network at several widths: label, factor, model, options, configs."""
     return pd.concat([architecture_cells(recipe_of, [label], seeds, {_family(label): factor}).assign(factor=factor)
                       for factor in factors], ignore_index=True)
 
 
-def untrained(label, **options):
+def untrained(label: str, **options: Any) -> nn.Module:
     """A network of :data:`NETWORKS` at the sources' width on the device "meta", without weights."""
     model, own = NETWORKS[label]
     with torch.device("meta"):
         return models.build(model, **own, **options)
 
 
-def tail_begin(model, input_size):
+def tail_begin(model: nn.Module, input_size: InputSize) -> str | None:
     """The layer before which to cut a network's tail off: its border layer b_min, or None where it has no tail.
 
     In an MPNet, whose paths come together between its blocks alone, it is the first layer of the block in which b_min

@@ -4,9 +4,14 @@ Here a group of networks is a list [model, data set, options, image sizes], one 
 steps, as for :func:`rrahelpers.data.load`.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
-from rrahelpers.study.grids.recipes import STAC, distinct
+from rrahelpers.study.grids.recipes import STAC, Plan, distinct
+from rrahelpers.training.config import RunConfig
+
+Group = Sequence  # [model, data set, options, image sizes]
 
 # Whose recipe a group is trained by; of figures 33 and 34 none is printed.
 PROBED = {"sequential": "dissertation, table 11", "skipping": STAC, "small": "dissertation, table 6",
@@ -15,14 +20,16 @@ DETAIL = "dissertation, table 9"  # table 10
 OTHERS = "dissertation, table 8"  # figures 48 to 51, 69, appendices D and E
 
 
-def probes(plan, sequential, skipping, small, large, seeds):
+def probes(plan: Plan, sequential: Group, skipping: Group, small: Group, large: Group, seeds: int) -> list[RunConfig]:
     """Figures 33, 34, 45 and 46, seed by seed: four groups."""
     groups = {"sequential": sequential, "skipping": skipping, "small": small, "large": large}
     return [config for seed in range(seeds) for name, group in groups.items()
             for config in sizes_of(plan, PROBED[name], group, seed=seed)]
 
 
-def tails(plan, low, objects, resolutions, detail, pass_through, skipped, zigzag, seeds, detail_epochs=None):
+def tails(plan: Plan, low: Sequence[Group], objects: Sequence[Group], resolutions: Sequence[Group],
+          detail: Sequence[Group], pass_through: Group, skipped: Group, zigzag: Group, seeds: int,
+          detail_epochs: int | None = None) -> list[RunConfig]:
     """Figures 49, 51, 50, table 10 and figure 69, then what else there is of them, appendices D and E; seed by seed.
 
     ``low``, ``objects``, ``resolutions`` and ``detail`` are lists of groups, the others groups. ``detail_epochs``:
@@ -33,14 +40,15 @@ def tails(plan, low, objects, resolutions, detail, pass_through, skipped, zigzag
                     for config in tail_sizes(plan, group, detail, detail_epochs, seed=seed))
 
 
-def tail_sizes(plan, group, detail, detail_epochs=None, **fields):
+def tail_sizes(plan: Plan, group: Group, detail: Sequence[Group], detail_epochs: int | None = None,
+               **fields: Any) -> list[RunConfig]:
     """The configurations of one of the groups of :func:`tails`, one for each of its image sizes."""
     if group not in detail:
         return sizes_of(plan, OTHERS, group, **fields)
     return sizes_of(replace(plan, epochs=detail_epochs or plan.epochs), DETAIL, group, **fields)
 
 
-def sizes_of(plan, source, group, **fields):
+def sizes_of(plan: Plan, source: str, group: Group, **fields: Any) -> list[RunConfig]:
     """The configurations of a group, one for each of its image sizes, with ``fields`` of RunConfig."""
     model, data_set, options, sizes = group
     return [plan.of(source, data_set, size)(model, options=options, **fields) for size in sizes]

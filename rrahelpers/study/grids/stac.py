@@ -3,20 +3,40 @@
 A cell is a row of :func:`rrahelpers.study.published.table` with the configurations of its networks, one for each seed.
 """
 
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any
+
 import pandas as pd
 
 from rrahelpers.attention import WINDOW
 from rrahelpers.data.image_set import size_steps
 from rrahelpers.study import published, results, strategies
-from rrahelpers.study.grids.recipes import distinct, for_each, seed_by_seed, seeded, trained, with_runs
+from rrahelpers.study.grids.recipes import (
+    Plan,
+    RecipeOf,
+    distinct,
+    for_each,
+    seed_by_seed,
+    seeded,
+    trained,
+    with_runs,
+)
+from rrahelpers.training.config import RunConfig
+
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import ImageSize, Window
 
 # The column of the STAC paper's tables that a data set is held against.
 COLUMNS = {"cifar10": "CIFAR10", "digits": "CIFAR10", "tiny-imagenet-50": "Img64-50"}
 # The networks that everything else is compared with, by their options: base, STAC, SE, BAM in the standard placement.
-MAIN = ({}, {"attention": "stac"}, {"attention": "se"}, {"attention": "bam"})
+MAIN: tuple[dict[str, str], ...] = ({}, {"attention": "stac"}, {"attention": "se"}, {"attention": "bam"})
 
 
-def stac(plan, data_sets, image_sizes, learning_rates, seeds, main_seeds, rows):
+def stac(plan: Plan, data_sets: Sequence[str], image_sizes: Sequence[ImageSize | None],
+         learning_rates: Sequence[float], seeds: Sequence[int], main_seeds: Sequence[int],
+         rows: Collection[str] | None) -> list[RunConfig]:
     """Table 1 of the STAC paper: for each data set the main networks, seed by seed, then the other rows.
 
     ``seeds``, ``main_seeds``: as for :func:`cells`, one for each data set, like ``image_sizes`` and ``learning_rates``.
@@ -27,13 +47,16 @@ def stac(plan, data_sets, image_sizes, learning_rates, seeds, main_seeds, rows):
                     for config in _in_order(cells(1, recipe_of, few, many, rows)))
 
 
-def stac_ablations(plan, data_sets, image_sizes, learning_rates, seeds, main_seeds, rows, stage_windows, samples, k):
+def stac_ablations(plan: Plan, data_sets: Sequence[str], image_sizes: Sequence[ImageSize | None],
+                   learning_rates: Sequence[float], seeds: Sequence[int], main_seeds: Sequence[int],
+                   rows: Collection[str] | None, stage_windows: Sequence[int] | None, samples: int | None,
+                   k: int) -> list[RunConfig]:
     """Tables 2 to 5 of the STAC paper, one data set after the other; ``seeds`` and ``main_seeds`` as for :func:`stac`.
 
     First base and STAC, seed by seed; then the rows of tables 4, 3, 2 and 5; our own Max CS; the stage-by-window grid
     (section 6.4); our own greedy choice. The two choices rest on stored runs: they join the list when these are there.
     """
-    configs = []
+    configs: list[RunConfig] = []
     every = plan.by_stac(data_sets, image_sizes, learning_rates)
     for _, recipe_of, few, many in for_each(data_sets, recipes=every, seeds=seeds, main_seeds=main_seeds):
         configs += _in_order(pd.concat([cells(number, recipe_of, few, many, rows) for number in (4, 3, 2, 5)],
@@ -44,7 +67,8 @@ def stac_ablations(plan, data_sets, image_sizes, learning_rates, seeds, main_see
     return distinct(configs)
 
 
-def cells(number, recipe_of, seeds, main_seeds, rows=None):
+def cells(number: int, recipe_of: RecipeOf, seeds: int, main_seeds: int,
+          rows: Collection[str] | None = None) -> pd.DataFrame:
     """The rows of one of the STAC paper's tables that a data set is held against, with their configurations.
 
     Parameters
@@ -69,7 +93,7 @@ def cells(number, recipe_of, seeds, main_seeds, rows=None):
                                  for model, options, count in zip(table.model, table.options, counts)])
 
 
-def stage_grid(recipe_of, seeds, windows=None):
+def stage_grid(recipe_of: RecipeOf, seeds: int, windows: Sequence[int] | None = None) -> pd.DataFrame:
     """STAC in one stage of ResNet20 alone, for every window that fits (section 6.4): stage, window, options, configs.
 
     ``windows``: those to try, None for every power of two up to the stage's map.
@@ -85,7 +109,8 @@ def stage_grid(recipe_of, seeds, windows=None):
     return pd.DataFrame(rows, columns=["stage", "window", "options", "configs"])
 
 
-def own_maximum_cs(recipe_of, seeds, main_seeds, samples, k, *, compute):
+def own_maximum_cs(recipe_of: RecipeOf, seeds: int, main_seeds: int, samples: int | None, k: int, *,
+                   compute: bool) -> pd.DataFrame:
     """Table 5's Max CS with windows from our own ClassRepSim curves: a row like those of :func:`cells`, or no row.
 
     The curves are those of the base networks (all ``main_seeds`` of them). No row while one is not trained, or, without
@@ -98,7 +123,7 @@ def own_maximum_cs(recipe_of, seeds, main_seeds, samples, k, *, compute):
     return _own("Max CS", windows, recipe_of, seeds, main_seeds)
 
 
-def own_greedy(recipe_of, seeds, main_seeds, windows=None):
+def own_greedy(recipe_of: RecipeOf, seeds: int, main_seeds: int, windows: Sequence[int] | None = None) -> pd.DataFrame:
     """Table 5's greedy windows from our own stage-by-window grid: a row like those of :func:`cells`, or no row.
 
     No row until every network of :func:`stage_grid` is trained: a choice among some windows would change later on. Nor
@@ -112,7 +137,8 @@ def own_greedy(recipe_of, seeds, main_seeds, windows=None):
     return _own("Greedy", strategies.greedy(accuracies) if complete else None, recipe_of, seeds, main_seeds)
 
 
-def stac_options(windows, kernels=None, placement="standard"):
+def stac_options(windows: Sequence[Window | None], kernels: Sequence[int] | None = None,
+                 placement: str = "standard") -> dict[str, Any]:
     """Options of ``models.build`` for STAC with one window for each stage, None for a stage without.
 
     What is at its default is left out, so that one network has one name, in every table and explorer.

@@ -16,7 +16,7 @@ DISSERTATION = ("autoencoder", "projection_tests", "receptive_fields", "resoluti
 UNITS = {"K": 1e3, "M": 1e6, "B": 1e9}
 
 
-def table(number):
+def table(number: int) -> pd.DataFrame:
     """One of the STAC paper's tables 1 to 5, in the printed order.
 
     Columns: ``table``; ``data`` and ``label`` as printed; ``model``, ``options`` (a dict) and ``num_classes`` for
@@ -35,7 +35,7 @@ def table(number):
     return rows.assign(params=[value if isinstance(value, str) else None for value in rows["params"]])
 
 
-def dissertation(name):
+def dissertation(name: str) -> pd.DataFrame:
     """One of the dissertation's tables, as printed, a row for each of its rows; NaN where a table has no such column.
 
     ``name``: "autoencoder" (table 3): ``delta``, ``dimensions`` of the code, ``loss``. "projection_tests" (tables 5 and
@@ -52,13 +52,13 @@ def dissertation(name):
         return pd.read_csv(file)
 
 
-def number(printed):
+def number(printed: str) -> float:
     """The number behind a printed count: ``number("41.5M")`` is 41.5e6."""
     digits, unit = _parts(printed)
     return float(digits) * UNITS[unit]
 
 
-def as_printed(count, like):
+def as_printed(count: float, like: str) -> str:
     """``count`` rounded and written in the style of ``like``: ``as_printed(41_538_240, "85.7M")`` is "41.5M"."""
     digits, unit = _parts(like)
     return f"{count / UNITS[unit]:.{len(digits.partition('.')[2])}f}{unit}"

@@ -1,5 +1,10 @@
 """The advisor's table of a network with what its stored runs measured: figures 52 to 65 of the dissertation."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import pandas as pd
 import torch
 
@@ -8,9 +13,14 @@ from rrahelpers.advisor import advise
 from rrahelpers.features import layer_names
 from rrahelpers.study.results.eigenspaces import saturation_table
 from rrahelpers.study.results.probes import probe_table
+from rrahelpers.training.runs import Run
+
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import InputSize
 
 
-def measured_advice(model, options, input_size, runs, samples, *, probes=True):
+def measured_advice(model: str, options: dict, input_size: InputSize, runs: Sequence[Run], samples: int | None, *,
+                    probes: bool = True) -> pd.DataFrame:
     """:func:`rrahelpers.advisor.advise` of a network's main path, with the saturations and probes of its stored runs.
 
     Parameters

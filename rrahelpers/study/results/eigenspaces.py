@@ -1,5 +1,8 @@
 """Saturation and projected accuracy of stored runs."""
 
+from collections.abc import Sequence
+from typing import overload
+
 import pandas as pd
 import torch
 from torch import nn
@@ -9,9 +12,20 @@ from rrahelpers.eigenspace.layers import covariances, weighted_layers
 from rrahelpers.eigenspace.network import projected_accuracies
 from rrahelpers.eigenspace.pruning import KEPT, filters_to_keep
 from rrahelpers.eigenspace.spectrum import DELTA, describe, saturation_by_delta
+from rrahelpers.training.runs import Run
 
 
-def saturation_table(run, samples, *, split="test", delta=DELTA, compute=True):
+@overload
+def saturation_table(run: Run, samples: int | None, *, split: str = ..., delta: float = ...) -> pd.DataFrame: ...
+
+
+@overload
+def saturation_table(run: Run, samples: int | None, *, split: str = ..., delta: float = ...,
+                     compute: bool) -> pd.DataFrame | None: ...
+
+
+def saturation_table(run: Run, samples: int | None, *, split: str = "test", delta: float = DELTA,
+                     compute: bool = True) -> pd.DataFrame | None:
     """Saturation of every weighted layer of a run's network on the first ``samples`` images of a split (None: all).
 
     Returns a row for each layer, in the order of the forward pass: ``layer``, ``index``, the columns of
@@ -27,7 +41,8 @@ def saturation_table(run, samples, *, split="test", delta=DELTA, compute=True):
     return None if table is None else table.assign(seed=run.config.seed)
 
 
-def saturation_by_delta_table(run, samples, deltas, *, compute=True):
+def saturation_by_delta_table(run: Run, samples: int | None, deltas: Sequence[float], *,
+                              compute: bool = True) -> pd.DataFrame | None:
     """:func:`rrahelpers.eigenspace.saturation_by_delta` of every weighted layer of a run's network, on its first
     ``samples`` training images (None: all), with ``seed``.
 
@@ -38,7 +53,7 @@ def saturation_by_delta_table(run, samples, deltas, *, compute=True):
                            lambda found: saturation_by_delta(found, deltas))
 
 
-def filters_table(run, samples, *, delta=KEPT, compute=True):
+def filters_table(run: Run, samples: int | None, *, delta: float = KEPT, compute: bool = True) -> pd.DataFrame | None:
     """:func:`rrahelpers.eigenspace.filters_to_keep` of every weighted layer of a run's network but the last, which is
     the classifier. ``samples``, ``compute`` and ``seed`` as for :func:`saturation_by_delta_table`.
     """
@@ -46,8 +61,21 @@ def filters_table(run, samples, *, delta=KEPT, compute=True):
                            lambda found: filters_to_keep(dict(list(found.items())[:-1]), delta))
 
 
-def projected_accuracy_table(run, samples, deltas, *, test_samples=None, layers=None, draws=1, centred=True,
-                             compute=True):
+@overload
+def projected_accuracy_table(run: Run, samples: int | None, deltas: Sequence[float], *, test_samples: int | None = ...,
+                             layers: Sequence[str] | None = ..., draws: int = ...,
+                             centred: bool = ...) -> pd.DataFrame: ...
+
+
+@overload
+def projected_accuracy_table(run: Run, samples: int | None, deltas: Sequence[float], *, test_samples: int | None = ...,
+                             layers: Sequence[str] | None = ..., draws: int = ..., centred: bool = ...,
+                             compute: bool) -> pd.DataFrame | None: ...
+
+
+def projected_accuracy_table(run: Run, samples: int | None, deltas: Sequence[float], *, test_samples: int | None = None,
+                             layers: Sequence[str] | None = None, draws: int = 1, centred: bool = True,
+                             compute: bool = True) -> pd.DataFrame | None:
     """Accuracy of a run's network in the eigenspaces of its layers and in random subspaces of the same dimensions.
 
     Parameters

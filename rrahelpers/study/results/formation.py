@@ -9,11 +9,13 @@ from rrahelpers.study.results.probes import probe_table
 from rrahelpers.study.results.responses import class_similarity_table
 from rrahelpers.topology import nnts
 from rrahelpers.training.kept import at_epoch, epochs_to_keep
+from rrahelpers.training.runs import Run
 
 MEASURES = ("class similarity", "probe", "saturation", "NNTS to the end")
 
 
-def formation_table(run, samples, k, keep_every, *, compute=True):
+def formation_table(run: Run, samples: int | None, k: int, keep_every: int, *,
+                    compute: bool = True) -> pd.DataFrame | None:
     """The measures of a run's layers after each epoch whose network was kept.
 
     Parameters

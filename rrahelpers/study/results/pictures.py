@@ -1,16 +1,23 @@
 """The few pictures of a data set that notebooks show, stored with the results: they are drawn without the data too."""
 
+from __future__ import annotations
+
 import json
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from rrahelpers import data
 from rrahelpers.base.files import atomic, digest, write_json
-from rrahelpers.data.image_set import fit
-from rrahelpers.training.runs import store_root
+from rrahelpers.data.image_set import ImageSet, fit
+from rrahelpers.training.runs import Run, store_root
 from rrahelpers.training.tables import RunError
+
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import ImageSize, Integers, Pixels
 
 EXPLORED = 300  # images of a split that are stored for the explorers
 
@@ -23,20 +30,20 @@ class Pictures:
     ``checksum``: of the whole data set, see :func:`rrahelpers.data.checksum`; ``source``: where the data came from.
     """
 
-    images: torch.Tensor
-    labels: torch.Tensor
-    classes: tuple
+    images: Pixels
+    labels: Integers
+    classes: tuple[str, ...]
     total: int
     checksum: str
     source: str
 
-    def __str__(self):
+    def __str__(self) -> str:
         channels, height, width = self.images.shape[1:]
         return (f"{self.total} images of {height}x{width} pixels, {channels} channel{'s' * (channels > 1)}, "
                 f"{len(self.classes)} classes, from {self.source}")
 
 
-def pictures(name, image_size=None, *, split="test", count=10):
+def pictures(name: str, image_size: ImageSize | None = None, *, split: str = "test", count: int = 10) -> Pictures:
     """The first ``count`` images of a split of a data set, as :func:`rrahelpers.data.load` gives them.
 
     From the data where they are here, and then kept in the run store (``pictures/``, a PNG and a JSON file); else from
@@ -58,7 +65,7 @@ def pictures(name, image_size=None, *, split="test", count=10):
     return found
 
 
-def pictures_of(run, split="test", count=EXPLORED):
+def pictures_of(run: Run, split: str = "test", count: int = EXPLORED) -> ImageSet | Pictures:
     """The first ``count`` images of what a run was trained on; where those data aren't here, the first ``EXPLORED`` of
     another copy of them: the one that is here, or that of which the run store has pictures. ``checksum`` tells which.
     """
@@ -68,7 +75,7 @@ def pictures_of(run, split="test", count=EXPLORED):
         return pictures(run.config.data, run.config.image_size, split=split, count=EXPLORED)
 
 
-def write(path, found):
+def write(path: Path, found: Pictures) -> None:
     """Store :class:`Pictures` as a PNG, the images one below the other, and what else there is to know as JSON beside
     it."""
     from PIL import Image
@@ -81,7 +88,7 @@ def write(path, found):
         "checksum": found.checksum, "source": found.source})
 
 
-def read(path):
+def read(path: Path) -> Pictures:
     """What :func:`write` stored. Raises ``RunError`` where it is damaged."""
     from PIL import Image
 

@@ -1,15 +1,31 @@
 """Probes of stored runs: each layer's table is stored by itself."""
 
+from collections.abc import Sequence
+from typing import overload
+
 import pandas as pd
 import torch
 
 from rrahelpers.base.devices import default_device
 from rrahelpers.features import each_layer, layer_names
 from rrahelpers.probes import each_probe, probe_positions
+from rrahelpers.training.runs import Run
 
 
-def probe_table(run, samples, *, layers=None, sizes=(4,), pooling="average", C=1.0, classifier="logistic",
-                compute=True):
+@overload
+def probe_table(run: Run, samples: int | None, *, layers: Sequence[str] | None = ..., sizes: Sequence[int] = ...,
+                pooling: str = ..., C: float | Sequence[float] = ..., classifier: str = ...) -> pd.DataFrame: ...
+
+
+@overload
+def probe_table(run: Run, samples: int | None, *, layers: Sequence[str] | None = ..., sizes: Sequence[int] = ...,
+                pooling: str = ..., C: float | Sequence[float] = ..., classifier: str = ...,
+                compute: bool) -> pd.DataFrame | None: ...
+
+
+def probe_table(run: Run, samples: int | None, *, layers: Sequence[str] | None = None, sizes: Sequence[int] = (4,),
+                pooling: str = "average", C: float | Sequence[float] = 1.0, classifier: str = "logistic",
+                compute: bool = True) -> pd.DataFrame | None:
     """Probes on the layers of a run's network, fitted on its first training images and scored on the first test images.
 
     Parameters
@@ -46,7 +62,8 @@ def probe_table(run, samples, *, layers=None, sizes=(4,), pooling="average", C=1
     return pd.concat(numbered, ignore_index=True).assign(seed=run.config.seed)
 
 
-def position_table(run, layer, samples, *, C=1.0, compute=True):
+def position_table(run: Run, layer: str, samples: int | None, *, C: float = 1.0,
+                   compute: bool = True) -> pd.DataFrame | None:
     """A probe for each place of one layer's map: :func:`rrahelpers.probes.probe_positions` with ``layer`` and ``seed``.
 
     ``samples``, ``compute``: as for :func:`probe_table`.

@@ -3,9 +3,10 @@
 from rrahelpers.base.devices import default_device
 from rrahelpers.base.files import digest
 from rrahelpers.report import Preprocessing, Report, analyse
+from rrahelpers.training.runs import Run
 
 
-def run_report(run, samples, *, k=10, compute=True):
+def run_report(run: Run, samples: int | None, *, k: int = 10, compute: bool = True) -> Report | None:
     """The :class:`rrahelpers.report.Report` of a run's network on its first ``samples`` test images (None: all), with
     its explorer, page and comparison.
 

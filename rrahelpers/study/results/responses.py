@@ -1,7 +1,11 @@
 """Neighbour measures of stored runs: class similarity, representational responses, separation."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import cache
+from typing import TYPE_CHECKING, overload
 
 import pandas as pd
 
@@ -14,9 +18,24 @@ from rrahelpers.neighbors.pooling import OPERATIONS
 from rrahelpers.representational_response import Response, across_scales, representational_response
 from rrahelpers.separation import center_separation_index, separation_orders
 from rrahelpers.study.results.probes import probe_table
+from rrahelpers.training.runs import Run
+
+if TYPE_CHECKING:
+    from rrahelpers.base.shapes import Scales
 
 
-def class_similarity_table(run, samples, k, *, split="test", operation="average", compute=True):
+@overload
+def class_similarity_table(run: Run, samples: int | None, k: int, *, split: str = ...,
+                           operation: str = ...) -> pd.DataFrame: ...
+
+
+@overload
+def class_similarity_table(run: Run, samples: int | None, k: int, *, split: str = ..., operation: str = ...,
+                           compute: bool) -> pd.DataFrame | None: ...
+
+
+def class_similarity_table(run: Run, samples: int | None, k: int, *, split: str = "test", operation: str = "average",
+                           compute: bool = True) -> pd.DataFrame | None:
     """Class similarity of a run's network on a split's first ``samples`` images (None: all), with ``k`` neighbours.
 
     ``operation``: by which maps become smaller, see :func:`rrahelpers.class_similarity.scale_graphs`.
@@ -36,13 +55,14 @@ def class_similarity_table(run, samples, k, *, split="test", operation="average"
     return None if table is None else table.assign(seed=run.config.seed)
 
 
-def operation_table(runs, samples, k, operations=OPERATIONS):
+def operation_table(runs: Sequence[Run], samples: int | None, k: int,
+                    operations: Sequence[str] = OPERATIONS) -> pd.DataFrame:
     """:func:`class_similarity_table` of several runs by each operation, with the column ``operation``."""
     return pd.concat([class_similarity_table(run, samples, k, operation=operation).assign(operation=operation)
                       for run in runs for operation in operations], ignore_index=True)
 
 
-def split_table(runs, samples, k):
+def split_table(runs: Sequence[Run], samples: Mapping[str, int | None], k: int) -> pd.DataFrame:
     """:func:`class_similarity_table` of several runs on both splits, with the column ``images``: of which.
 
     ``samples``: {split: how many of its first images, None for all}. Class similarity depends on how many images of a
@@ -52,7 +72,7 @@ def split_table(runs, samples, k):
                       for split, count in samples.items() for run in runs], ignore_index=True)
 
 
-def class_similarity_gain(runs, others, samples, k):
+def class_similarity_gain(runs: Sequence[Run], others: Sequence[Run], samples: int | None, k: int) -> pd.DataFrame:
     """By how much class similarity is higher in some networks than in others, layer by layer and at each scale.
 
     ``runs``, ``others``: lists of runs of two networks with the same seeds, one with STAC and one without, say; layers
@@ -66,7 +86,7 @@ def class_similarity_gain(runs, others, samples, k):
     return both.assign(gain=both.value - both.other)
 
 
-def response(run, samples, k, *, kernel_samples=2000):
+def response(run: Run, samples: int | None, k: int, *, kernel_samples: int = 2000) -> Response:
     """Every kNN measure of a run's network on its first ``samples`` test images (None: all), with ``k`` neighbours.
 
     Returns a :class:`rrahelpers.representational_response.Response` whose tables have a column ``seed`` beside; linear
@@ -84,12 +104,15 @@ def response(run, samples, k, *, kernel_samples=2000):
 
     parameters = {"split": "test", "samples": samples, "k": k, "scales": [str(scale) for scale in SCALES],
                   "kernel_samples": kernel_samples}
-    tables = {f.name: run.result(f"response-{f.name}", parameters, lambda name=f.name: getattr(measure(), name))
-              for f in fields(Response)}
-    return Response(**{name: table.assign(seed=run.config.seed) for name, table in tables.items()})
+
+    def stored(name):
+        return run.result(f"response-{name}", parameters, lambda: getattr(measure(), name))
+
+    return Response(**{f.name: stored(f.name).assign(seed=run.config.seed) for f in fields(Response)})
 
 
-def symmetry_table(run, samples, k, scales, *, compute=True):
+def symmetry_table(run: Run, samples: int | None, k: int, scales: Scales, *,
+                   compute: bool = True) -> pd.DataFrame | None:
     """:func:`rrahelpers.representational_response.across_scales` of a run's network on its first ``samples`` test
     images (None: all), with ``k`` neighbours at some ``scales``, and ``seed``; ``compute`` as for
     :func:`class_similarity_table`."""
@@ -102,7 +125,7 @@ def symmetry_table(run, samples, k, scales, *, compute=True):
     return None if table is None else table.assign(seed=run.config.seed)
 
 
-def separation_table(run, samples, orders):
+def separation_table(run: Run, samples: int | None, orders: int) -> pd.DataFrame:
     """Separation and correct classification rate of every layer of a run's network, on the first images of either
     split.
 

@@ -39,6 +39,11 @@ def test_a_printed_number_allows_half_of_its_last_digit(value, printed, expected
     assert verdict(verbs.number(exact(value), printed)) == expected
 
 
+def test_a_printed_number_of_no_known_form():
+    with pytest.raises(ValueError, match="got 'about 5'"):
+        verbs.number(Numbers(lambda tables: pd.Series([5.0])), "about 5")
+
+
 def test_a_printed_deviation_allows_twice_the_standard_error():
     """Of 8 printed networks and one of ours: 2 * 0.2 * sqrt(1/8 + 1) = 0.424, and 0.05 for the digit."""
     assert verdict(verbs.number(numbers(90.07), "89.6 ± 0.2", of=8)) == "agrees"
