@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import replace
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,9 +21,14 @@ from rrahelpers.neighbors.rows import Scan, Source
 from rrahelpers.neighbors.selection import STEP, lowest, lowest_of_columns, lowest_of_rows
 
 if TYPE_CHECKING:
+    from jaxtyping import Float32
+
     from rrahelpers.base.shapes import Bounds, Each
 
 TILE = {"cpu": 2048, "cuda": 16384}  # sides of the products that are worked on at a time, at most
+HALVED = 64  # values from which four tiles a side, of which ten are computed, cost less than fewer and larger ones
+MANY = 1024  # samples from which rounding to bfloat16 costs less than it saves
+SHORT = 256  # candidates of a row up to which taking them one by one is the fastest
 LONG, HOUR = 1e13, 3600  # products from which the time is estimated before, and seconds from which it is told
 SPARE = 3  # candidates beyond k where products come in float32: their bounds leave next to nobody open
 
@@ -31,12 +38,37 @@ class Kept:
     width]."""
 
     def __init__(self, n: int, width: int, device: torch.device) -> None:
-        self.low = torch.full((n, width), torch.inf, device=device)
+        self.low = torch.full((n, width), torch.finfo(torch.float32).max, device=device)
         self.index = torch.full((n, width), -1, device=device)
         self.begun: set[int] = set()
 
-    def add(self, first: int, low: torch.Tensor, index: torch.Tensor) -> None:
-        """More bounds, of the rows from ``first`` on."""
+    def take(self, t: Float32[torch.Tensor, "m n"], rows: slice, columns: slice, other: Kept | None) -> None:
+        """The smallest bounds of ``t``, of these rows and columns (filled up to multiples of ``STEP``); ``other`` keeps
+        those of the columns, unless it is None."""
+        width = self.low.shape[1]
+        if t.device.type != "cpu" or width > SHORT:
+            self.add(rows.start, *lowest_of_rows(t, width), columns.start)
+            if other:
+                other.add(columns.start, *lowest_of_columns(t, width), rows.start)
+            return
+        if other is None and rows.start not in self.begun and width <= t.shape[1]:
+            low, index = lowest_of_rows(t, width)
+            low, order = low.sort(dim=1)
+            self.add(rows.start, low, index.gather(1, order), columns.start)
+            return
+        from rrahelpers.neighbors.kernels import keep_lowest  # numba, which takes a while to import
+
+        own, others = ((kept.low.numpy()[part], kept.index.numpy()[part])
+                       for kept, part in ((self, rows), (other or self, columns if other else slice(0))))
+        keep_lowest(t.numpy(), *own, columns.start, *others, rows.start)
+        self.begun.add(rows.start)
+        if other:
+            other.begun.add(columns.start)
+
+    def add(self, first: int, low: torch.Tensor, index: torch.Tensor, shift: int = 0) -> None:
+        """More bounds, of the rows from ``first`` on (those beyond the last are left out), and whose they are, less
+        ``shift``."""
+        low, index = (part[:len(self.low) - first] for part in (low, index + shift))
         rows, width = slice(first, first + len(low)), self.low.shape[1]
         if first in self.begun or low.shape[1] < width:
             low, places = lowest(torch.cat([self.low[rows], low], 1), width)
@@ -54,23 +86,20 @@ def pair_candidates(a: Block, b: Block, plan: Plan, each: Each = map) -> list[li
     sides = [a] if a is b else [a, b]
     kept = [[Kept(len(block), plan.width, block.keys.device) for block in sides] for _ in plan.windows]
     of_a, of_b = (slices(block.keys.shape[1], plan.tile) for block in (a, b))
-    tiles = [(rows, columns) for rows in of_a for columns in of_b if a is not b or columns.start <= rows.start]
+    locks = [{part.start: Lock() for part in parts} for parts in (of_a, of_b)][:len(sides)]  # one writes at a time
 
     def work(tile):
         rows, columns = tile
-        diagonal, found = a is b and rows == columns, []
-        for t in lower_bounds(a, b, rows, columns):
+        diagonal = a is b and rows == columns
+        for t, of_scale in zip(lower_bounds(a, b, rows, columns), kept):
             if diagonal:
                 t.fill_diagonal_(torch.inf)
-            found.append([lowest_of_rows(t, plan.width), *([] if diagonal else [lowest_of_columns(t, plan.width)])])
-        return found
+            with locks[-1][columns.start], contextlib.nullcontext() if diagonal else locks[0][rows.start]:
+                of_scale[0].take(t, rows, columns, None if diagonal else of_scale[-1])
 
-    for (rows, columns), found in zip(tiles, each(work, tiles)):
-        for of_scale, bounds in zip(kept, found):
-            for block, of_block, own, other, (low, index) in zip((a, b), (of_scale[0], of_scale[-1]), (rows, columns),
-                                                                 (columns, rows), bounds):
-                some = min(own.stop, len(block)) - own.start
-                of_block.add(own.start, low[:some], index[:some] + other.start)
+    tiles = [(rows, columns) for rows in of_a for columns in of_b if a is not b or columns.start <= rows.start]
+    # what is taken from the diagonal first makes the others quick to look through
+    list(each(work, sorted(tiles, key=lambda tile: a is b and tile[0] != tile[1])))
     return [[(side.low, side.index) for side in of_scale] for of_scale in kept]
 
 
@@ -114,10 +143,11 @@ class Search:
                  executor: Executor | None = None, each: Each = map) -> None:
         self.source, self.memory, self.executor, self.each = source, memory, executor, each
         n, values, device = len(source), source.x[0].numel(), source.x.device
-        share = max(256, -(-n // torch.get_num_threads())) if device.type == "cpu" else n  # for each core one
+        parts = max(torch.get_num_threads(), 4 if values >= HALVED else 1)  # for each core one at least
+        share = max(256, -(-n // parts)) if device.type == "cpu" else n
         tile = -(-min(TILE.get(device.type, TILE["cuda"]), math.isqrt(memory // 32), share) // STEP) * STEP
         self.plan = Plan(windows, scan.mean, scan.unit, False, min(n - 1, max(2 * k, k + 22)), tile)
-        fast = (values >= WIDE and (executor is not None or bfloat16_pays(device))
+        fast = (values >= WIDE and n >= MANY and (executor is not None or bfloat16_pays(device))
                 and rounding_pays(source, self.plan, k))
         self.plan = replace(self.plan, bfloat16=fast, width=self.plan.width if fast else min(n - 1, k + SPARE + k // 8))
         row = values * (2 if fast else 4) + 40 * len(windows)  # bytes, encoded
@@ -139,7 +169,7 @@ class Search:
                 return [sides[0] for sides in found]
             for of_scale, sides in zip(kept, found):
                 for (first, other), (low, index) in zip(((i, j), (j, i)), sides):
-                    of_scale.add(first, low, index + other)
+                    of_scale.add(first, low, index, other)
         return [(of_scale.low, of_scale.index) for of_scale in kept]
 
     def seconds(self) -> float:

@@ -44,6 +44,13 @@ class Source:
         """Whether ``rows`` come in float32."""
         return work_dtype(self.x.dtype) == torch.float32 and self.factor is None
 
+    def plain(self) -> np.ndarray | None:
+        """All rows of ``x`` as float32 [N, w], if they lie so in the processor's memory."""
+        x = self.x
+        if x.device.type == "cpu" and x.dtype == torch.float32 and self.factor is None and x.is_contiguous():
+            return x.detach().flatten(1).numpy()
+        return None
+
     def part(self, start: int, stop: int) -> Source:
         """Rows ``start`` to ``stop`` as a source of their own (cheap to send to another process)."""
         return Source(self.rows(slice(start, stop)))

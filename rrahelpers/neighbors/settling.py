@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from rrahelpers.base.shapes import Bounds, Each, Integers, Settled, Values
 
+PIECE = 2**21  # numbers that a core compares at a time
 FEW = 128  # features up to which measuring all candidates costs less than choosing some
 
 
@@ -111,7 +112,7 @@ class Settling:
         if self.exactly(scale):
             return d, d
         values = self.coarse[scale].shape[1] if scale in self.coarse else self.source.x[0].numel()
-        error = d * ((math.gcd(values, SUMMED) + 8) * UNIT) + 2.0**-120 * values
+        error = d * ((min(values, SUMMED) + 8) * UNIT) + 2.0**-120 * values
         if reach is not None:
             error += reach * (2 * d.sqrt() + reach)
         return (d - error).clamp_(min=0), d + error
@@ -126,6 +127,9 @@ class Settling:
             return self.exact_distances(self.plan.windows[scale], i.repeat_interleave(j.shape[1]),
                                         j.flatten()).view(j.shape)
         source = Source(self.coarse[scale][:, :, None, None]) if scale in self.coarse else self.source
+        if (x := source.plain()) is not None:
+            some = (i, j) if source.chosen is None else (source.chosen[i], source.chosen[j])
+            return self.in_one_pass(x, *some, 1.0 if scale in self.coarse else self.plan.unit)
         step = max(1, piece(i.device) // (j.shape[1] * source.x[0].numel()))
 
         def measure(some):
@@ -137,6 +141,16 @@ class Settling:
             return squares(difference.float().flatten(0, 1)).view(j.shape)
 
         return torch.cat(list(self.each(measure, zip(i.split(step), j.split(step)))))
+
+    def in_one_pass(self, x: np.ndarray, i: Integers, j: Int64[torch.Tensor, "n m"],
+                    unit: float) -> Float64[torch.Tensor, "n m"]:
+        """:meth:`distances` of rows of x, float32 [N, w], times ``unit``: compiled."""
+        from rrahelpers.neighbors.kernels import squared_distances  # numba, which takes a while to import
+
+        out, step = torch.empty(j.shape, dtype=torch.float64), max(1, PIECE // (j.shape[1] * x.shape[1]))
+        parts = zip(*([part.numpy() for part in whole.contiguous().split(step)] for whole in (i, j, out)))
+        list(self.each(lambda part: squared_distances(x, part[0], part[1], np.float32(unit), part[2]), parts))
+        return out
 
     def exact_distances(self, window: tuple[int, int], i: Integers, j: Integers) -> Values:
         """Squared distances of pairs from the original features, in float64 throughout."""

@@ -81,7 +81,10 @@ def test_exact_on_adversarial_data(name):
 @pytest.mark.parametrize("bfloat16", [True, False])
 def test_both_precisions_are_exact(maps, monkeypatch, bfloat16):
     monkeypatch.setattr(candidates, "bfloat16_pays", lambda device: bfloat16)
-    monkeypatch.setattr(bands, "WIDE", 8)  # coordinates from which a band is rounded
+    monkeypatch.setattr(candidates, "rounding_pays", lambda *given: True)
+    monkeypatch.setattr(candidates, "MANY", 0)
+    for module in (bands, candidates):
+        monkeypatch.setattr(module, "WIDE", 8)  # coordinates from which a band is rounded
     for x in (maps, ADVERSARIAL["tiny differences"], ADVERSARIAL["duplicates"], ADVERSARIAL["near ties"]):
         check(knn_graph(x, 4), x, 4)
 
@@ -243,6 +246,7 @@ def test_rounding_only_where_it_leaves_few_rows_open(monkeypatch):
     settle = settling.Settling.run
     monkeypatch.setattr(settling.Settling, "run", lambda self, kept: plans.append(self.plan) or settle(self, kept))
     monkeypatch.setattr(candidates, "bfloat16_pays", lambda device: True)
+    monkeypatch.setattr(candidates, "MANY", 0)
     alike = torch.linalg.qr(normal(4096, 200))[0].T * (1 + 1e-3
                                                        * torch.rand(200, 1, generator=torch.Generator().manual_seed(0)))
     clusters = 10 * normal(20, 4096, seed=1).repeat(10, 1) + normal(200, 4096)

@@ -1,10 +1,11 @@
 """What makes the search fast, as far as it can be counted: few operations and few waits; and exact in all its parts."""
 
+import numpy as np
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from rrahelpers.neighbors import bands, candidates, knn_graph, pyramid_graphs, rows, selection, settling
+from rrahelpers.neighbors import bands, candidates, kernels, knn_graph, pyramid_graphs, rows, selection, settling
 
 WAITS = {"_local_scalar_dense", "nonzero", "unique_consecutive", "_unique2", "unique_dim", "masked_select", "equal"}
 
@@ -32,6 +33,8 @@ def as_on_a_device(monkeypatch):
         monkeypatch.setitem(sizes, "cpu", sizes["cuda"])
     for module in (bands, rows, settling):
         monkeypatch.setattr(module, "piece", lambda device: 2**26)
+    monkeypatch.setattr(candidates, "SHORT", 0)  # nothing is compiled
+    monkeypatch.setattr(rows.Source, "plain", lambda self: None)
     for module in (selection, candidates, settling):
         monkeypatch.setattr(module, "lowest", lambda values, width: values.topk(min(width, values.shape[1]),
                                                                                 largest=False, sorted=False))
@@ -77,8 +80,10 @@ SETS = {
 
 @pytest.mark.parametrize("name", SETS)
 @pytest.mark.parametrize("tile", [128, 2048])
-def test_exact_in_tiles_and_as_a_whole(monkeypatch, name, tile):
+@pytest.mark.parametrize("short", [0, 256])
+def test_exact_in_tiles_and_as_a_whole(monkeypatch, name, tile, short):
     monkeypatch.setitem(candidates.TILE, "cpu", tile)
+    monkeypatch.setattr(candidates, "SHORT", short)
     assert torch.equal(knn_graph(SETS[name], 7).indices, brute_force(SETS[name], 7))
 
 
@@ -95,3 +100,29 @@ def test_the_smallest_of_rows_and_columns(width):
         assert torch.equal(values.sort(dim=1)[0], matrix.sort(dim=1)[0][:, :width])
         assert torch.equal(matrix.gather(1, places), values)
         assert all(len(set(row)) == width for row in places.tolist())
+
+
+@pytest.mark.parametrize("width", [1, 5, 14])
+def test_the_smallest_of_rows_and_columns_tile_by_tile(width):
+    """Two tiles beside two others, the last ones with fewer rows and columns than they hold."""
+    t = normal(256, 192)
+    t[200:], t[:, 150:] = torch.inf, torch.inf
+    rows_kept, columns_kept = candidates.Kept(200, width, t.device), candidates.Kept(150, width, t.device)
+    for of_rows in (slice(0, 128), slice(128, 256)):
+        for of_columns in (slice(0, 64), slice(64, 192)):
+            rows_kept.take(t[of_rows, of_columns].contiguous(), of_rows, of_columns, columns_kept)
+    for kept, matrix in ((rows_kept, t[:200, :150]), (columns_kept, t[:200, :150].T)):
+        values, places = matrix.sort(dim=1)
+        assert torch.equal(kept.low, values[:, :width]) and torch.equal(kept.index, places[:, :width])
+
+
+@pytest.mark.parametrize("features", [1, 50, 128, 1000])
+def test_distances_in_one_pass(features):
+    """Against float64; the error stays below what the search supposes."""
+    x, i = 100 + normal(40, features), torch.arange(40)
+    j = torch.randint(0, 40, (40, 7), generator=torch.Generator().manual_seed(0))
+    out = torch.empty(40, 7, dtype=torch.float64)
+    kernels.squared_distances(x.numpy(), i.numpy(), j.numpy(), np.float32(0.5), out.numpy())
+    expected = (x.double()[i][:, None] - x.double()[j]).square().sum(2) / 4
+    assert ((out - expected).abs() <= expected * (min(features, 128) + 8) * 2.0**-24).all()
+    assert (out[j == i[:, None]] == 0).all()
