@@ -98,8 +98,13 @@ def pair_candidates(a: Block, b: Block, plan: Plan, each: Each = map) -> list[li
                 of_scale[0].take(t, rows, columns, None if diagonal else of_scale[-1])
 
     tiles = [(rows, columns) for rows in of_a for columns in of_b if a is not b or columns.start <= rows.start]
-    # what is taken from the diagonal first makes the others quick to look through
-    list(each(work, sorted(tiles, key=lambda tile: a is b and tile[0] != tile[1])))
+
+    def turn(tile):
+        """The diagonal, behind which the others are quick to look through; then tiles that have no side in common."""
+        (rows, columns), count = tile, max(len(of_a), len(of_b))
+        return a is b and rows != columns, (rows.start + columns.start) // plan.tile % count
+
+    list(each(work, sorted(tiles, key=turn)))
     return [[(side.low, side.index) for side in of_scale] for of_scale in kept]
 
 
