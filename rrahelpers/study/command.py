@@ -31,7 +31,8 @@ def add_arguments(commands: argparse._SubParsersAction) -> None:
     ledger.add_argument("--verdict", help="agrees, partly, disagrees, 'not measured' or 'not possible here'")
     ledger.add_argument("--figure", help="claims about a figure (57) or a table ('table 5')")
     ledger.add_argument("--why", metavar="ID", help="all that is known of one claim, e.g. 003-116")
-    ledger.add_argument("--readme", action="store_true", help="bring the tables in README.md up to date")
+    ledger.add_argument("--readme", action="store_true",
+                        help="bring the tables in README.md and figures/README.md up to date")
     ledger.set_defaults(run=run_claims)
 
     listing = commands.add_parser("list", help="the stored runs")
@@ -62,8 +63,11 @@ def run_claims(options: argparse.Namespace) -> int:
     if options.verdict and options.verdict not in claims.VERDICTS:
         raise ValueError(f"unknown verdict {options.verdict!r}; expected one of: {', '.join(claims.VERDICTS)}")
     if options.readme:
-        with atomic(project_root() / "README.md") as temporary:
-            Path(temporary).write_text(board.readme(claims.decided(tables)), encoding="utf-8")
+        verdicts = claims.decided(tables)
+        for path in map(project_root().joinpath, board.PAGES):
+            text = board.renewed(path.read_text(encoding="utf-8"), verdicts)
+            with atomic(path) as temporary:
+                Path(temporary).write_text(text, encoding="utf-8")
         return 0
     found = {claim: verdict for claim, verdict in claims.decided(
         tables, board.chosen(options.source, options.figure)).items() if options.verdict in (None, verdict.verdict)}

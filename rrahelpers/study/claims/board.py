@@ -12,6 +12,7 @@ from rrahelpers.study import notebooks
 from rrahelpers.study.claims import CLAIMS, VERDICTS, Claim, Tables, Verdict
 
 MARKED = re.compile(r"(<!-- (claims|figures): .*?-->\n).*?(\n<!-- /\2 -->)", re.DOTALL)
+PAGES = ("README.md", "figures/README.md")  # that have such tables
 Verdicts = Mapping[Claim, Verdict]
 
 
@@ -94,11 +95,14 @@ def counts_markdown(verdicts: Verdicts) -> str:
 
 
 def figure_table(verdicts: Verdicts) -> str:
-    """The map of every figure and table of the sources (``notebooks/figures.csv``) for the README, each with its
-    :func:`status`."""
+    """The map of every figure and table of the sources (``notebooks/figures.csv``), each with its :func:`status`, for
+    ``figures/README.md``."""
     lines = ["| source | figure or table | notebook | status | why |", "| --- | --- | --- | --- | --- |"]
-    lines += [f"| {r['source']} | {r['item']} | [{r['notebook']}](notebooks/{r['notebook']}.ipynb) | "
-              f"{status(verdicts, r['source'], r['item'])} | {r['why']} |" for r in figure_rows()]
+    for row in figure_rows():
+        drawn = f"study/{row['file']}.png"
+        item = f"[{row['item']}]({drawn})" if (project_root() / "figures" / drawn).exists() else row["item"]
+        lines.append(f"| {row['source']} | {item} | [{row['notebook']}](../notebooks/{row['notebook']}.ipynb) | "
+                     f"{status(verdicts, row['source'], row['item'])} | {row['why']} |")
     return "\n".join(lines)
 
 
@@ -108,8 +112,7 @@ def figure_rows() -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def readme(verdicts: Verdicts, text: str | None = None) -> str:
-    """The README with both tables made anew between their marks. ``text``: by default what it is now."""
-    text = (project_root() / "README.md").read_text(encoding="utf-8") if text is None else text
-    made = {"claims": counts_markdown(verdicts), "figures": figure_table(verdicts)}
-    return MARKED.sub(lambda match: match[1] + made[match[2]] + match[3], text)
+def renewed(text: str, verdicts: Verdicts) -> str:
+    """The text of one of :data:`PAGES` with the tables between its marks made anew."""
+    made = {"claims": counts_markdown, "figures": figure_table}
+    return MARKED.sub(lambda match: match[1] + made[match[2]](verdicts) + match[3], text)

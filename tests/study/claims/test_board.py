@@ -48,18 +48,18 @@ def test_counts_add_up(verdicts):
     assert counts.drop(index="total").sum().equals(counts.loc["total"])
 
 
-def test_the_readme_is_the_board(verdicts):
-    text = (project_root() / "README.md").read_text(encoding="utf-8")
+def test_the_readmes_are_the_board(verdicts):
+    text, figures = ((project_root() / page).read_text(encoding="utf-8") for page in board.PAGES)
     assert board.counts_markdown(verdicts) in text, "run python -m rrahelpers claims --readme"
-    assert board.figure_table(verdicts) in text, "run python -m rrahelpers claims --readme"
-    assert board.readme(verdicts) == text
+    assert board.figure_table(verdicts) in figures, "run python -m rrahelpers claims --readme"
+    assert board.renewed(text, verdicts) == text and board.renewed(figures, verdicts) == figures
 
 
 def test_a_stale_readme_is_made_anew(verdicts):
     marked = "a\n<!-- claims: x -->\nold\n<!-- /claims -->\nb\n<!-- figures: y -->\nold\n<!-- /figures -->\nc\n"
-    text = board.readme(verdicts, marked)
+    text = board.renewed(marked, verdicts)
     assert "old" not in text and text.startswith("a\n<!-- claims: x -->\n| source |") and text.endswith("-->\nc\n")
-    assert board.readme(verdicts, text) == text
+    assert board.renewed(text, verdicts) == text
 
 
 @pytest.fixture
@@ -159,9 +159,12 @@ def test_the_command_line_lists_and_counts(monkeypatch, capsys, verdicts):
 
 def test_the_command_line_writes_the_readme(monkeypatch, tmp_path, verdicts):
     marked = "<!-- claims: x -->\nold\n<!-- /claims -->\n"
-    (tmp_path / "README.md").write_text(marked, encoding="utf-8")
+    (tmp_path / "figures").mkdir()
+    for page in board.PAGES:
+        (tmp_path / page).write_text(marked, encoding="utf-8")
     monkeypatch.setattr(claims, "decided", lambda tables: verdicts)
     for module in ("rrahelpers.study.command", "rrahelpers.study.claims.board"):
         monkeypatch.setattr(f"{module}.project_root", lambda: tmp_path)
     assert main(["claims", "--readme"]) == 0
-    assert board.counts_markdown(verdicts) in (tmp_path / "README.md").read_text(encoding="utf-8")
+    for page in board.PAGES:
+        assert board.counts_markdown(verdicts) in (tmp_path / page).read_text(encoding="utf-8")
