@@ -67,6 +67,8 @@ def notebook_page(name, shown, report):
         tags = one["metadata"].get("tags", [])
         if one["cell_type"] == "code" and (number in shown or "plt.show()" in entries.text(one)):
             one["metadata"]["tags"] = [*tags, "hide-input"]  # it draws
+        if one["cell_type"] == "markdown":
+            one["source"] = entries.text(one).replace("../figures/README.md", "../gallery.md")  # the same with pictures
         cells.append(one)
         if "parameters" in tags:
             cells.append(cell("study", study_parameters(name)))
