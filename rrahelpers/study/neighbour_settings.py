@@ -26,13 +26,13 @@ def settings_table(run: Run, samples: int, ks: Sequence[int], k: int) -> pd.Data
     of study, setting, index, measure, value; what the store lacks is computed and stored.
     """
     def measure():
-        images, chains = run.images("test", samples), {}
+        (images, labels), chains = run.inputs("test", samples), {}
         model = run.model()
-        for _, features in each_layer(model, run.preprocess(images.images), layer_names(model)):
+        for _, features in each_layer(model, images, layer_names(model)):
             for setting, graph in graphs(features, ks, k).items():
                 chains.setdefault(setting, []).append(graph)
         return pd.DataFrame([{"study": study, "setting": setting, **row} for (study, setting), chain in chains.items()
-                             for row in measures(chain, images.labels[:len(chain[0])])])
+                             for row in measures(chain, labels[:len(chain[0])])])
 
     return run.result("response-settings", {"samples": samples, "ks": list(ks), "k": k}, measure)
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 from rrahelpers.advisor import fitted_stump
 from rrahelpers.base.devices import default_device
+from rrahelpers.data import SPLITS
 from rrahelpers.training.runs import Run
 
 
@@ -19,9 +20,8 @@ def stump_table(run: Run, at: str, samples: int | None, *, compute: bool = True)
     """
     def measure():
         device = default_device()
-        sets = [run.images(split, samples) for split in ("train", "test")]
-        (x, y), (x_test, y_test) = ((run.preprocess(part.images).to(device), part.labels.to(device)) for part in sets)
-        _, probe = fitted_stump(run.model(device), at, x, y, x_test, y_test)
+        sets = [tensor.to(device) for split in SPLITS for tensor in run.inputs(split, samples)]
+        _, probe = fitted_stump(run.model(device), at, *sets)
         return pd.DataFrame([{"accuracy": probe.accuracy, "train_accuracy": probe.train_accuracy}])
 
     table = run.result("stump", {"at": at, "samples": samples}, measure if compute else None)

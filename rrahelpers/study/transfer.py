@@ -90,11 +90,10 @@ def guarantees(runs: Sequence[Run], samples: int, *, steps: int = 25) -> pd.Data
 
 
 def _guarantees(run, samples, steps):
-    model, sets = run.model(), {split: run.images(split, samples) for split in data.SPLITS}
-    x = {split: last_features(model, run.preprocess(part.images)) for split, part in sets.items()}
-    known = separation.margins_of(x["test"], x["train"], sets["train"].labels)
+    model, ((train, labels), (test, test_labels)) = run.model(), (run.inputs(split, samples) for split in data.SPLITS)
+    known = separation.margins_of(last_features(model, test), last_features(model, train), labels)
     radius = known.gamma
-    right = known.prediction == sets["test"].labels
+    right = known.prediction == test_labels
     rows = []
     for gamma in np.linspace(0, radius.quantile(0.99).item(), steps):
         inside = radius > gamma
@@ -111,11 +110,9 @@ def margins_of_layers(run: Run, samples: int, layers: Sequence[str] | None = Non
     "gamma": up to which error a prediction is sure, 0 where SI < 1), value. Distances of different layers can't be
     compared with one another, but a layer's ``gamma`` with its ``between``.
     """
-    part = run.images("train", samples)
-    rows = []
-    model, images = run.model(), run.preprocess(part.images)
+    (images, labels), model, rows = run.inputs("train", samples), run.model(), []
     for index, (layer, x) in enumerate(each_layer(model, images, analysed_layers(model, images, layers))):
-        known = separation.margins(x, part.labels)
+        known = separation.margins(x, labels)
         values = {"SI": known.index, "within": known.within.item(), "between": known.between.item(),
                   "gamma": known.gamma.item() if known.index == 1 else 0.0}
         rows += [{"layer": layer, "index": index, "measure": name, "value": value} for name, value in values.items()]

@@ -29,7 +29,7 @@ from rrahelpers.training.config import RunConfig
 from rrahelpers.training.tables import RunError, stored_table
 
 if TYPE_CHECKING:
-    from rrahelpers.base.shapes import ImageTensor
+    from rrahelpers.base.shapes import ImageTensor, Integers
 
 FORMAT = 1  # raise when a record's layout changes; older folders are then refused by name
 FIELDS = {"status": str, "config": dict, "build": dict, "mean": list, "std": list, "history": list}  # of a record
@@ -113,6 +113,12 @@ class Run:
     def preprocess(self, images: ImageTensor) -> ImageTensor:
         """Turn uint8 images [N, C, H, W] into what the network was trained on: float32, normalised by channel."""
         return normalise(images, self.record["mean"], self.record["std"])
+
+    def inputs(self, split: str, limit: int | None = None) -> tuple[ImageTensor, Integers]:
+        """The first ``limit`` images of a split as the network takes them (:meth:`preprocess`), and their labels [N].
+        As for :meth:`images`."""
+        part = self.images(split, limit)
+        return self.preprocess(part.images), part.labels
 
     def result(self, measure: str, parameters: dict, compute: Callable[[], pd.DataFrame] | None) -> pd.DataFrame | None:
         """The tidy table of ``measure`` of this run: :func:`stored_table` in its folder."""

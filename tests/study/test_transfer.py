@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 from rrahelpers import data
-from rrahelpers.data import ImageSet
 from rrahelpers.probes import fit_probe
 from rrahelpers.study import transfer
 from rrahelpers.training import RunConfig
@@ -29,15 +28,14 @@ class Positions(nn.Module):
 
 
 def on_a_line(places, labels):
-    images = torch.tensor(places).view(-1, 1, 1, 1)
-    return ImageSet(images, torch.tensor(labels), ("a", "b"), "", "")
+    return torch.tensor(places).view(-1, 1, 1, 1), torch.tensor(labels)
 
 
 def test_guarantees():
     """Training images at 0, 1 (a) and 10, 11 (b). A test image at 2 is 1 from a and 8 from b: its radius is 3.5. One at
     6, 4 from b and 5 from a, has 0.5, and is an a."""
     sets = {"train": on_a_line([0.0, 1.0, 10.0, 11.0], [0, 0, 1, 1]), "test": on_a_line([2.0, 6.0], [0, 0])}
-    run = SimpleNamespace(model=Positions, images=lambda split, samples: sets[split], preprocess=lambda images: images,
+    run = SimpleNamespace(model=Positions, inputs=lambda split, samples: sets[split],
                           config=RunConfig("vgg16", "cifar10", options={"width": 0.25}),
                           result=lambda measure, parameters, compute: compute())
     table = transfer.guarantees([run], 4, steps=2)
@@ -50,11 +48,11 @@ def test_guarantees():
 def test_margins_of_layers_without_training_data():
     """At 0, 1 (a) and 10, 12 (b): dw_max is 2, db_min 9."""
     part = on_a_line([0.0, 1.0, 10.0, 12.0], [0, 0, 1, 1])
-    run = SimpleNamespace(model=Positions, images=lambda split, samples: part, preprocess=lambda images: images)
+    run = SimpleNamespace(model=Positions, inputs=lambda split, samples: part)
     table = transfer.margins_of_layers(run, 4, ["pool"])
     assert table.set_index("measure").value.to_dict() == {"SI": 1, "within": 2, "between": 9, "gamma": 3.5}
-    mixed = SimpleNamespace(model=Positions, images=lambda split, samples: on_a_line([0.0, 1.0, 10.0, 12.0],
-                            [0, 1, 1, 1]), preprocess=lambda images: images)
+    mixed = SimpleNamespace(model=Positions,
+                            inputs=lambda split, samples: on_a_line([0.0, 1.0, 10.0, 12.0], [0, 1, 1, 1]))
     assert transfer.margins_of_layers(mixed, 4, ["pool"]).set_index("measure").value["gamma"] == 0
 
 

@@ -69,9 +69,8 @@ def untrained_probes(run: Run, layers: Sequence[str], samples: int | None) -> pd
     def measure():
         torch.manual_seed(run.config.seed)
         model = run.untrained()
-        sets = [run.images(split, samples) for split in data.SPLITS]
-        (x, y), (x_test, y_test) = [(run.preprocess(s.images), s.labels) for s in sets]
-        return probe_layers(model, x, y, x_test, y_test, layers, progress=False)
+        sets = [tensor for split in data.SPLITS for tensor in run.inputs(split, samples)]
+        return probe_layers(model, *sets, layers, progress=False)
 
     found = run.result("probes-before-training", {"samples": samples, "layers": layers}, measure)
     return pd.DataFrame(found).assign(seed=run.config.seed)

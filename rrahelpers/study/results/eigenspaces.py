@@ -33,7 +33,7 @@ def saturation_table(run: Run, samples: int | None, *, split: str = "test", delt
     without ``compute``, None is returned.
     """
     def measure():
-        found = covariances(run.model(default_device()), _images(run, split, samples)[0])
+        found = covariances(run.model(default_device()), run.inputs(split, samples)[0])
         return pd.DataFrame([{"layer": layer, "index": index, **describe(covariance, delta)}
                              for index, (layer, covariance) in enumerate(found.items())])
 
@@ -97,8 +97,8 @@ def projected_accuracy_table(run: Run, samples: int | None, deltas: Sequence[flo
 
     def measure():
         model = run.model(default_device())
-        found = covariances(model, _images(run, "train", samples)[0], layers)
-        return projected_accuracies(model, *_images(run, "test", test_samples), found, deltas, draws=draws,
+        found = covariances(model, run.inputs("train", samples)[0], layers)
+        return projected_accuracies(model, *run.inputs("test", test_samples), found, deltas, draws=draws,
                                     centred=centred)
 
     parameters = {"samples": samples, "test_samples": test_samples, "deltas": deltas, "layers": layers, "draws": draws}
@@ -117,12 +117,7 @@ def projected_layers(network: nn.Module) -> list[str]:
 def _of_covariances(run, samples, name, parameters, compute, measure):
     """What ``measure`` makes of the covariances of a run's network on training images, stored."""
     def measured():
-        return measure(covariances(run.model(default_device()), _images(run, "train", samples)[0]))
+        return measure(covariances(run.model(default_device()), run.inputs("train", samples)[0]))
 
     table = run.result(name, {"samples": samples, **parameters}, measured if compute else None)
     return None if table is None else table.assign(seed=run.config.seed)
-
-
-def _images(run, split, samples):
-    images = run.images(split, samples)
-    return run.preprocess(images.images), images.labels

@@ -50,7 +50,7 @@ def _epoch_table(run, epoch, samples, k):
 def _own_table(run, then, samples, k):
     """Saturation of each layer, and NNTS of its features as they are with those at the end."""
     def measure():
-        images, model = run.preprocess(run.images("test", samples).images), then.model(default_device())
+        (images, _), model = run.inputs("test", samples), then.model(default_device())
         graphs = [scale_graphs(network, images, scales=[1], k=k, progress=False)
                   for network in (model, run.model(default_device()))]
         alike = [(a.layer, a.index, MEASURES[3], nnts(a.graph, b.graph)) for a, b in zip(*graphs)]

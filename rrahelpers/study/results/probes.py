@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 
 from rrahelpers.base.devices import default_device
+from rrahelpers.data import SPLITS
 from rrahelpers.features import each_layer, layer_names
 from rrahelpers.probes import each_probe, probe_positions
 from rrahelpers.training.runs import Run
@@ -54,7 +55,7 @@ def probe_table(run: Run, samples: int | None, *, layers: Sequence[str] | None =
     if missing:
         if not compute:
             return None
-        (x, y), (x_test, y_test) = _images(run, samples)
+        (x, y), (x_test, y_test) = (run.inputs(split, samples) for split in SPLITS)
         for table in each_probe(run.model(default_device()), x, y, x_test, y_test, missing, sizes=sizes,
                                 pooling=pooling, C=C, classifier=classifier):
             tables[table.layer[0]] = stored(table.layer[0], lambda: table)
@@ -69,15 +70,10 @@ def position_table(run: Run, layer: str, samples: int | None, *, C: float = 1.0,
     ``samples``, ``compute``: as for :func:`probe_table`.
     """
     def measure():
-        (x, y), (x_test, y_test) = _images(run, samples)
+        (x, y), (x_test, y_test) = (run.inputs(split, samples) for split in SPLITS)
         model = run.model(default_device())
         maps, test_maps = (next(each_layer(model, images, [layer]))[1] for images in (x, x_test))
         return probe_positions(maps, y, test_maps, y_test, C=C)
 
     table = run.result("probe-positions", {"layer": layer, "samples": samples, "C": C}, measure if compute else None)
     return None if table is None else table.assign(layer=layer, seed=run.config.seed)
-
-
-def _images(run, samples):
-    sets = (run.images(split, samples) for split in ("train", "test"))
-    return [(run.preprocess(s.images), s.labels) for s in sets]

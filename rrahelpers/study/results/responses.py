@@ -44,9 +44,7 @@ def class_similarity_table(run: Run, samples: int | None, k: int, *, split: str 
     it is computed and stored, or, without ``compute``, None is returned.
     """
     def measure():
-        part = run.images(split, samples)
-        return classrepsim(run.model(default_device()), run.preprocess(part.images), part.labels, k=k,
-                           operation=operation)
+        return classrepsim(run.model(default_device()), *run.inputs(split, samples), k=k, operation=operation)
 
     parameters = {"split": split, "samples": samples, "k": k, "scales": [str(scale) for scale in SCALES]}
     if operation != "average":  # what is stored keeps its name
@@ -95,12 +93,11 @@ def response(run: Run, samples: int | None, k: int, *, kernel_samples: int = 200
     """
     @cache
     def measure():
-        test = run.images("test", samples)
-        model, images = run.model(default_device()), run.preprocess(test.images)
+        model, (images, labels) = run.model(default_device()), run.inputs("test", samples)
         layers = analysed_layers(model, images)
         features = each_layer(model, images[:kernel_samples], layers)
         graphs = scale_graphs(model, images, layers=layers, k=k)
-        return representational_response(graphs, test.labels, features=features, debiased=False)
+        return representational_response(graphs, labels, features=features, debiased=False)
 
     parameters = {"split": "test", "samples": samples, "k": k, "scales": [str(scale) for scale in SCALES],
                   "kernel_samples": kernel_samples}
@@ -117,7 +114,7 @@ def symmetry_table(run: Run, samples: int | None, k: int, scales: Scales, *,
     images (None: all), with ``k`` neighbours at some ``scales``, and ``seed``; ``compute`` as for
     :func:`class_similarity_table`."""
     def measure():
-        images = run.preprocess(run.images("test", samples).images)
+        images, _ = run.inputs("test", samples)
         return across_scales(scale_graphs(run.model(default_device()), images, scales=scales, k=k, progress=False))
 
     parameters = {"samples": samples, "k": k, "scales": [str(scale) for scale in scales]}
@@ -137,12 +134,11 @@ def separation_table(run: Run, samples: int | None, orders: int) -> pd.DataFrame
     def measure():
         model, rows = run.model(default_device()), []
         for split in data.SPLITS:
-            part = run.images(split, samples)
-            images = run.preprocess(part.images)
+            images, labels = run.inputs(split, samples)
             for index, (layer, x) in enumerate(each_layer(model, images, analysed_layers(model, images))):
                 found = [("separation index", order, value)
-                         for order, value in enumerate(separation_orders(knn_graph(x, orders), part.labels), 1)]
-                found.append(("centre-based index", 1, center_separation_index(x, part.labels)))
+                         for order, value in enumerate(separation_orders(knn_graph(x, orders), labels), 1)]
+                found.append(("centre-based index", 1, center_separation_index(x, labels)))
                 rows += [(split, layer, index, *row) for row in found]
         return pd.DataFrame(rows, columns=["split", "layer", "index", "measure", "order", "value"])
 
