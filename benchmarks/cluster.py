@@ -2,8 +2,8 @@
 
     python benchmarks/cluster.py [--features D] [--blocks B ...]
 
-A job of ``knn_graph(x, k, executor=...)`` is a pair of blocks of rows. Of each size of block: bytes to the worker and
-back (as pickled, which is what Dask sends), and the worker's seconds on one core. Then one search on a local Dask
+A job of ``knn_graph(x, k, executor=...)`` is a pair of blocks of rows. Of each size of block: bytes of the arrays that go
+to the worker and back, and the worker's seconds on one core. Then one search on a local Dask
 cluster of two workers beside the same search here. The estimate for ImageNet's 1.28 million training images is worked
 out from these: nothing of that size is run. Writes ``benchmarks/results/cluster.json`` and ``.md``.
 """
@@ -11,7 +11,6 @@ out from these: nothing of that size is run. Writes ``benchmarks/results/cluster
 import argparse
 import json
 import math
-import pickle
 import time
 from concurrent.futures import Future
 from pathlib import Path
@@ -28,6 +27,11 @@ CORES = 64  # of the cluster in the estimate
 LOCAL = (8000, 1024)  # samples and features of the search on two workers
 
 
+def bytes_of(value):
+    """Of all arrays in nested tuples and lists."""
+    return sum(map(bytes_of, value)) if isinstance(value, (tuple, list)) else getattr(value, "nbytes", 0)
+
+
 class Watched:
     """An executor that runs a job here, in one thread, and keeps what it took."""
 
@@ -35,7 +39,7 @@ class Watched:
         self.jobs = []
 
     def submit(self, function, *arguments):
-        future, sent = Future(), len(pickle.dumps(arguments, protocol=5))
+        future, sent = Future(), bytes_of(arguments)
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         start = time.perf_counter()
@@ -44,7 +48,7 @@ class Watched:
         torch.set_num_threads(threads)
         rows = len(arguments[0])
         if arguments[1] is not None and len(arguments[1]) == rows:  # two whole blocks
-            self.jobs.append({"sent": sent, "received": len(pickle.dumps(answer, protocol=5)), "seconds": seconds,
+            self.jobs.append({"sent": sent, "received": bytes_of(answer), "seconds": seconds,
                               "rows": rows})
         future.set_result(answer)
         return future
@@ -88,7 +92,7 @@ def local(samples, dimension):
 def markdown(found):
     both = found["local"]
     lines = ["# Neighbours past one machine", "", f"{found['machine']['text']}.", "",
-             f"A pair of blocks, {found['features']:,} features, k = {K}: bytes as pickled, seconds on one core. On "
+             f"A pair of blocks, {found['features']:,} features, k = {K}: bytes of arrays, seconds on one core. On "
              f"the right what the {IMAGENET:,} images of ImageNet would take on {CORES} such cores: an estimate from "
              "the left columns.", "",
              "| rows of a block | MB sent | MB back | seconds | hours | TB sent | MB/s to each core |",

@@ -1,7 +1,7 @@
-"""The ResNet20 of He et al. for CIFAR-10 as Y. Idelbayev published it (github.com/akamaster/pytorch_resnet_cifar10).
+"""ResNets of He et al. for CIFAR-10 as Y. Idelbayev published them (github.com/akamaster/pytorch_resnet_cifar10).
 
-A network that this project didn't train, for notebook 12. Of its shortcuts those that halve the map take every second
-place and fill new channels with zeros, half of them in front. The stored report was made by
+Networks that this project didn't train, for notebooks 11 and 12. Of their shortcuts those that halve the map take every
+second place and fill new channels with zeros, half of them in front. The stored report was made by
 
     python -m rrahelpers analyse benchmarks.public_resnet:resnet20 --data cifar10 --weights resnet20-cifar10.safetensors
         --mean .485 .456 .406 --std .229 .224 .225 --samples 400 --out data/reports/resnet20-cifar10
@@ -44,3 +44,11 @@ class ResNet(nn.Module):
 
 def resnet20():
     return ResNet(3)
+
+
+def resnet32():
+    return ResNet(5)
+
+
+def resnet56():
+    return ResNet(9)

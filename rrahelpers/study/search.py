@@ -46,7 +46,7 @@ def arms(networks: Sequence[str] = tuple(NETWORKS), data_set: str = "cifar10", s
     Returns the columns of ``search`` behind ``network``, ``arm`` (a value of :data:`ARMS`) and ``seed``; no row where
     nothing is stored.
     """
-    tables, folder = [], _folder(data_set)
+    tables, folder = [], stored_for(data_set)
     for network in networks:
         model, options, budget = NETWORKS[network]
         chosen = SETTINGS | settings
@@ -119,13 +119,13 @@ def _best(part):
     return _finished(part).groupby("seed")["accuracy"].max().tolist()
 
 
-def _folder(data_set: str) -> Path:
-    """Where the tables of a data set lie: of the one found here, or of the only one that is stored."""
+def stored_for(data_set: str, kind: str = "search") -> Path:
+    """Where the tables of a kind lie that belong to a data set: to the copy found here, or to the only one stored."""
     try:
         checksum = data.checksum(data_set)
     except data.DataError:
-        stored = sorted(store_root().glob(f"search-{data_set}-*"))
+        stored = sorted(store_root().glob(f"{kind}-{data_set}-*"))
         if len(stored) == 1:
             return stored[0]
         checksum = "none"
-    return store_root() / f"search-{data_set}-{checksum}"
+    return store_root() / f"{kind}-{data_set}-{checksum}"
