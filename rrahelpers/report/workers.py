@@ -1,16 +1,20 @@
-"""Layers measured here, or as jobs on the workers of an executor."""
+"""Layers measured here, or as jobs on the workers of an executor.
+
+Numpy arrays go there and come back: tensors would pass to and from a process pool as handles of shared memory, of which
+there are few, and which end with the worker.
+"""
 
 from __future__ import annotations
 
-import pickle
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from dataclasses import replace
-from typing import Any
 
+import numpy as np
 import torch
 
+from rrahelpers.neighbors import KNNGraph
 from rrahelpers.report.layer import MeasuredLayer
 from rrahelpers.report.stream import Kept
 
@@ -24,24 +28,34 @@ def each_measured(measure: Callable[[Kept], MeasuredLayer], layers: Iterable[Kep
     if executor is None:
         yield from map(measure, layers)
         return
-    waiting: deque[tuple[Future[bytes], int]] = deque()
+    waiting: deque[tuple[Future, int]] = deque()
     for kept in layers:
         kept = replace(kept, features=_arrays(kept.features), tested=_arrays(kept.tested))
         size = sum(x.nbytes for x in (*kept.features.values(), *kept.tested.values()))
         while waiting and (waiting[0][0].done() or sum(sent for _, sent in waiting) + size > memory):
-            yield pickle.loads(waiting.popleft()[0].result())
-        waiting.append((executor.submit(_pickled, measure, kept), size))
+            yield _received(waiting.popleft()[0].result())
+        waiting.append((executor.submit(_answer, measure, kept), size))
     while waiting:
-        yield pickle.loads(waiting.popleft()[0].result())
+        yield _received(waiting.popleft()[0].result())
 
 
-def _pickled(measure, kept):
-    """The answer in bytes: a tensor from a process pool would be a handle of shared memory, gone with its worker."""
-    return pickle.dumps(measure(kept))
+def _answer(measure, kept):
+    found = measure(kept)
+    graphs = {scale: (one.indices.numpy(), one.distances.numpy(), one.recall) for scale, one in found.graphs.items()}
+    return replace(found, graphs=graphs, gram=None if found.gram is None else found.gram.numpy())
 
 
-def _arrays(features: dict[str, torch.Tensor]) -> dict[str, Any]:
-    """Features as numpy arrays, for the same reason."""
+def _received(found):
+    graphs = {scale: KNNGraph(_tensor(indices), _tensor(distances), recall)
+              for scale, (indices, distances, recall) in found.graphs.items()}
+    return replace(found, graphs=graphs, gram=None if found.gram is None else _tensor(found.gram))
+
+
+def _tensor(array):
+    return torch.from_numpy(np.array(array))  # what comes from a cluster may be read-only
+
+
+def _arrays(features):
     return {name: _array(x) for name, x in features.items()}
 
 
