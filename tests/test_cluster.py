@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from rrahelpers.neighbors import knn_graph
+from rrahelpers.report import analyse
 from rrahelpers.training import RunConfig, train_all
+from tests.report.networks import broken, images, same
 
 distributed = pytest.importorskip("distributed")
 
@@ -46,6 +48,15 @@ def test_neighbours_though_a_worker_is_killed(cluster):
     graph, alone = knn_graph(x, 4, executor=executor), knn_graph(x, 4)
     assert executor.left < 0
     assert torch.equal(graph.indices, alone.indices) and torch.equal(graph.distances, alone.distances)
+
+
+def test_a_report_though_a_worker_is_killed(cluster):
+    """What its layers lack is noted by the workers as it is here."""
+    model, (x, labels) = broken(), images()
+    executor = Deadly(cluster, after=3)
+    report, alone = (analyse(model, x, labels, k=5, progress=False, executor=one) for one in (executor, None))
+    assert executor.left == 3 - len(report.layers)
+    same(report, alone)
 
 
 def test_networks_though_a_worker_is_killed(monkeypatch, tmp_path, one_thread, request):

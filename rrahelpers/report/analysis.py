@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -42,7 +43,8 @@ def analyse(model: nn.Module, data: Any, labels: Labels | None = None, *, test: 
             budget: str | float | None = None, image_size: int | None = None,
             mean: Sequence[float] | None = None, std: Sequence[float] | None = None,
             preprocessing: Preprocessing | None = None, memory: float = MEMORY, disk: float = DISK,
-            grid: Grid | None = None, axis: dict[str, int] | None = None, progress: bool = True) -> Report:
+            grid: Grid | None = None, axis: dict[str, int] | None = None, progress: bool = True,
+            executor: Executor | None = None) -> Report:
     """Measure what each layer of a network contributes.
 
     Parameters
@@ -78,6 +80,10 @@ def analyse(model: nn.Module, data: Any, labels: Labels | None = None, *, test: 
         there are more passes.
     grid, axis: how layers are read as maps, see :func:`rrahelpers.features.layers.readings`.
     progress: whether to show a progress bar.
+    executor: of :mod:`concurrent.futures`' interface (a process pool, a Dask client's ``get_executor()``); its workers
+        measure whole layers, whose features are computed here and are within ``memory`` while they wait. A worker may
+        take half of that for its search, and as many threads as it has; threads of one process take turns. A budget is
+        planned as without.
 
     Returns a :class:`rrahelpers.report.Report`. What can't be told of a network (receptive fields of one that can't be
     traced, class similarity without labels) is missing, and ``report.notes`` say why. Raises for a model without layers
@@ -101,7 +107,7 @@ def analyse(model: nn.Module, data: Any, labels: Labels | None = None, *, test: 
     neighbours = _neighbour_count(k, len(source.images), source.labels, notes)
     table = geometry(model, source.images.sample, names, notes)
     measured = measure(model, source, tested, maps, windows=windows, k=neighbours, probes=probes, digest=digest,
-                       memory=memory, disk=disk, axis=axis, notes=notes, progress=progress)
+                       memory=memory, disk=disk, axis=axis, notes=notes, progress=progress, executor=executor)
     similarities = scale_table(measured, names)
     layers_table = columns(table, measured, similarities)
     shape = tuple(source.images.sample.shape[1:])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -11,24 +13,18 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
-from rrahelpers.class_similarity import class_similarity
 from rrahelpers.eigenspace import covariances
 from rrahelpers.features.maps import Reading
-from rrahelpers.intrinsic_dimension import gride, two_nn
-from rrahelpers.neighbors import KNNGraph, pyramid_graphs
-from rrahelpers.probes import fit_probe
+from rrahelpers.neighbors import KNNGraph
+from rrahelpers.report.layer import MeasuredLayer, measure_layer
 from rrahelpers.report.notes import Notes
-from rrahelpers.report.scales import ScaleWindows, common_window, kept_of
+from rrahelpers.report.scales import ScaleWindows, kept_of
 from rrahelpers.report.source import Source, halves
-from rrahelpers.report.stream import Stream
-from rrahelpers.separation import separation_index
-from rrahelpers.similarity import gram
+from rrahelpers.report.stream import Kept, Stream
+from rrahelpers.report.workers import each_measured
 
 if TYPE_CHECKING:
     from rrahelpers.base.shapes import FeatureAxes
-
-GRAMS = 256  # images whose Gram matrix of each layer is kept, to compare networks
-LEAST = 2**26  # bytes for the neighbour search, at least
 
 
 @dataclass
@@ -45,69 +41,58 @@ class Measured:
     grams: dict[str, torch.Tensor] = field(default_factory=dict)
     last: torch.Tensor | None = None
 
+    def add(self, own: MeasuredLayer) -> None:
+        """What was told of one more layer."""
+        self.rows[own.layer] |= own.row
+        self.scales += own.scales
+        if own.dimensions is not None:
+            self.dimensions.append(own.dimensions)
+        if own.graphs:
+            self.graphs[own.layer] = own.graphs
+        if own.gram is not None:
+            self.grams[own.layer] = own.gram
+
 
 def measure(model: nn.Module, source: Source, test: Source | None, maps: dict[str, Reading], *,
             windows: Mapping[str, ScaleWindows], k: int, probes: bool, digest: str, memory: float, disk: float,
-            axis: FeatureAxes | None, notes: Notes, progress: bool) -> Measured:
+            axis: FeatureAxes | None, notes: Notes, progress: bool, executor: Executor | None = None) -> Measured:
     """A :class:`Measured` of the layers in ``maps`` (their readings).
 
     ``windows``: of :func:`rrahelpers.report.scales.chosen_windows`; ``test``: a Source for the probes' scores, or None
-    for one half of the images; ``probes``: whether to fit any.
+    for one half of the images; ``probes``: whether to fit any; ``executor``: whose workers measure what the passes
+    here keep of each layer.
     """
     found, layers = Measured({layer: {} for layer in maps}), list(maps)
     probes = probes and _can_probe(source, test, notes)
     watched = _watchable(model, source.images.sample, [name for name in layers if name != "input"], axis, notes)
     wanted = {layer: kept_of(windows.get(layer, {}), probes) for layer in layers}
+    of_layer = partial(measure_layer, labels=_labels(source), test_labels=_labels(test), windows=windows, k=k,
+                       memory=memory // 2)
     with tqdm(total=len(layers), desc="analysing layers", unit="layer", disable=not progress) as bar:
-        for kept in Stream(model, source, test, maps, wanted, digest=digest, watched=watched, memory=memory // 2,
-                           disk=disk, axis=axis, notes=notes, say=bar.set_postfix_str):
-            layer, x = kept.layer, kept.features.get("maps")
-            bar.set_postfix_str(layer)
-            found.rows[layer] |= kept.numbers
-            with notes.attempt(f"neighbours, {layer}"):
-                _neighbours(found, layer, x, windows.get(layer, {}), source.labels, k, memory // 2)
-            with notes.attempt(f"probe, {layer}"):
-                if probes:
-                    found.rows[layer] |= _probe(kept.features["probe"], kept.tested, source.labels, test)
-            if layer == layers[-1] and x is not None and x.ndim == 2:
-                found.last = x
+        stream = Stream(model, source, test, maps, wanted, digest=digest, watched=watched, memory=memory // 2,
+                        disk=disk, axis=axis, notes=notes, say=bar.set_postfix_str)
+
+        def kept_layers() -> Iterator[Kept]:
+            for kept in stream:
+                bar.set_postfix_str(kept.layer)
+                x = kept.features.get("maps")
+                if kept.layer == layers[-1] and x is not None and x.ndim == 2:
+                    found.last = x
+                yield kept
+
+        for own in each_measured(of_layer, kept_layers(), executor, memory // 2):
+            found.add(own)
+            for text in own.notes:
+                notes.add(text)
             bar.update()
     found.graphs = {layer: found.graphs[layer] for layer in layers if layer in found.graphs}
     found.scales.sort(key=lambda one: layers.index(one["layer"]))
     return found
 
 
-def _neighbours(found, layer, x, windows, labels, k, memory):
-    if k < 1 or not windows:
-        return
-    finest = common_window(windows)
-    finest = 1 if finest == "global" else finest
-    inner = {scale: "global" if window == "global" else window // finest for scale, window in windows.items()}
-    graphs = pyramid_graphs(x, tuple(dict.fromkeys(inner.values())), k, memory=max(LEAST, int(memory)))
-    row = found.rows[layer]
-    found.graphs[layer] = {str(scale): graphs[window] for scale, window in inner.items()}
-    found.grams[layer] = gram(x[:GRAMS])
-    finest = min(inner, key=lambda scale: (inner[scale] == "global", inner[scale]))
-    row["finest"], graph = str(finest), graphs[inner[finest]]
-    if k > 1:
-        row["intrinsic_dimension"] = two_nn(graph).dimension
-        found.dimensions.append(gride(graph).assign(layer=layer))
-    if labels is None:
-        return
-    row["separation_index"] = separation_index(graph, labels)
-    for scale, own in found.graphs[layer].items():
-        found.scales.append({"layer": layer, "scale": scale, "value": class_similarity(own, labels)})
-    best = max((one for one in found.scales if one["layer"] == layer), key=lambda one: one["value"])
-    row |= {"class_similarity": best["value"], "best_scale": best["scale"]}
-
-
-def _probe(x, tested, labels, test):
-    if test is None:
-        fit, score = halves(labels)
-        result = fit_probe(x[fit], labels[fit], x[score], labels[score])
-    else:
-        result = fit_probe(x, labels, tested["probe"], test.labels)
-    return {"probe": result.accuracy, "probe_train": result.train_accuracy}
+def _labels(source):
+    """As an array, which another process can be sent."""
+    return None if source is None or source.labels is None else source.labels.numpy()
 
 
 def _can_probe(source, test, notes):

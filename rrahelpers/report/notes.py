@@ -1,8 +1,11 @@
 """What a report could not tell, and why."""
 
 import contextlib
+import threading
 import warnings
 from collections.abc import Iterator
+
+TURNS = threading.RLock()  # warnings are caught for the whole process: its threads take turns
 
 
 class Notes(list[str]):
@@ -27,7 +30,7 @@ class Notes(list[str]):
     @contextlib.contextmanager
     def listening(self, what: str) -> Iterator[None]:
         """Within it, a warning becomes a note; an error passes."""
-        with warnings.catch_warnings(record=True) as told:
+        with TURNS, warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("ignore")
             warnings.simplefilter("always", UserWarning)
             yield

@@ -1,5 +1,8 @@
 """Small networks and images for the tests of reports."""
 
+import math
+
+import pandas as pd
 import torch
 from torch import nn
 
@@ -11,6 +14,24 @@ def network(channels=3, classes=3):
                          nn.Conv2d(8, 12, 5, padding=2), nn.BatchNorm2d(12), nn.ReLU(),
                          nn.Conv2d(12, 12, 7, padding=3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
                          nn.Linear(12, classes))
+
+
+def broken():
+    """The same with answers that aren't finite from the last convolution on."""
+    model = network()
+    with torch.no_grad():
+        model[6].weight[0, 0, 0, 0] = math.nan
+    return model
+
+
+def same(report, other):
+    """Assert that two reports tell the same; notes of several passes may come in another order."""
+    for name in ("layers", "scales", "pairs", "dimensions"):
+        pd.testing.assert_frame_equal(getattr(report, name), getattr(other, name))
+    assert sorted(report.notes) == sorted(other.notes)
+    assert list(report.grams) == list(other.grams) == list(report.graphs)
+    for layer, gram in other.grams.items():
+        torch.testing.assert_close(report.grams[layer], gram)
 
 
 def images(count=60, size=16, classes=3, channels=3):

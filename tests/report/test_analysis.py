@@ -2,7 +2,9 @@
 else."""
 
 import math
+import pickle
 import warnings
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -20,11 +22,11 @@ from rrahelpers.eigenspace import covariances, describe
 from rrahelpers.features import extract
 from rrahelpers.intrinsic_dimension import gride, two_nn
 from rrahelpers.probes import probe_layers
-from rrahelpers.report import analyse
+from rrahelpers.report import analyse, cache
 from rrahelpers.separation import separation_index
 from rrahelpers.tails import find_tails
 from rrahelpers.topology import nnts
-from tests.report.networks import images, network
+from tests.report.networks import broken, images, network, same
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 LAYERS = ["input", "0", "3", "6", "10"]
@@ -143,6 +145,69 @@ def test_the_model_stays_as_it_was_and_memory_does_not_matter(found):
     again = analyse(model, x, labels, k=5, memory=2**17, disk=0, progress=False)  # a pass for each layer
     assert model.training and not any(module._forward_hooks for module in model.modules())
     pd.testing.assert_frame_equal(again.layers, report.layers)
+
+
+class Elsewhere:
+    """An executor that runs each job at once, from bytes to bytes."""
+
+    def __init__(self):
+        self.jobs, self.answers = [], []
+
+    def submit(self, *job):
+        self.jobs.append(pickle.dumps(job))
+        function, *given = pickle.loads(self.jobs[-1])
+        self.answers.append(pickle.dumps(function(*given)))
+        done = Future()
+        done.set_result(pickle.loads(self.answers[-1]))
+        return done
+
+
+@pytest.mark.parametrize("options", [{}, {"memory": 2**17, "disk": 0}, {"memory": 2**17}, {"probes": False},
+                                     {"test": images(30)[0], "test_labels": images(30)[1]}],
+                         ids=["all", "a pass for each layer", "cache", "no probes", "test set"])
+def test_layers_on_an_executor(options):
+    model, (x, labels), executor = broken(), images(), Elsewhere()
+    report = analyse(model, x, labels, k=5, progress=False, executor=executor, **options)
+    cache.empty()
+    alone = analyse(model, x, labels, k=5, progress=False, **options)
+    assert len(executor.jobs) == 5 and any(note.startswith("neighbours, 6: ") for note in report.notes)
+    assert not any(b"torch.storage" in sent for sent in executor.jobs + executor.answers)  # nor by shared memory
+    same(report, alone)
+
+
+def test_layers_on_threads_which_share_their_warnings():
+    model, (x, labels), filters = broken(), images(), list(warnings.filters)
+    with ThreadPoolExecutor(4) as pool:
+        report = analyse(model, x, labels, k=5, progress=False, executor=pool)
+    assert warnings.filters == filters
+    same(report, analyse(model, x, labels, k=5, progress=False))
+
+
+def test_features_with_an_executor_stay_within_the_memory(found):
+    """Jobs that wait are asked for before others are sent; those that are done are taken at once."""
+    model, x, labels, report = found
+    waiting, most = [], []
+
+    class Lazy(Elsewhere):
+        def submit(self, *job):
+            future, done = Future(), super().submit(*job)
+            future.result = lambda: (waiting.remove(future), done.result())[1]
+            waiting.append(future)
+            most.append(len(waiting))
+            return future
+
+    for memory, expected in ((2**30, [1, 2, 3, 4, 5]), (2**17, [1] * 5)):
+        most.clear()
+        again = analyse(model, x, labels, k=5, progress=False, executor=Lazy(), memory=memory, disk=0)
+        assert most == expected and not waiting
+        pd.testing.assert_frame_equal(again.layers, report.layers)
+
+
+def test_half_precision_on_an_executor():
+    model, (x, labels) = network().bfloat16(), images()
+    report, alone = (analyse(model, x.bfloat16(), labels, k=3, progress=False, executor=one)
+                     for one in (Elsewhere(), None))
+    same(report, alone)
 
 
 @pytest.mark.parametrize("wrap", [
