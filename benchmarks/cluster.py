@@ -2,10 +2,10 @@
 
     python benchmarks/cluster.py [--features D] [--blocks B ...]
 
-A job of ``knn_graph(x, k, executor=...)`` is a pair of blocks of rows. Of each size of block: bytes of the arrays that go
-to the worker and back, and the worker's seconds on one core. Then one search on a local Dask
-cluster of two workers beside the same search here. The estimate for ImageNet's 1.28 million training images is worked
-out from these: nothing of that size is run. Writes ``benchmarks/results/cluster.json`` and ``.md``.
+A job of ``knn_graph(x, k, executor=...)`` is a pair of blocks of rows. Of each size of block: bytes of the arrays that
+go to the worker and back, and the worker's seconds on one core. Then one search on a local Dask cluster of two workers
+beside the same search here. The estimate for ImageNet's 1.28 million training images is worked out from these: nothing
+of that size is run. Writes ``benchmarks/results/cluster.json`` and ``.md``.
 """
 
 import argparse

@@ -8,20 +8,32 @@ from matplotlib.figure import Figure
 from rrahelpers.plots.style import OTHER, SAME
 
 
-def ranking_points(table: pd.DataFrame, ax: Axes) -> Axes:
+def ranking_points(table: pd.DataFrame, ax: Axes, accuracy: str = "accuracy",
+                   label: str = "accuracy of a logistic regression") -> Axes:
     """Accuracy against SI of the best features, a point with its rank for each network, trained or not.
 
-    ``table``: columns model, rank, value, accuracy; a ``model`` that says "untrained" has another colour.
+    ``table``: columns model, rank, value, and ``accuracy``, which ``label`` describes; a ``model`` that says
+    "untrained" has another colour.
     """
     untrained = table.model.str.contains("untrained")
-    for part, colour, label in ((table[~untrained], SAME, "trained"), (table[untrained], OTHER, "untrained")):
-        ax.scatter(part.value, part.accuracy, s=22, color=colour, label=label)
-        for point in part.itertuples():
-            ax.annotate(point.rank, (point.value, point.accuracy), xytext=(4, 2), textcoords="offset points",
-                        fontsize=7)
-    ax.set(xlabel="SI of the best features; numbers are ranks", ylabel="accuracy of a logistic regression")
+    for part, colour, kind in ((table[~untrained], SAME, "trained"), (table[untrained], OTHER, "untrained")):
+        ax.scatter(part["value"], part[accuracy], s=22, color=colour, label=kind)
+        for rank, *place in zip(part["rank"], part["value"], part[accuracy]):
+            ax.annotate(str(rank), place, xytext=(4, 2), textcoords="offset points", fontsize=7)
+    ax.set(xlabel="SI of the best features; numbers are ranks", ylabel=label)
     ax.legend()
     return ax
+
+
+def transfer_panels(table: pd.DataFrame) -> Figure:
+    """:func:`ranking_points` of what two kinds of transfer reach: columns ``accuracy`` and ``fine_tuned``. Returns the
+    figure; titles tell the rank correlation with SI."""
+    figure, axes = plt.subplots(1, 2, figsize=(9.2, 3.4))
+    for ax, column, label in zip(axes, ("accuracy", "fine_tuned"), ("accuracy of a logistic regression",
+                                                                    "accuracy after fine-tuning")):
+        ranking_points(table, ax, column, label)
+        ax.set_title(f"rank correlation {table['value'].corr(table[column], 'spearman'):.2f}")
+    return figure
 
 
 def guarantee_panels(table: pd.DataFrame) -> Figure:
