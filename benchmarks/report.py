@@ -26,11 +26,11 @@ from neighbors import machine
 from rrahelpers.features import analysed_layers
 from rrahelpers.features.passes import forward
 from rrahelpers.models import build
-from rrahelpers.report import Preprocessing, ablation, analyse, measures
+from rrahelpers.report import Preprocessing, ablation, analyse, layer
 
 HOW = Preprocessing(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 BARE, ABLATED = "bare forward passes", 100
-PARTS = {"neighbour graphs": "pyramid_graphs", "probes": "fit_probe"}  # what they are called in report.measures
+PARTS = {"neighbour graphs": "pyramid_graphs", "probes": "fit_probe"}  # what they are called in report.layer
 
 
 def bare(model, images, _labels):
@@ -54,7 +54,7 @@ WORK = {BARE: bare, "report without probes and ablation": report, "the same agai
 @contextlib.contextmanager
 def clocks():
     """Within it, the seconds spent in each of :data:`PARTS` gather: yields {part: seconds}."""
-    spent, real = dict.fromkeys(PARTS, 0.0), {part: getattr(measures, name) for part, name in PARTS.items()}
+    spent, real = dict.fromkeys(PARTS, 0.0), {part: getattr(layer, name) for part, name in PARTS.items()}
 
     def counted(part):
         def call(*given, **options):
@@ -66,7 +66,7 @@ def clocks():
         return call
 
     for part, name in PARTS.items():
-        setattr(measures, name, counted(part))
+        setattr(layer, name, counted(part))
     yield spent
 
 
@@ -106,17 +106,16 @@ def main():
     size = (options.network, options.images, options.side)
     folder = Path(__file__).parent / "results" / ("" if size == ("resnet50", 2000, 224) else "quick")
     folder.mkdir(parents=True, exist_ok=True)
-    work = {}
+    found = {"machine": machine(), "network": options.network, "images": options.images, "side": options.side,
+             "work": {}}
     with tempfile.TemporaryDirectory() as cache:
         os.environ["RRA_CACHE"] = cache
         for name in WORK:
             with multiprocessing.get_context("spawn").Pool(1) as pool:  # a process each: memory is counted apart
-                work[name] = pool.map(measured, [(name, *size)])[0]
-            print(name, work[name], flush=True)
-    found = {"machine": machine(), "network": options.network, "images": options.images, "side": options.side,
-             "work": work}
-    (folder / "report.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    (folder / "report.md").write_text(markdown(found), encoding="utf-8")
+                found["work"][name] = pool.map(measured, [(name, *size)])[0]
+            print(name, found["work"][name], flush=True)
+            (folder / "report.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+            (folder / "report.md").write_text(markdown(found), encoding="utf-8")
     print(markdown(found))
 
 
