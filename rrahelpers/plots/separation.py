@@ -18,8 +18,8 @@ def ranking_points(table: pd.DataFrame, ax: Axes, accuracy: str = "accuracy",
     untrained = table.model.str.contains("untrained")
     for part, colour, kind in ((table[~untrained], SAME, "trained"), (table[untrained], OTHER, "untrained")):
         ax.scatter(part["value"], part[accuracy], s=22, color=colour, label=kind)
-        for rank, *place in zip(part["rank"], part["value"], part[accuracy]):
-            ax.annotate(str(rank), place, xytext=(4, 2), textcoords="offset points", fontsize=7)
+        for rank, value, height in zip(part["rank"], part["value"], part[accuracy]):
+            ax.annotate(str(rank), (value, height), xytext=(4, 2), textcoords="offset points", fontsize=7)
     ax.set(xlabel="SI of the best features; numbers are ranks", ylabel=label)
     ax.legend()
     return ax
