@@ -17,7 +17,7 @@ from rrahelpers.receptive_field import receptive_fields
 
 def rows():
     lines = (project_root() / "LIMITATIONS.md").read_text(encoding="utf-8").splitlines()
-    tables = [line for line in lines if line.startswith("|") and not line.startswith(("| ---", "| Kind of model"))]
+    tables = [line for line in lines if line.startswith("|") and not line.startswith(("| ---", "| Kind of"))]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in tables]
 
 

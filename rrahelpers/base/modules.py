@@ -36,6 +36,14 @@ def kind(module: nn.Module) -> str:
     return parametrize.type_before_parametrizations(module).__name__
 
 
+def untouched(model: nn.Module) -> bool:
+    """Whether a network has batch norms, and none has seen an image: a sign that it isn't trained."""
+    norms = [module for module in model.modules()
+             if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is not None]
+    return bool(norms) and all(bool((norm.running_mean == 0).all()) and bool((norm.running_var == 1).all())
+                               for norm in norms)
+
+
 def own_parameters(module: nn.Module) -> list[nn.Parameter]:
     """The parameters of a module beside its submodules, with those that its parametrizations make its weights from."""
     inner = module.get_submodule("parametrizations").parameters() if parametrize.is_parametrized(module) else ()

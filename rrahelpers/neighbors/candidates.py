@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 TILE = {"cpu": 2048, "cuda": 16384}  # sides of the products that are worked on at a time, at most
 HALVED = 64  # values from which four tiles a side, of which ten are computed, cost less than fewer and larger ones
 MANY = 1024  # samples from which rounding to bfloat16 costs less than it saves
+JUDGED, OPEN = 64, 0.1  # rows by which rounding is judged, and the share of them that it may leave open
 SHORT = 256  # candidates of a row up to which taking them one by one is the fastest
 LONG, HOUR = 1e13, 3600  # products from which the time is estimated before, and seconds from which it is told
 SPARE = 3  # candidates beyond k where products come in float32: their bounds leave next to nobody open
@@ -112,21 +113,31 @@ def slices(n: int, step: int) -> list[slice]:
     return [slice(start, min(start + step, n)) for start in range(0, n, step)]
 
 
-def rounding_pays(source: Source, plan: Plan, k: int, sample: int = 1024, judged: int = 128) -> bool:
+def rounding_pays(source: Source, plan: Plan, k: int, each: Each = map) -> bool:
     """Whether bfloat16 would leave few rows open: looking at many again costs more than the rounding saves.
 
-    Judged by the first rows among a ``sample``: is the last candidate's lower bound above the k-th distance?
+    Judged by ``JUDGED`` rows among all: is the last candidate's lower bound above the k-th distance?
     """
-    block = Block(source.part(0, sample), replace(plan, bfloat16=True))
-    if len(block) - 1 <= plan.width:
+    n, plan = len(source), replace(plan, bfloat16=True)
+    if n - 1 <= plan.width:
         return True
-    judged, doubts = min(judged, len(block)), []
-    for scale, t in enumerate(lower_bounds(block, block, slice(judged), slice(len(block)))):
-        t.fill_diagonal_(torch.inf)
-        low, columns = t.topk(plan.width, largest=False, sorted=True)
-        wrong = (block.e[scale, :judged] + block.e[scale, columns[:, k - 1]])
-        doubts.append((low[:, -1] <= low[:, k - 1] + wrong).float().mean())
-    return bool(torch.stack(doubts).amax() <= 0.25)
+    rows = torch.linspace(0, n - 1, min(JUDGED, n), device=source.x.device).round().long()
+    own = Block(Source(source.rows(rows)), plan, each)
+    best: list[list[Bounds]] = [[] for _ in plan.windows]
+    e = []
+    for part in slices(n, max(STEP, 2**26 // source.x[0].numel())):
+        other = Block(source.part(part.start, part.stop), plan, each)
+        e.append(other.e)
+        for of_scale, t in zip(best, lower_bounds(own, other, slice(len(own)), slice(len(other)))):
+            itself = (rows[:, None] == torch.arange(part.start, part.stop, device=rows.device))
+            low, index = t.masked_fill(itself, torch.inf).topk(min(plan.width, len(other)), largest=False)
+            of_scale.append((low, index + part.start))
+    doubts = []
+    for scale, (parts, errors) in enumerate(zip(best, torch.cat(e, 1))):
+        low, places = torch.cat([low for low, _ in parts], 1).topk(plan.width, largest=False, sorted=True)
+        kth = torch.cat([index for _, index in parts], 1).gather(1, places[:, k - 1:k])[:, 0]
+        doubts.append((low[:, -1] <= low[:, k - 1] + own.e[scale] + errors[kth]).float().mean())
+    return bool(torch.stack(doubts).amax() <= OPEN)
 
 
 def encoded_pair(rows_a: np.ndarray, rows_b: np.ndarray | None, plan: Plan,
@@ -153,7 +164,7 @@ class Search:
         tile = -(-min(TILE.get(device.type, TILE["cuda"]), math.isqrt(memory // 32), share) // STEP) * STEP
         self.plan = Plan(windows, scan.mean, scan.unit, False, min(n - 1, max(2 * k, k + 22)), tile)
         fast = (values >= WIDE and n >= MANY and (executor is not None or bfloat16_pays(device))
-                and rounding_pays(source, self.plan, k))
+                and rounding_pays(source, self.plan, k, each))
         self.plan = replace(self.plan, bfloat16=fast, width=self.plan.width if fast else min(n - 1, k + SPARE + k // 8))
         row = values * (2 if fast else 4) + 40 * len(windows)  # bytes, encoded
         rows = n if n * row <= memory // 2 else memory // 3 // (2 * row)

@@ -10,6 +10,8 @@ its mean costs whatever is above chance, for every layer alike.
 from __future__ import annotations
 
 import contextlib
+import math
+import warnings
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
@@ -29,17 +31,19 @@ from rrahelpers.features.passes import forward, run
 if TYPE_CHECKING:
     from rrahelpers.base.shapes import Images, ImageTensor, Labels
 
+BATCH = 100  # images at a time
 ADDITIONS = {"add", "add_", "__add__", "__iadd__", "__radd__"}
 
 
-def ablate(model: nn.Module, images: Images, labels: Labels | None, layers: Iterable[str], *,
+def ablate(model: nn.Module, images: Images, labels: Labels | str | None, layers: Iterable[str], *,
            samples: int | None = None, outputs: int | None = None, progress: bool = True) -> pd.DataFrame:
     """One row for each layer that is replaced by its mean, and for each residual block that is left out.
 
     Parameters
     ----------
     model: answers with logits [N, classes], or with a dict or object that has them under ``logits``.
-    images, labels: as for :func:`rrahelpers.report.analyse`; a label is the number of a logit.
+    images, labels: as for :func:`rrahelpers.report.analyse`; a label is the number of a logit. "own": the answers that
+        the whole network gives stand for labels, whatever its outputs mean; accuracy is then the share that stays.
     layers: names; "input" is passed over. Blocks are found: modules that add what they are given to what they make of
         it, and answer in the same shape.
     samples: images to look at, at most, spread over the data; default: all.
@@ -54,9 +58,18 @@ def ablate(model: nn.Module, images: Images, labels: Labels | None, layers: Iter
     images = as_batches(images)
     if labels is None:
         raise ValueError("expected labels: what ablation costs is told in accuracy")
+    if isinstance(labels, str):
+        if labels != "own":
+            raise ValueError(f"unknown labels {labels!r}; expected numbers, or 'own'")
+        labels, outputs = torch.cat([_logits(forward(model, batch), 1, None).argmax(1).cpu()
+                                     for batch in images.split(BATCH)]), None
     labels, places = check_labels(labels, len(images)), evenly(len(images), samples)
     layers, modules = [name for name in layer_list(layers) if name != "input"], dict(model.named_modules())
     means, whole = _means(model, images, layers), _accuracy(model, images, labels, places, outputs)
+    chance = labels[places].unique(return_counts=True)[1].max().item() / len(places)
+    if whole <= chance + 2 * math.sqrt(chance * (1 - chance) / len(places)):
+        warnings.warn(f"the network itself is right about {whole:.1%} of these images, no more than guessing is "
+                      f"({chance:.1%}): what it loses without a layer says nothing", stacklevel=2)
     jobs = [(name, "mean") for name in layers if means[name].is_floating_point()]
     jobs += [(name, "left out") for name in residual_blocks(model, images.sample)]
     rows = []
@@ -146,7 +159,7 @@ def _left_out(module):
 
 def _accuracy(model, images, labels, places, outputs):
     right, start = 0, 0
-    for batch in images.split(100):
+    for batch in images.split(BATCH):
         inside = places[(places >= start) & (places < start + len(batch))]
         if len(inside):
             logits = _logits(forward(model, batch[inside - start]), int(labels.max()) + 1, outputs)
@@ -163,5 +176,6 @@ def _logits(answer, least, outputs):
         came = list(answer.shape) if isinstance(answer, torch.Tensor) else "no tensor"
         wanted = f"{least} or more" if outputs is None else outputs
         raise ValueError(f"expected logits [N, {wanted}], one for each class of the data, got {came}; labels have to "
-                         "be numbers of the network's outputs")
+                         "be numbers of the network's outputs. With labels='own' the network's own answers stand for "
+                         "them")
     return answer

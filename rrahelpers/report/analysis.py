@@ -14,7 +14,7 @@ from torch import nn
 
 from rrahelpers.advisor import propose
 from rrahelpers.base.arguments import seconds
-from rrahelpers.base.modules import is_leaf, kind, named_layers
+from rrahelpers.base.modules import is_leaf, kind, named_layers, untouched
 from rrahelpers.base.provenance import commit, environment, libraries
 from rrahelpers.class_similarity import chance_similarity
 from rrahelpers.features import analysed_layers, readings
@@ -67,8 +67,9 @@ def analyse(model: nn.Module, data: Any, labels: Labels | None = None, *, test: 
     k: neighbours of each sample; fewer where there are no more samples.
     probes: whether to fit probes, which take as long as everything else for wide layers.
     samples: images to look at, at most, evenly spread over the data; None: all.
-    budget: a time such as "5m": fewer images, and below 200 fewer layers, are looked at where two small trials say that
-        it would be passed; a note tells what was left out. An estimate: it may be passed all the same.
+    budget: a time such as "5m": fewer images, and below 30 fewer layers, are looked at where two small trials say that
+        it would be passed; a note tells what was left out. An estimate: it may be passed all the same, and a third of
+        the layers with 30 images is the least.
     image_size: side in pixels that images of a folder or data set are brought to; default: what the model's
         configuration says, else their own, if they all have one size.
     mean, std: of each channel, for images in [0, 1]; default for bytes, folders and data sets: the model's
@@ -103,6 +104,9 @@ def analyse(model: nn.Module, data: Any, labels: Labels | None = None, *, test: 
         left = allowed - (time.perf_counter() - started)
         source, names = _within(left, model, source, tested, maps, k, options, notes)
         maps = {layer: maps[layer] for layer in names}
+    if untouched(model):
+        notes.add("network: its batch norms have seen no images, so it looks untrained; saturation and advice are those of "
+                  "random weights")
     digest, pictures = source.survey()
     neighbours = _neighbour_count(k, len(source.images), source.labels, notes)
     table = geometry(model, source.images.sample, names, notes)

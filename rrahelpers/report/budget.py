@@ -12,8 +12,9 @@ import torch
 
 from rrahelpers.neighbors import knn_graph
 
-FIRST, SECOND = 4, 64  # images of the trials
-WORTH = 200  # images below which layers are left out instead
+FIRST, SECOND = 4, 64  # images of the trials, the second at most
+LEAST = 30  # images below which layers are left out instead
+FEWEST = 1 / 3  # of the layers are looked at however little time there is
 SHARE = 0.8  # of the time that is planned: estimates err
 
 
@@ -27,18 +28,18 @@ def plan(budget: float, trial: Callable[[int], object], images: int, layers: lis
     images, layers: what there is; layers: names, "input" and the last are kept.
     numbers: features of one image that are searched, of all layers and scales together.
     """
-    started = time.perf_counter()
-    fixed = _timed(trial, min(FIRST, images))
-    some = min(SECOND, images)
-    each = max(0, _timed(trial, some) - fixed) / some
-    pairs = numbers / _speed()
+    started, first = time.perf_counter(), min(FIRST, images)
+    trial(first)  # sets up what is set up once
+    short = _timed(trial, first)
+    second = min(SECOND, images, max(2 * first, int((budget - (time.perf_counter() - started)) / max(short, 1e-9))))
+    each = max(0.0, _timed(trial, second) - short) / max(1, second - first)
+    fixed, pairs = max(0.0, short - first * each), numbers / _speed()
     left = SHARE * (budget - (time.perf_counter() - started)) - fixed
-    wanted = min(images, WORTH)
-    share = min(1, max(0, left) / (each * wanted + pairs * wanted**2)) if each or pairs else 1
-    chosen = _spread(layers, max(2, math.floor(share * len(layers)))) if share < 1 else layers
-    part = len(chosen) / len(layers)
-    allowed = min(images, max(min(images, FIRST), _solve(pairs * part, each * part, left)))
-    told = []
+    allowed = min(images, max(LEAST, _solve(pairs, each, left)))
+    price, chosen, told = each * allowed + pairs * allowed**2, layers, []
+    if price > left:
+        share = max(FEWEST, left / max(price, 1e-9))
+        chosen = _spread(layers, max(2, math.floor(share * len(layers))))
     if allowed < images:
         told.append(f"{allowed} of {images} images")
     if len(chosen) < len(layers):

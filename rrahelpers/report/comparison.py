@@ -8,10 +8,11 @@ from rrahelpers.report.findings import Findings
 from rrahelpers.similarity import debiased_cka
 from rrahelpers.topology import nnts
 
+CHANGES = {"class_similarity": "Class similarity", "probe": "A probe's accuracy", "saturation": "Saturation"}
 WORDS = ("layer", "index", "type", "shape", "path", "border", "best_scale", "finest")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Comparison:
     """``pairs``: for each layer of the one and of the other network ``layer``, ``other``, ``i``, ``j`` (their places),
     ``nnts`` (the share of neighbours that an image has in both, at each layer's finest scale) and ``cka`` (debiased
@@ -28,6 +29,24 @@ class Comparison:
         """For each layer of the one network the layer of the other that keeps most of its neighbours."""
         best = self.pairs.loc[self.pairs.groupby("i")["nnts"].idxmax()]
         return best[["layer", "other", "nnts", "cka"]].reset_index(drop=True)
+
+    def summary(self) -> str:
+        """Which of the layers with one name differ most, and in what: up to four sentences."""
+        named = self.layers.dropna(subset="nnts")
+        if named.empty:
+            return (f"{self.pairs['layer'].nunique()} and {self.pairs['other'].nunique()} layers were compared; none has "
+                    "a namesake: closest() and pairs tell which are alike.")
+        least, most = (named.loc[place] for place in (named["nnts"].idxmin(), named["nnts"].idxmax()))
+        told = [f"{len(named)} layers have a namesake in the other network; an image's neighbours there are "
+                f"{named['nnts'].mean():.1%} the same on average, {least['nnts']:.1%} in {least['layer']}, where they "
+                f"differ most, and {most['nnts']:.1%} in {most['layer']}."]
+        for column, words in CHANGES.items():
+            if column in named and named[column].notna().any():
+                far = named.loc[named[column].abs().idxmax()]
+                told.append(f"{words} differs most in {far['layer']}: the other has {far[column]:+.3f}.")
+        return "\n".join(told)
+
+    __repr__ = summary
 
 
 def compare(one: Findings, other: Findings) -> Comparison:

@@ -78,6 +78,9 @@ def _timm(name, own, options):
     try:
         return timm.create_model(name, pretrained=own, **options), None
     except Exception as error:  # an unknown name, or whatever a failed download raises
+        if own and timm.is_model(name):
+            raise ValueError(f"timm knows {name!r}, but its weights couldn't be fetched ({_first(error)}); give a file "
+                             "of weights, or 'random'") from error
         raise ValueError(f"timm gives no {name!r}: {error}") from error
 
 
@@ -110,6 +113,11 @@ def _torchvision(name, options):
     size = how.crop_size[0]
     return model, Preprocessing(size, tuple(how.mean), tuple(how.std), size / how.resize_size[0],
                                 how.interpolation.value)
+
+
+def _first(error):
+    """The first line of what an error says."""
+    return str(error).strip().split("\n")[0] or type(error).__name__
 
 
 def _library(name):

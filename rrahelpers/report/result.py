@@ -80,19 +80,21 @@ class Report:
         """The neighbour graph of a layer at the finest scale that was searched."""
         return self.graphs[layer][self.layers.set_index("layer").loc[layer, "finest"]]
 
-    def ablation(self, layers: list[str] | None = None, *, samples: int | None = None,
+    def ablation(self, layers: list[str] | None = None, *, labels: str | None = None, samples: int | None = None,
                  progress: bool = True) -> pd.DataFrame:
         """The accuracy that is lost without a layer: see :func:`rrahelpers.report.ablation.ablate`. It is kept in
         ``ablations``, and as the column ``lost`` of ``layers`` where a layer was replaced by its mean.
 
-        Raises ``ValueError`` for a report without labels, for one that was loaded (it has no network), and where the
+        ``labels="own"``: for a network whose outputs aren't the classes of the data; what is lost is then the share of
+        its answers that change. Raises ``ValueError`` for a report without labels, for one that was loaded (it has no network), and where the
         network's outputs aren't the classes of the data.
         """
         from rrahelpers.report.ablation import ablate
 
         if self.model is None or self.source is None:
             raise ValueError("a stored report has neither network nor images: call analyse again, and ablation on that")
-        table = ablate(self.model, self.source.images, self.labels, layers or list(self.layers["layer"]),
+        table = ablate(self.model, self.source.images, self.labels if labels is None else labels,
+                       layers or list(self.layers["layer"]),
                        samples=samples, outputs=self.source.outputs, progress=progress)
         self.ablations = table
         means = table[table["how"] == "mean"].set_index("layer")["lost"]

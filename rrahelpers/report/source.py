@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from rrahelpers.base.shapes import Integers, Labels
 
 BATCH = 100
+BYTES = 32  # a number that normalised images don't come up to
 SIDE = 48  # pixels of a small picture, at most
 
 
@@ -111,6 +113,11 @@ def gather(model: nn.Module, data: Any, labels: Labels | None = None, *, samples
     if isinstance(data, Iterator):  # which serves one pass alone
         data = _kept(data, samples)
     batches, how = as_batches(data), Preprocessing().told(None, mean, std)
+    _check_channels(batches.sample, channels_of(model))
+    if how.mean is None and batches.sample.ndim == 4 and batches.sample.amin() >= 0 and batches.sample.amax() > BYTES:
+        warnings.warn(f"these images have numbers up to {batches.sample.amax():.0f} and none below 0: they look like "
+                      "bytes, and the network is given them as they are. Give uint8 images to have them normalised, or "
+                      "normalise them first", stacklevel=3)
     places = evenly(len(batches), samples)
     found = None if labels is None and batches.labels is None else labels_of(batches, labels).cpu()[places]
     if batches.whole is not None:
@@ -146,12 +153,13 @@ def _of_bytes(data, labels, samples, how, channels, progress):
         labels = labels if labels is None else torch.as_tensor(labels)[evenly(len(labels), samples)]
     else:
         if isinstance(data, (str, Path)):
-            name, data = f"{data}, test images", data_sets.load(str(data), "test", image_size=how.size)
+            name, data = f"{data}, test images", _named(data, how.size)
         if isinstance(data, data_sets.ImageSet):
             pixels, own, classes, name = data.images, data.labels, data.classes, name or data.source
         else:
             pixels, own = (data if isinstance(data, (tuple, list)) else (data, None))
         pixels, places = torch.as_tensor(pixels), evenly(len(pixels), samples)
+        _check_channels(pixels, channels)
         pixels, own = pixels[places], own if own is None else torch.as_tensor(own)[places]
         labels = labels if labels is None else torch.as_tensor(labels)[evenly(len(labels), samples)]
     if channels == 3 and pixels.shape[1] == 1:
@@ -161,6 +169,22 @@ def _of_bytes(data, labels, samples, how, channels, progress):
     how = how.check()
     images, classes = Batches(Pixels(pixels, found, how)), tuple(classes) or _names(found)
     return Source(images, found, classes, name or "images of bytes", how)
+
+
+def _named(name, size):
+    """The test images of a data set."""
+    try:
+        return data_sets.load(str(name), "test", image_size=size)
+    except (ValueError, data_sets.DataError) as error:
+        raise type(error)(f"there is no folder {str(name)!r} here, so it is taken for the name of a data set: "
+                          f"{error}") from error
+
+
+def _check_channels(images, channels):
+    """Raises ``ValueError`` for images that have their channels last."""
+    if images.ndim == 4 and images.shape[-1] in (1, 3, 4) and images.shape[1] not in (1, 3, 4, channels):
+        raise ValueError(f"expected images [N, C, H, W], got {list(images.shape)}: their channels are the last axis; "
+                         "give images.permute(0, 3, 1, 2), of an array images.transpose(0, 3, 1, 2)")
 
 
 def _kept(batches, samples):

@@ -369,3 +369,24 @@ def test_half_precision():
     report = analyse(model, x.bfloat16(), labels, k=3, progress=False)
     assert report.layers[["class_similarity", "saturation", "probe"]].drop(index=0).notna().all(axis=None)
     assert report.layers["activation"].tolist() == [2 * size for size in (768, 2048, 768, 768, 3)]
+
+
+@pytest.mark.parametrize("axes", [(0, 2, 3, 1)])
+def test_channels_that_come_last_are_told(axes):
+    x, labels = images(20)
+    for data in (x.permute(axes), (x.permute(axes) * 10).to(torch.uint8)):
+        with pytest.raises(ValueError, match=r"expected images \[N, C, H, W\], got \[.*16, 16, 3\]: their channels are the l"):
+            analyse(network(), data, labels, k=3, progress=False)
+
+
+def test_floats_that_look_like_bytes_are_told():
+    x, labels = images(20)
+    with pytest.warns(UserWarning, match="numbers up to 255 and none below 0: they look like bytes"):
+        analyse(network(), x.clamp(0, 1) * 255, labels, k=3, probes=False, progress=False)
+
+
+def test_a_network_that_has_seen_no_images_looks_untrained():
+    model, (x, labels) = network(), images(20)
+    torch.nn.init.zeros_(model[4].running_mean)
+    report = analyse(model, x, labels, k=3, probes=False, progress=False)
+    assert sum("it looks untrained" in note for note in report.notes) == 1

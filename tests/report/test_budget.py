@@ -37,21 +37,26 @@ def test_time_enough_leaves_nothing_out(monkeypatch, clock):
 
 def test_fewer_images_come_first(monkeypatch, clock):
     count, layers, told = planned(monkeypatch, clock, 200)
-    left = 0.8 * (200 - 2.68) - 1.04  # two trials; the fixed part comes again
+    left = 0.8 * (200 - 1.04 - 1.04 - 1.64) - 1  # three trials; the fixed part comes again
     assert layers == LAYERS and told == f"budget: 200 seconds allow {count} of 2000 images"
-    each = (0.01 * 64 - 0.01 * 4) / 64
-    assert count == pytest.approx(((each**2 + 4e-3 * left) ** 0.5 - each) / 2e-3, abs=1)
+    assert count == pytest.approx(((0.01**2 + 4e-3 * left) ** 0.5 - 0.01) / 2e-3, abs=1)
 
 
-def test_below_a_worth_layers_go_and_the_first_and_last_stay(monkeypatch, clock):
-    count, layers, told = planned(monkeypatch, clock, 30)
-    assert layers[0] == "l0" and layers[-1] == "l10" and 2 <= len(layers) < 11 and count >= 150
-    assert f"{len(layers)} of 11 layers (without l" in told and f"{count} of 2000 images" in told
+def test_the_second_trial_takes_a_quarter_of_the_time_at_most(monkeypatch, clock):
+    planned(monkeypatch, clock, 100, fixed=0, each=1)
+    assert clock[0] == 4 + 4 + 23  # of 92 seconds that are left
+
+
+def test_below_the_least_layers_go_and_the_first_and_last_stay(monkeypatch, clock):
+    count, layers, told = planned(monkeypatch, clock, 50, fixed=0, each=1)
+    assert layers[0] == "l0" and layers[-1] == "l10" and len(layers) == 11 * 0.8 * (50 - 18) // 30.9
+    assert told.startswith("budget: 50 seconds allow 30 of 2000 images and") and count == 30
+    assert f"{len(layers)} of 11 layers (without l" in told
 
 
 def test_a_budget_of_nothing_leaves_the_least(monkeypatch, clock):
     count, layers, _ = planned(monkeypatch, clock, 0.1)
-    assert (count, layers) == (4, ["l0", "l10"])
+    assert (count, layers) == (30, ["l0", "l5", "l10"])
 
 
 def test_a_report_within_a_budget():

@@ -100,10 +100,12 @@ def test_weights_that_can_not_be_loaded(tmp_path):
     (["resnet20"], "no weights yet; expected --weights"), (["resnet21", "--weights", "random"], "unknown model"),
     (["resnet20", "--weights", "random"], "needs --data"),
     (["timm/no_such_network", "--weights", "random"], "timm gives no 'no_such_network'"),
+    (["timm/no_such_network", "--weights", "pretrained"], "timm gives no 'no_such_network'"),
     (["resnet20", "--weights", "pretrained"], "torchvision gives no weights of 'resnet20'"),
     (["a:b", "--weights", "pretrained"], "'pretrained' weights are for names of"),
     (["resnet20", "--set", "width", "--list-layers"], "--set expects NAME=VALUE"),
     (["resnet20", "--mean", "0.5", "--list-layers"], "expected mean and std"),
+    (["resnet20", "--weights", "random", "--data", "nowhere", "--out", "x"], "there is no folder 'nowhere' here"),
     (["resnet20", "--weights", "random", "--data", "nowhere", "--out", "x"], "no data set 'nowhere'"),
 ])
 def test_what_can_not_be_analysed(capsys, arguments, words):
@@ -112,3 +114,14 @@ def test_what_can_not_be_analysed(capsys, arguments, words):
     except SystemExit as end:
         assert end.code == 2
     assert words in capsys.readouterr().err
+
+
+def test_weights_that_can_not_be_fetched(monkeypatch):
+    timm = pytest.importorskip("timm")
+
+    def create_model(name, pretrained):
+        raise OSError("no connection\nand a long story")
+
+    monkeypatch.setattr(timm, "create_model", create_model)
+    with pytest.raises(ValueError, match=r"knows 'test_vit', but its weights couldn't be fetched \(no connection\); give"):
+        build_network("timm/test_vit", "pretrained")

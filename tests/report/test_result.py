@@ -103,6 +103,12 @@ def test_two_reports_side_by_side(report):
         expected = second.layers.set_index("layer")[name]["3"] - report.layers.set_index("layer")[name]["3"]
         assert same.loc["3", name] == pytest.approx(expected)
     assert found.closest()["other"].tolist()[:2] == ["input", "0"]
+    said = found.summary()
+    assert repr(found) == said and said.startswith("3 layers have a namesake in the other network")
+    most = same.loc[same["saturation"].abs().idxmax()]
+    assert f"Saturation differs most in {most.name}: the other has {most['saturation']:+.3f}." in said
+    apart = replace(found, layers=found.layers.iloc[:0]).summary()
+    assert apart.startswith("5 and 4 layers were compared; none has a namesake")
 
 
 def test_reports_over_other_images_are_not_compared(report):
@@ -143,8 +149,29 @@ def test_ablation_is_kept_beside_the_other_columns(report):
         analyse(residual(), x, k=5, progress=False).ablation()
     with pytest.raises(ValueError, match=r"expected logits \[N, 9 or more\]"):
         ablate(residual(), x, labels + 6, ["0"], progress=False)
-    with pytest.raises(ValueError, match=r"expected logits \[N, 2\]"):  # a folder's classes aren't the network's
+    with pytest.raises(ValueError, match=r"expected logits \[N, 2\].*labels='own'"):  # not the network's classes
         ablate(residual(), x, labels % 2, ["0"], outputs=2, progress=False)
+    with pytest.raises(ValueError, match="unknown labels 'mine'"):
+        ablate(residual(), x, "mine", ["0"], progress=False)
+
+
+def test_ablation_by_the_networks_own_answers():
+    model, (x, labels) = residual().eval(), images()
+    with torch.no_grad():
+        own = model(x).argmax(1)
+    kept = ablate(model, x, "own", ["0"], progress=False)
+    assert kept.equals(ablate(model, x, own, ["0"], progress=False)) and (kept.accuracy + kept.lost == 1).all()
+    report = analyse(residual(), x, labels % 2, k=5, probes=False, progress=False)
+    assert report.ablation(["0"], labels="own", progress=False).equals(kept)
+
+
+def test_ablation_of_a_network_that_guesses_says_so():
+    model, (x, labels) = residual().eval(), images()
+    with torch.no_grad():
+        model[-1].weight.zero_()
+        model[-1].bias.copy_(torch.tensor([1.0, 0.0, 0.0]))
+    with pytest.warns(UserWarning, match=r"right about 33.3% of these images, no more than guessing is \(33.3%\)"):
+        ablate(model, x, labels, ["0"], progress=False)
 
 
 class Links(HTMLParser):

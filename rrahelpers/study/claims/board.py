@@ -97,12 +97,15 @@ def counts_markdown(verdicts: Verdicts) -> str:
 def figure_table(verdicts: Verdicts) -> str:
     """The map of every figure and table of the sources (``notebooks/figures.csv``), each with its :func:`status`, for
     ``figures/README.md``."""
-    lines = ["| source | figure or table | notebook | status | why |", "| --- | --- | --- | --- | --- |"]
-    for row in figure_rows():
+    rows = [(row, status(verdicts, row["source"], row["item"])) for row in figure_rows()]
+    found = ", ".join(f"{count} {name}" for name, count in Counter(own for _, own in rows).most_common())
+    lines = [f"{len(rows)} figures and tables: {found}.", "", "| source | figure or table | notebook | status | why |",
+             "| --- | --- | --- | --- | --- |"]
+    for row, own in rows:
         drawn = f"study/{row['file']}.png"
         item = f"[{row['item']}]({drawn})" if (project_root() / "figures" / drawn).exists() else row["item"]
         lines.append(f"| {row['source']} | {item} | [{row['notebook']}](../notebooks/{row['notebook']}.ipynb) | "
-                     f"{status(verdicts, row['source'], row['item'])} | {row['why']} |")
+                     f"{own} | {row['why']} |")
     return "\n".join(lines)
 
 
