@@ -105,8 +105,8 @@ def analyse(model: nn.Module, data: Any, labels: Labels | None = None, *, test: 
         source, names = _within(left, model, source, tested, maps, k, options, notes)
         maps = {layer: maps[layer] for layer in names}
     if untouched(model):
-        notes.add("network: its batch norms have seen no images, so it looks untrained; saturation and advice are those of "
-                  "random weights")
+        notes.add("network: its batch norms have seen no images, so it looks untrained; saturation and advice are "
+                  "those of random weights")
     digest, pictures = source.survey()
     neighbours = _neighbour_count(k, len(source.images), source.labels, notes)
     table = geometry(model, source.images.sample, names, notes)

@@ -34,8 +34,8 @@ class Comparison:
         """Which of the layers with one name differ most, and in what: up to four sentences."""
         named = self.layers.dropna(subset="nnts")
         if named.empty:
-            return (f"{self.pairs['layer'].nunique()} and {self.pairs['other'].nunique()} layers were compared; none has "
-                    "a namesake: closest() and pairs tell which are alike.")
+            return (f"{self.pairs['layer'].nunique()} and {self.pairs['other'].nunique()} layers were compared; none "
+                    "has a namesake: closest() and pairs tell which are alike.")
         least, most = (named.loc[place] for place in (named["nnts"].idxmin(), named["nnts"].idxmax()))
         told = [f"{len(named)} layers have a namesake in the other network; an image's neighbours there are "
                 f"{named['nnts'].mean():.1%} the same on average, {least['nnts']:.1%} in {least['layer']}, where they "

@@ -86,8 +86,8 @@ class Report:
         ``ablations``, and as the column ``lost`` of ``layers`` where a layer was replaced by its mean.
 
         ``labels="own"``: for a network whose outputs aren't the classes of the data; what is lost is then the share of
-        its answers that change. Raises ``ValueError`` for a report without labels, for one that was loaded (it has no network), and where the
-        network's outputs aren't the classes of the data.
+        its answers that change. Raises ``ValueError`` for a report without labels, for one that was loaded (it has no
+        network), and where the network's outputs aren't the classes of the data.
         """
         from rrahelpers.report.ablation import ablate
 

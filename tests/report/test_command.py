@@ -123,5 +123,5 @@ def test_weights_that_can_not_be_fetched(monkeypatch):
         raise OSError("no connection\nand a long story")
 
     monkeypatch.setattr(timm, "create_model", create_model)
-    with pytest.raises(ValueError, match=r"knows 'test_vit', but its weights couldn't be fetched \(no connection\); give"):
+    with pytest.raises(ValueError, match=r"knows 'test_vit', but its weights couldn't be fetched \(no connection\);"):
         build_network("timm/test_vit", "pretrained")
