@@ -70,7 +70,7 @@ from rrahelpers.base import provenance
 from rrahelpers.study import claims, notebooks, profiles
 from rrahelpers.study.claims import board
 print(sum(len(profiles.parameters(name, profile)) > 0 for name in notebooks.names() for profile in profiles.names()))
-board.readme({claim: claims.Verdict("agrees") for claim in claims.CLAIMS})
+board.renewed("", {claim: claims.Verdict("agrees") for claim in claims.CLAIMS})
 provenance.commit(), provenance.environment()
 """)
     assert child.returncode == 0, child.stderr

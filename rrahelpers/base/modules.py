@@ -38,10 +38,10 @@ def kind(module: nn.Module) -> str:
 
 def untouched(model: nn.Module) -> bool:
     """Whether a network has batch norms, and none has seen an image: a sign that it isn't trained."""
-    norms = [module for module in model.modules()
-             if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is not None]
-    return bool(norms) and all(bool((norm.running_mean == 0).all()) and bool((norm.running_var == 1).all())
-                               for norm in norms)
+    kept = [(module.running_mean, module.running_var) for module in model.modules()
+            if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    norms = [(mean, var) for mean, var in kept if mean is not None and var is not None]
+    return bool(norms) and not any(bool(mean.any()) or bool((var - 1).any()) for mean, var in norms)
 
 
 def own_parameters(module: nn.Module) -> list[nn.Parameter]:

@@ -58,7 +58,7 @@ def ablate(model: nn.Module, images: Images, labels: Labels | str | None, layers
     images = as_batches(images)
     if labels is None:
         raise ValueError("expected labels: what ablation costs is told in accuracy")
-    if isinstance(labels, str):
+    if own := isinstance(labels, str):
         if labels != "own":
             raise ValueError(f"unknown labels {labels!r}; expected numbers, or 'own'")
         labels, outputs = torch.cat([_logits(forward(model, batch), 1, None).argmax(1).cpu()
@@ -67,7 +67,7 @@ def ablate(model: nn.Module, images: Images, labels: Labels | str | None, layers
     layers, modules = [name for name in layer_list(layers) if name != "input"], dict(model.named_modules())
     means, whole = _means(model, images, layers), _accuracy(model, images, labels, places, outputs)
     chance = labels[places].unique(return_counts=True)[1].max().item() / len(places)
-    if whole <= chance + 2 * math.sqrt(chance * (1 - chance) / len(places)):
+    if not own and whole <= chance + 2 * math.sqrt(chance * (1 - chance) / len(places)):
         warnings.warn(f"the network itself is right about {whole:.1%} of these images, no more than guessing is "
                       f"({chance:.1%}): what it loses without a layer says nothing", stacklevel=2)
     jobs = [(name, "mean") for name in layers if means[name].is_floating_point()]

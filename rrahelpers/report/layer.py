@@ -75,7 +75,7 @@ def _neighbours(found, x, windows, labels, k, memory):
     found.row["separation_index"] = separation_index(graph, labels)
     for scale, own in found.graphs.items():
         found.scales.append({"layer": found.layer, "scale": scale, "value": class_similarity(own, labels)})
-    best = max(found.scales, key=lambda one: (one["value"], one["scale"] == "global"))  # a window that is the whole map
+    best = max(found.scales, key=lambda one: one["value"])
     found.row |= {"class_similarity": best["value"], "best_scale": best["scale"]}
 
 

@@ -34,6 +34,7 @@ def as_on_a_device(monkeypatch):
     for module in (bands, rows, settling):
         monkeypatch.setattr(module, "piece", lambda device: 2**26)
     monkeypatch.setattr(candidates, "SHORT", 0)  # nothing is compiled
+    monkeypatch.setattr(candidates, "HALVED", 2**31)
     monkeypatch.setattr(rows.Source, "plain", lambda self: None)
     for module in (selection, candidates, settling):
         monkeypatch.setattr(module, "lowest", lambda values, width: values.topk(min(width, values.shape[1]),

@@ -28,6 +28,7 @@ def photographs(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:'mode' parameter is deprecated:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:the network itself is right about:UserWarning")
 def test_from_a_folder_to_a_page(photographs, tmp_path, capsys):
     torch.manual_seed(0)
     model = models.build("resnet20", **TINY)

@@ -118,6 +118,10 @@ def test_reports_over_other_images_are_not_compared(report):
             report.compare(analyse(network(), *data, k=k, layers=["0"], probes=False, progress=False))
 
 
+GUESSING = pytest.mark.filterwarnings("ignore:the network itself is right about:UserWarning")  # these are random
+
+
+@GUESSING
 def test_what_the_loss_of_a_layer_costs():
     model, (x, labels) = residual().eval(), images()
     assert residual_blocks(model, x[:2]) == ["1", "2.0"]
@@ -139,6 +143,7 @@ def test_what_the_loss_of_a_layer_costs():
         assert table.loc[("0", "mean"), "accuracy"] == accuracy(model[1:](stem.mean(0, keepdim=True)).expand(60, 3))
 
 
+@GUESSING
 def test_ablation_is_kept_beside_the_other_columns(report):
     x, labels = images()
     own = analyse(residual(), x, labels, k=5, probes=False, progress=False)
@@ -155,6 +160,7 @@ def test_ablation_is_kept_beside_the_other_columns(report):
         ablate(residual(), x, "mine", ["0"], progress=False)
 
 
+@GUESSING
 def test_ablation_by_the_networks_own_answers():
     model, (x, labels) = residual().eval(), images()
     with torch.no_grad():
