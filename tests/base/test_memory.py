@@ -29,9 +29,9 @@ def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 
-def fewest_faults():
-    "Of several tries: a busy system may take pages away in between."
-    return min(faults() for _ in range(5))
+def kept():
+    "Whether the buffer is found again, in one of many tries: a busy system takes pages away in between."
+    return any(faults() < FEW for _ in range(100))
 
 
 def resident():
@@ -53,8 +53,8 @@ def test_buffers_are_kept_while_it_is_open_and_given_back_behind_it():
 assert faults() > FEW
 with kept_buffers():
     with kept_buffers():
-        assert fewest_faults() < FEW
-    assert fewest_faults() < FEW  # the outer one is open still
+        assert kept()
+    assert kept()  # the outer one is open still
     held = resident()
 assert held - resident() > BUFFER / 2
 assert faults() > FEW
