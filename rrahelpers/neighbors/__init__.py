@@ -12,6 +12,7 @@ b times as much arithmetic as transfer, so give a cluster more ``memory`` (large
 
 from __future__ import annotations
 
+import contextlib
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 SCALES = (1, 2, 4, 8, "global")  # the STAC paper's, section 3
 MEMORY = 2 * 2**30  # bytes
 SAMPLE = 300  # rows by which recall is estimated
+SMALL = 1e8  # products up to which one core after the other is faster than several side by side
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,7 +210,8 @@ def _graphs(x, windows, k, scanned, memory, executor=None):
 
 
 def _search(source, windows, k, scanned, memory, executor):
-    with full_precision(), on_cores(source.x.device) as each:
+    small = len(source)**2 * source.x[0].numel() <= SMALL
+    with full_precision(), contextlib.nullcontext(map) if small else on_cores(source.x.device) as each:
         search = Search(source, windows, k, scanned, memory=memory, executor=executor, each=each)
         kept = search.run()
         return Settling(source, search.plan, k, memory=memory, block=search.block, each=each).run(kept)

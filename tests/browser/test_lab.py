@@ -21,7 +21,7 @@ from rrahelpers.study import notebooks, profiles
 
 pytestmark = pytest.mark.browser
 PROFILES = {"13_when_layers_form": "smoke"}  # in the study profile it trains a network
-FIGURES = "lab"  # the folder of the figures that the notebooks write: not over the committed ones
+FIGURES = "smoke"  # the folder of the figures that the notebooks write: not over the committed ones
 SETTINGS = {
     "notebook-extension/tracker": {"windowingMode": "none"},  # cells out of sight are on the page, too
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
@@ -29,7 +29,10 @@ SETTINGS = {
 RUN = 600_000  # milliseconds for all cells
 DRAWN = 120_000  # and for a figure
 PROMPTS = "[...document.querySelectorAll('.jp-Notebook .jp-CodeCell .jp-InputPrompt')]"
-ERROR = ".jp-OutputArea-output[data-mime-type=\"application/vnd.jupyter.error\"]"
+FAILED = """() => jupyterapp.shell.currentWidget.content.widgets.flatMap(cell => cell.model.type !== "code" ? [] :
+  cell.model.sharedModel.toJSON().outputs.filter(one => one.output_type === "error")
+    .map(one => one.traceback.join("\\n")))
+"""  # tracebacks of the notebook's cells
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +61,8 @@ def lab(tmp_path_factory):
     with open(folder / "log", "w", encoding="utf-8") as log:
         server = subprocess.Popen(
             [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}", "--ip=127.0.0.1",
-             "--IdentityProvider.token=", "--ServerApp.disable_check_xsrf=True", f"--ServerApp.root_dir={folder}"],
+             "--IdentityProvider.token=", "--ServerApp.disable_check_xsrf=True",
+             "--LabApp.expose_app_in_browser=True", f"--ServerApp.root_dir={folder}"],
             env=environment, stdout=log, stderr=log)
     address = f"http://127.0.0.1:{port}/"
     try:
@@ -132,7 +136,7 @@ def notebook(kernels, opened, lab):
             if re.search(r"\[[\d*]+\]", prompts.first.text_content()):
                 break
         page.wait_for_function(
-            f"() => {PROMPTS}.every(one => /\\[\\d+\\]/.test(one.textContent)) || document.querySelector('{ERROR}')",
+            f"() => {PROMPTS}.every(one => /\\[\\d+\\]/.test(one.textContent)) || ({FAILED})().length",
             timeout=RUN)  # each cell has its number
         assert errors(page) == []
         cell = page.locator(".jp-Notebook .jp-CodeCell").last
@@ -142,8 +146,8 @@ def notebook(kernels, opened, lab):
 
 
 def errors(page):
-    """Tracebacks on the page."""
-    return page.locator(ERROR).all_text_contents()
+    """Tracebacks in the notebook."""
+    return page.evaluate(FAILED)
 
 
 class State:
