@@ -61,7 +61,8 @@ def test_a_report_though_a_worker_is_killed(cluster):
 
 def test_networks_though_a_worker_is_killed(monkeypatch, tmp_path, one_thread, request):
     """Each goes on after its last finished epoch, and ends with the weights that it would have had."""
-    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX512_CORE")  # whether bfloat16 pays is measured, in each process anew
+    if "ONEDNN_MAX_CPU_ISA" not in os.environ:  # whether bfloat16 pays is measured, in each process anew
+        monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX512_CORE")
     cluster = request.getfixturevalue("cluster")
     configs = [RunConfig("resnet20", "digits", options={"width": 0.25}, limit=200, epochs=4, seed=seed)
                for seed in (0, 1)]
@@ -83,8 +84,8 @@ def test_networks_though_a_worker_is_killed(monkeypatch, tmp_path, one_thread, r
     killer.join()
     for run, expected in zip(runs, alone, strict=True):
         assert run.folder.parent == store
-        assert run.history["loss"].tolist() == pytest.approx(expected.history["loss"].tolist(), rel=1e-4)
-        torch.testing.assert_close(run.model().state_dict(), expected.model().state_dict(), rtol=1e-4, atol=1e-4)
+        assert run.history["loss"].tolist() == pytest.approx(expected.history["loss"].tolist(), rel=1e-3)
+        torch.testing.assert_close(run.model().state_dict(), expected.model().state_dict(), rtol=1e-3, atol=1e-3)
 
 
 class Environment(distributed.WorkerPlugin):
