@@ -5,7 +5,7 @@ import torch
 from rrahelpers import models
 from rrahelpers.base import files
 from rrahelpers.training import RunConfig, runs
-from rrahelpers.training.runs import FORMAT
+from rrahelpers.training.records import FORMAT
 
 CONFIG = RunConfig("resnet20", "digits", options={"width": 0.25}, epochs=2, data_checksum="0123456789ab")
 BUILD = {"width": 0.25, "num_classes": 10, "in_channels": 1}

@@ -11,7 +11,8 @@ from rrahelpers.base.files import project_root, write_json
 from rrahelpers.study import profiles
 from rrahelpers.training import runs
 from rrahelpers.training.config import RunConfig
-from rrahelpers.training.runs import FORMAT, Run, RunError
+from rrahelpers.training.records import FORMAT
+from rrahelpers.training.runs import Run, RunError
 
 TINY = RunConfig("resnet20", "digits", options={"width": 0.25, "depth": 0.34}, limit=64, epochs=1)
 

@@ -123,20 +123,18 @@ def rounding_pays(source: Source, plan: Plan, k: int, each: Each = map) -> bool:
         return True
     rows = torch.linspace(0, n - 1, min(JUDGED, n), device=source.x.device).round().long()
     own = Block(Source(source.rows(rows)), plan, each)
-    best: list[list[Bounds]] = [[] for _ in plan.windows]
-    e = []
+    best, e = [Kept(len(own), plan.width, rows.device) for _ in plan.windows], []
     for part in slices(n, max(STEP, 2**26 // source.x[0].numel())):
         other = Block(source.part(part.start, part.stop), plan, each)
         e.append(other.e)
+        itself = rows[:, None] == torch.arange(part.start, part.stop, device=rows.device)
         for of_scale, t in zip(best, lower_bounds(own, other, slice(len(own)), slice(len(other)))):
-            itself = (rows[:, None] == torch.arange(part.start, part.stop, device=rows.device))
-            low, index = t.masked_fill(itself, torch.inf).topk(min(plan.width, len(other)), largest=False)
-            of_scale.append((low, index + part.start))
+            of_scale.add(0, *lowest(t.masked_fill(itself, torch.inf), min(plan.width, len(other))), part.start)
     doubts = []
-    for scale, (parts, errors) in enumerate(zip(best, torch.cat(e, 1))):
-        low, places = torch.cat([low for low, _ in parts], 1).topk(plan.width, largest=False, sorted=True)
-        kth = torch.cat([index for _, index in parts], 1).gather(1, places[:, k - 1:k])[:, 0]
-        doubts.append((low[:, -1] <= low[:, k - 1] + own.e[scale] + errors[kth]).float().mean())
+    for kept, own_error, error in zip(best, own.e, torch.cat(e, 1)):
+        low, order = kept.low.sort(dim=1)
+        kth = kept.index.gather(1, order[:, k - 1:k])[:, 0]
+        doubts.append((low[:, -1] <= low[:, k - 1] + own_error + error[kth]).float().mean())
     return bool(torch.stack(doubts).amax() <= OPEN)
 
 

@@ -12,11 +12,12 @@ import numpy as np
 from numba import njit
 
 from rrahelpers.neighbors.rows import SUMMED
+from rrahelpers.neighbors.selection import STEP
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, Float64, Int64
 
-GROUP = 64  # columns that are compared at once
+GROUP = STEP  # columns that are compared at once: of tiles a whole number of them
 
 
 def compiled(function: Callable) -> Callable:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from torch import nn
 
 from rrahelpers.base.files import atomic, write_json
 from rrahelpers.neighbors import KNNGraph
+from rrahelpers.report.findings import Findings
 
 if TYPE_CHECKING:
     from rrahelpers.report.comparison import Comparison
@@ -28,7 +29,7 @@ class ReportError(Exception):
 
 
 @dataclass(eq=False, repr=False)
-class Report:
+class Report(Findings):
     """What each layer of a network contributes, as :func:`rrahelpers.report.analyse` measured it.
 
     ``layers``: one row for each layer. ``layer``, ``index``; ``type``, ``shape`` and ``activation`` (bytes) of its
@@ -48,18 +49,6 @@ class Report:
     [N, C, h, w], or None. ``labels``: int64 [N], or None. ``ablations``: None until :meth:`ablation` was called.
     """
 
-    layers: pd.DataFrame
-    scales: pd.DataFrame
-    pairs: pd.DataFrame
-    advice: pd.DataFrame
-    notes: list[str]
-    about: dict[str, Any]
-    graphs: dict[str, dict[str, KNNGraph]] = field(default_factory=dict)
-    grams: dict[str, torch.Tensor] = field(default_factory=dict)
-    pictures: torch.Tensor | None = None
-    labels: torch.Tensor | None = None
-    dimensions: pd.DataFrame | None = None
-    ablations: pd.DataFrame | None = None
     source: Source | None = None
     model: nn.Module | None = None
 
@@ -75,10 +64,6 @@ class Report:
         from rrahelpers.report.summary import sentences
 
         return "\n".join(sentences(self))
-
-    def finest(self, layer: str) -> KNNGraph:
-        """The neighbour graph of a layer at the finest scale that was searched."""
-        return self.graphs[layer][self.layers.set_index("layer").loc[layer, "finest"]]
 
     def ablation(self, layers: list[str] | None = None, *, labels: str | None = None, samples: int | None = None,
                  progress: bool = True) -> pd.DataFrame:

@@ -19,7 +19,7 @@ from rrahelpers.base.devices import default_device
 from rrahelpers.features.passes import forward
 from rrahelpers.probes import fit_probe
 from rrahelpers.report import Preprocessing, build_network
-from rrahelpers.study.search import stored_for
+from rrahelpers.study.stored import stored_for
 from rrahelpers.training.tables import stored_table
 
 if TYPE_CHECKING:

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from rrahelpers import data
 from rrahelpers.advisor import Space, front, search
 from rrahelpers.advisor.searching import interval
 from rrahelpers.study.recipes import recipe
 from rrahelpers.study.significance import sample, welch
-from rrahelpers.training.runs import store_root
+from rrahelpers.study.stored import stored_for
 from rrahelpers.training.tables import stored_table
 
 # title: model, its options, budget in whole trainings. Without its stem ResNet34 costs 15 times as much.
@@ -46,7 +44,7 @@ def arms(networks: Sequence[str] = tuple(NETWORKS), data_set: str = "cifar10", s
     Returns the columns of ``search`` behind ``network``, ``arm`` (a value of :data:`ARMS`) and ``seed``; no row where
     nothing is stored.
     """
-    tables, folder = [], stored_for(data_set)
+    tables, folder = [], stored_for(data_set, "search")
     for network in networks:
         model, options, budget = NETWORKS[network]
         chosen = SETTINGS | settings
@@ -117,15 +115,3 @@ def _finished(table):
 def _best(part):
     """Highest accuracy of each seed's search."""
     return _finished(part).groupby("seed")["accuracy"].max().tolist()
-
-
-def stored_for(data_set: str, kind: str = "search") -> Path:
-    """Where the tables of a kind lie that belong to a data set: to the copy found here, or to the only one stored."""
-    try:
-        checksum = data.checksum(data_set)
-    except data.DataError:
-        stored = sorted(store_root().glob(f"{kind}-{data_set}-*"))
-        if len(stored) == 1:
-            return stored[0]
-        checksum = "none"
-    return store_root() / f"{kind}-{data_set}-{checksum}"

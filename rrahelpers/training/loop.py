@@ -27,7 +27,8 @@ from rrahelpers.training.config import RunConfig
 from rrahelpers.training.epoch import Trainer
 from rrahelpers.training.kept import epochs_to_keep, keep
 from rrahelpers.training.preparation import prepare
-from rrahelpers.training.runs import FORMAT, Run, RunError, find, remove_unused, save_weights, store_root
+from rrahelpers.training.records import FORMAT
+from rrahelpers.training.runs import Run, RunError, find, remove_unused, save_weights, store_root
 from rrahelpers.training.tables import store_table
 
 __all__ = ["Interrupted", "RunConfig", "resolve", "train", "train_all"]

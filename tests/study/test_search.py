@@ -7,6 +7,7 @@ matplotlib.use("Agg")
 import pandas as pd
 import pytest
 
+from rrahelpers import data
 from rrahelpers.__main__ import main
 from rrahelpers.advisor import Space
 from rrahelpers.plots.search import fronts as plot
@@ -73,9 +74,9 @@ def test_what_is_searched_is_stored_and_read_without_data(monkeypatch):
     pd.testing.assert_frame_equal(search.arms(["VGG19"], **TINY), found)
 
     def missing(name):
-        raise search.data.DataError("no data")
+        raise data.DataError("no data")
 
-    monkeypatch.setattr(search.data, "checksum", missing)
+    monkeypatch.setattr(data, "checksum", missing)
     pd.testing.assert_frame_equal(search.arms(["VGG19"], **TINY), found)
 
 

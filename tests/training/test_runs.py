@@ -18,7 +18,8 @@ from rrahelpers.study import grids
 from rrahelpers.training import runs
 from rrahelpers.training.augmentation import AUGMENTATIONS
 from rrahelpers.training.config import RunConfig
-from rrahelpers.training.runs import FORMAT, Run, RunError
+from rrahelpers.training.records import FORMAT
+from rrahelpers.training.runs import Run, RunError
 from tests.stored import BUILD, CONFIG, store
 
 # --- names ----------------------------------------------------------------------------------------------------------
