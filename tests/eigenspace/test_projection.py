@@ -22,6 +22,7 @@ from rrahelpers.eigenspace import (
 from rrahelpers.plots import eigenspace as plots
 from rrahelpers.study import results
 from rrahelpers.training import runs
+from rrahelpers.training.records import FORMAT
 
 
 @pytest.fixture
@@ -352,7 +353,7 @@ def run():
     config = runs.RunConfig("resnet20", "digits", options={"width": 0.25}, data_checksum=data.checksum("digits"))
     folder, build = runs.store_root() / config.name, {"width": 0.25, "num_classes": 10, "in_channels": 1}
     runs.save_weights(folder, models.build("resnet20", **build).state_dict())
-    files.write_json(folder / "record.json", {"format": runs.FORMAT, "status": "complete", "config": config.as_dict(),
+    files.write_json(folder / "record.json", {"format": FORMAT, "status": "complete", "config": config.as_dict(),
                                               "build": build, "mean": [0.3], "std": [0.4],
                                               "history": [{"test_accuracy": 0.5}]})
     return runs.Run(folder)

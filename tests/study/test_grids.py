@@ -15,7 +15,8 @@ from rrahelpers.class_similarity import SCALES
 from rrahelpers.data.downloads import DOWNLOADS
 from rrahelpers.study import grids, published, strategies
 from rrahelpers.training import runs
-from rrahelpers.training.runs import FORMAT, RunError, store_root
+from rrahelpers.training.records import FORMAT
+from rrahelpers.training.runs import RunError, store_root
 
 STUDY = {"plan": grids.Plan(epochs=15), "data_sets": ["cifar10", "tiny-imagenet-50"], "image_sizes": [None, None],
          "learning_rates": [0.1, 0.1], "main_seeds": [3, 3], "seeds": [1, 1], "rows": None}
