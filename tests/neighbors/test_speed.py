@@ -55,7 +55,7 @@ def test_few_operations_and_waits_whatever_the_size(as_on_a_device):
     assert max(o.waits for o in counted) <= 10
     with Operations() as operations:
         pyramid_graphs(normal(400, 4, 8, 8), k=10)
-    assert operations.all <= 1200 and operations.waits <= 30
+    assert operations.all <= 1400 and operations.waits <= 30  # five scales; what is open depends on the rounding
 
 
 def brute_force(x, k):
