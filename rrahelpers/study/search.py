@@ -61,8 +61,9 @@ def arms(networks: Sequence[str] = tuple(NETWORKS), data_set: str = "cifar10", s
 
                 parameters = asked | {"rule": rule, "seed": seed}
                 table = stored_table(folder, "search", parameters, searched if compute else None)
-                if table is not None:
-                    tables.append(table.assign(network=network, arm=arm, seed=seed))
+                if table is not None:  # an empty reason is a missing one in a stored table
+                    tables.append(table.assign(network=network, arm=arm, seed=seed,
+                                               ruled_out=table["ruled_out"].fillna("")))
     found = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["network", "arm", "seed"])
     return found[["network", "arm", "seed", *(name for name in found if name not in ("network", "arm", "seed"))]]
 
@@ -70,8 +71,9 @@ def arms(networks: Sequence[str] = tuple(NETWORKS), data_set: str = "cifar10", s
 def summary(table: pd.DataFrame) -> pd.DataFrame:
     """What each arm came to, a row for each network and arm of :func:`arms`.
 
-    ``drawn``, ``ruled_out``, ``trained`` networks and ``spent`` trainings, means over seeds; ``on_idle``: share of what
-    was spent that went into networks with idle layers, which the rule saves; ``accuracy``: of the best network trained
+    ``drawn`` networks, those ``ruled_out`` (by the rule, or because a training costs too much) and ``trained`` ones, and
+    ``spent`` trainings, means over seeds; ``on_idle``: share of what was spent that went into networks with idle
+    layers, which the rule saves; ``accuracy``: of the best network trained
     to the end, the mean over seeds with its interval ``low`` to ``high``; ``gain``: how much more the arm with the rule
     has, ``gain_low`` to ``gain_high`` (Welch).
     """

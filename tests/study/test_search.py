@@ -71,6 +71,7 @@ def test_what_is_searched_is_stored_and_read_without_data(monkeypatch):
     assert found.arm.unique().tolist() == ["with the rule", "without it"]
     assert (found.epochs[(found.arm == "with the rule") & (found.idle > 0)] == 0).all()
     assert (found.epochs[found.arm == "without it"] > 0).all() and found.front.any()
+    assert (found.ruled_out[found.arm == "without it"] == "").all()
     pd.testing.assert_frame_equal(search.arms(["VGG19"], **TINY), found)
 
     def missing(name):
