@@ -1,10 +1,12 @@
-"""What saturation costs while a network trains: the plain step, rrahelpers' tracker, Delve's.
+"""What saturation costs while a network trains: the plain step, rrahelpers' tracker (its eigenvalues at the end of an
+epoch, or in a thread beside the next one), Delve's.
 
     python benchmarks/saturation.py [--quick]
 
 VGG16-BN and ResNet18 (torchvision's) at 32x32 pixels in batches of 128, every convolutional and linear layer followed.
-Three copies of a network take turns step by step, so that a change of the machine's load meets them all; then the end
-of the epoch, and how exact each method's eigenvalues are for activations whose mean is large against their deviation.
+Copies of a network take turns step by step, so that a change of the machine's load meets them all; then the end of the
+epoch (in the background: what the loop waits, until when the rows are there, and what steps take meanwhile), and how
+exact each method's eigenvalues are for activations whose mean is large against their deviation.
 Writes ``benchmarks/results/saturation.json`` and ``.md`` (``--quick``: ResNet18, few and small steps, into
 ``results/quick``). Delve is reported as not installed where it can't be imported (``pip install --no-deps delve``).
 """
@@ -14,6 +16,7 @@ import copy
 import importlib.metadata
 import json
 import tempfile
+import threading
 import time
 from pathlib import Path
 from statistics import median
@@ -28,7 +31,8 @@ from rrahelpers.base.torchvision import torchvision
 from rrahelpers.eigenspace import Covariance, SaturationTracker, eigenvalues
 from rrahelpers.training.runs import normalise
 
-METHODS = ("plain", "rrahelpers", "Delve")
+BACKGROUND = "rrahelpers, background"
+METHODS = ("plain", "rrahelpers", BACKGROUND, "Delve")
 MEANS = (0, 1e2, 1e4)  # of activations of deviation 1
 
 
@@ -50,8 +54,8 @@ def delve_version():
 
 def tracked(method, model, folder):
     """The function that closes an epoch, the method's hooks being in place."""
-    if method == "rrahelpers":
-        return SaturationTracker(model).__enter__().end_epoch
+    if method in ("rrahelpers", BACKGROUND):
+        return SaturationTracker(model, background=method == BACKGROUND).__enter__().end_epoch
     if method == "Delve":
         from delve import SaturationTracker as Delve
 
@@ -91,7 +95,9 @@ def compare(name, methods, x, y, steps, batch):
             latest = ", ".join(f"{method} {times[method][-1][0]:.2f} s" for method in methods)
             print(f"  {name}, step {number + 1}: {latest}", flush=True)
         for method in methods:
-            ends[method] = clocked(close[method])
+            if method != BACKGROUND:
+                ends[method] = clocked(close[method])
+        ends[BACKGROUND], meanwhile = beside(close[BACKGROUND], lambda: step("plain", torch.arange(batch)))
     rows = []
     for method in methods:
         # against the plain step of the same turn
@@ -100,7 +106,19 @@ def compare(name, methods, x, y, steps, batch):
                      "processor_seconds": median(t[1] for t in times[method]), "ratio": median(ratios[0]),
                      "processor_ratio": median(ratios[1]), "end_seconds": ends[method][0],
                      "end_processor_seconds": ends[method][1]})
+        if method == BACKGROUND:
+            rows[-1] |= {"rows_after": meanwhile[0], "steps_meanwhile": len(meanwhile[1]),
+                         "ratio_meanwhile": median(meanwhile[1]) / median(t[0] for t in times["plain"])}
     return rows
+
+
+def beside(close, step):
+    """Close an epoch in the background and go on with steps until its rows are there: wall and processor seconds of the
+    call; seconds until then, and those of each step."""
+    end, start, seconds = clocked(close), time.perf_counter(), []
+    while any(thread.name.startswith("ThreadPoolExecutor") for thread in threading.enumerate()):
+        seconds.append(clocked(step)[0])
+    return end, (time.perf_counter() - start, seconds)
 
 
 def exactness(methods, features=64, observations=20000):
@@ -141,6 +159,9 @@ def markdown(report):
              "| --- | --- | --- | --- | --- | --- |"]
     lines += [f"| {r['network']} | {r['method']} | {r['seconds']:.3f} | {r['ratio']:.2f} | {r['processor_ratio']:.2f} "
               f"| {r['end_seconds']:.2f} |" for r in report["rows"]]
+    lines += [""] + [f"{r['network']}, in the background: the rows are there {r['rows_after']:.1f} s later; "
+                     f"{r['steps_meanwhile']} plain steps meanwhile take {r['ratio_meanwhile']:.2f} of one alone."
+                     for r in report["rows"] if "rows_after" in r]
     lines += ["", "## Largest error of an eigenvalue, as a share of the trace", "",
               "| mean / deviation | method | error |", "| --- | --- | --- |"]
     lines += [f"| {r['mean']:g} | {r['method']} | {r['error']:.1e} |" for r in report["exactness"]]

@@ -1,0 +1,87 @@
+"""What a user waits for, as processes of their own: the import, the board of claims, all figures, all tests.
+
+    python benchmarks/workflows.py [--commits COMMIT ...] [--only NAME ...]
+
+Each commit (default: the present one) is cloned into a folder of its own, where nothing but what is committed is at
+hand: no data set, no figure drawn here. Imports are medians of 7 interleaved runs, the rest is run once. Seconds on the
+clock and of the processor, children included. Writes ``benchmarks/results/workflows.json`` and ``.md``.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+from neighbors import machine
+
+HERE, IMPORTS = Path(__file__).parent, 7
+BESIDE = "import torch, numpy, pandas"
+WORKFLOWS = {BESIDE: ["-c", BESIDE],
+             "import rrahelpers": ["-c", f"{BESIDE}, rrahelpers"],
+             "python -m rrahelpers claims": ["-m", "rrahelpers", "claims"],
+             "make figures": ["-m", "rrahelpers", "figures", "--force"],
+             "make test": ["-m", "pytest", "-q", "-n", "auto", "--dist", "loadfile"]}
+
+
+def timed(name, folder):
+    """Seconds on the clock and of the processor that a workflow takes in a clone, and its exit status."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("RRA_")}
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    done = subprocess.run([sys.executable, *WORKFLOWS[name]], cwd=folder, env=inherited | {"PYTHONPATH": str(folder)},
+                          capture_output=True, text=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = time.perf_counter() - start
+    if done.returncode:
+        print(done.stdout[-2000:], done.stderr[-2000:], file=sys.stderr)
+    return {"seconds": seconds, "status": done.returncode,
+            "processor": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime}
+
+
+def measured(commit, folder, names):
+    subprocess.run(["git", "clone", "--quiet", HERE.parent, folder], check=True)
+    subprocess.run(["git", "checkout", "--quiet", commit], cwd=folder, check=True)
+    light = [name for name in names if "import" in name]
+    turns = [{name: timed(name, folder) for name in light} for _ in range(IMPORTS)]
+    rows = [{"workflow": name, **{key: median(turn[name][key] for turn in turns) for key in turns[0][name]}}
+            for name in light]
+    for name in names:
+        if name not in light:
+            rows.append({"workflow": name, **timed(name, folder)})
+            print(rows[-1], flush=True)
+    return [{"commit": commit, **row} for row in rows]
+
+
+def markdown(found):
+    lines = ["# What a user waits for", "", f"{found['machine']['text']}. In a fresh clone, without data sets.", "",
+             "| commit | workflow | seconds | of the processor | exit status |", "| --- | --- | --- | --- | --- |"]
+    lines += [f"| {row['commit'][:7]} | `{row['workflow']}` | {row['seconds']:.2f} | {row['processor']:.2f} "
+              f"| {row['status']} |" for row in found["rows"]]
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--commits", nargs="+", help="older ones to compare with, as git knows them")
+    parser.add_argument("--only", nargs="+", choices=WORKFLOWS, default=list(WORKFLOWS), help="some of the workflows")
+    options = parser.parse_args()
+    commits = options.commits or ["HEAD"]
+    known = [subprocess.run(["git", "rev-parse", commit], cwd=HERE, check=True, capture_output=True, text=True)
+             .stdout.strip() for commit in commits]
+    found = {"machine": machine(), "rows": []}
+    path = HERE / "results" / "workflows.json"
+    with tempfile.TemporaryDirectory() as scratch:
+        for number, commit in enumerate(known):
+            found["rows"] += measured(commit, Path(scratch) / str(number), options.only)
+            path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    path.with_suffix(".md").write_text(markdown(found), encoding="utf-8")
+    print(markdown(found))
+
+
+if __name__ == "__main__":
+    main()
