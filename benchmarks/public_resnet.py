@@ -5,6 +5,7 @@ second place and fill new channels with zeros, half of them in front. The stored
 
     python -m rrahelpers analyse benchmarks.public_resnet:resnet20 --data cifar10 --weights resnet20-cifar10.safetensors
         --mean .485 .456 .406 --std .229 .224 .225 --samples 400 --out data/reports/resnet20-cifar10
+        --name "ResNet20 by Y. Idelbayev" --ablation
 """
 
 import torch.nn.functional as F

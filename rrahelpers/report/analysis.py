@@ -44,7 +44,7 @@ def analyse(model: nn.Module, data: Any, labels: Labels | None = None, *, test: 
             mean: Sequence[float] | None = None, std: Sequence[float] | None = None,
             preprocessing: Preprocessing | None = None, memory: float = MEMORY, disk: float = DISK,
             grid: Grid | None = None, axis: dict[str, int] | None = None, progress: bool = True,
-            executor: Executor | None = None) -> Report:
+            executor: Executor | None = None, name: str | None = None) -> Report:
     """Measure what each layer of a network contributes.
 
     Parameters
@@ -85,6 +85,7 @@ def analyse(model: nn.Module, data: Any, labels: Labels | None = None, *, test: 
         measure whole layers, whose features are computed here and are within ``memory`` while they wait. A worker may
         take half of that for its search, and as many threads as it has; threads of one process take turns. A budget is
         planned as without.
+    name: what the report calls the network; default its class.
 
     Returns a :class:`rrahelpers.report.Report`. What can't be told of a network (receptive fields of one that can't be
     traced, class similarity without labels) is missing, and ``report.notes`` say why. Raises for a model without layers
@@ -119,6 +120,7 @@ def analyse(model: nn.Module, data: Any, labels: Labels | None = None, *, test: 
     with notes.attempt("advice"):
         advice = propose(model, shape, _saturations(model, layers_table))
     about = _about(model, source, tested, shape, neighbours, digest, measured)
+    about |= {"model": name} if name else {}
     about["seconds"] = round(time.perf_counter() - started, 2)
     return Report(
         layers=layers_table, scales=similarities, pairs=pairs(measured, names), advice=advice, notes=list(notes),

@@ -26,6 +26,7 @@ def add_arguments(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--data", help="a folder of images, one subfolder for each class, or a data set's name")
     parser.add_argument("--weights", help="a file (safetensors or torch.save), 'pretrained' or 'random'")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where report.html, tables and JSON go")
+    parser.add_argument("--name", help="what the report calls the network (default: MODEL)")
     parser.add_argument("--list-layers", action="store_true", help="show names and shapes, and compute nothing")
     parser.add_argument("--layers", nargs="+", metavar="NAME", help="default: those that --list-layers shows")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
@@ -57,8 +58,8 @@ def run_analyse(options: argparse.Namespace) -> int:
         raise ValueError("analyse needs --data (a folder of images or a data set's name) and --out (a folder), or "
                          "--list-layers")
     report = analyse(model, options.data, layers=options.layers, k=options.neighbours, samples=options.samples,
-                     budget=options.budget, probes=not options.no_probes, preprocessing=how)
-    report.about["model"] = options.model
+                     budget=options.budget, probes=not options.no_probes, preprocessing=how,
+                     name=options.name or options.model)
     if options.ablation:
         report.ablation()
     report.save(options.out)

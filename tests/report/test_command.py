@@ -35,14 +35,16 @@ def test_from_a_folder_to_a_page(photographs, tmp_path, capsys):
     save_file(model.state_dict(), tmp_path / "w.safetensors")
     normal = ["--mean", "0.5", "0.4", "0.3", "--std", "0.2", "0.2", "0.2"]
     assert main(["analyse", "resnet20", *SET, "--weights", str(tmp_path / "w.safetensors"), "--data", str(photographs),
-                 "--image-size", "16", *normal, "--neighbours", "3", "--out", str(tmp_path / "out"), "--ablation"]) == 0
+                 "--image-size", "16", *normal, "--neighbours", "3", "--out", str(tmp_path / "out"), "--ablation",
+                 "--name", "a <small> one"]) == 0
     said = capsys.readouterr().out
     report = Report.load(tmp_path / "out")
     expected = analyse(model, photographs, image_size=16, mean=[.5, .4, .3], std=[.2] * 3, k=3, progress=False)
-    assert report.layers.drop(columns="lost").equals(expected.layers) and report.about["model"] == "resnet20"
+    assert report.layers.drop(columns="lost").equals(expected.layers) and report.about["model"] == "a <small> one"
     assert report.about["classes"] == ["a", "b"] and report.about["data"] == "the folder photographs"
     assert report.summary() in said and len(report.ablations) == 7
-    assert (tmp_path / "out" / "report.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert page.startswith("<!DOCTYPE html>") and "<h1>a &lt;small&gt; one: what its layers contribute" in page
 
 
 def test_layers_are_listed_without_data_or_weights(capsys):
