@@ -71,11 +71,11 @@ def arms(networks: Sequence[str] = tuple(NETWORKS), data_set: str = "cifar10", s
 def summary(table: pd.DataFrame) -> pd.DataFrame:
     """What each arm came to, a row for each network and arm of :func:`arms`.
 
-    ``drawn`` networks, those ``ruled_out`` (by the rule, or because a training costs too much) and ``trained`` ones, and
+    ``drawn`` networks, those ``ruled_out`` (by the rule, or since a training costs too much) and ``trained`` ones, and
     ``spent`` trainings, means over seeds; ``on_idle``: share of what was spent that went into networks with idle
-    layers, which the rule saves; ``accuracy``: of the best network trained
-    to the end, the mean over seeds with its interval ``low`` to ``high``; ``gain``: how much more the arm with the rule
-    has, ``gain_low`` to ``gain_high`` (Welch).
+    layers, which the rule saves; ``accuracy``: of the best network trained to the end, the mean over seeds with its
+    interval ``low`` to ``high``; ``gain``: how much more the arm with the rule has, ``gain_low`` to ``gain_high``
+    (Welch).
     """
     rows = []
     for (network, arm), part in table.groupby(["network", "arm"], sort=False):
