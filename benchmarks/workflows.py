@@ -34,7 +34,7 @@ def timed(name, folder):
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("RRA_")}
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run([sys.executable, *WORKFLOWS[name]], cwd=folder, env=inherited | {"PYTHONPATH": str(folder)},
-                          capture_output=True, text=True)
+                          capture_output=True, text=True, encoding="utf-8")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = time.perf_counter() - start
     if done.returncode:
@@ -71,7 +71,7 @@ def main():
     parser.add_argument("--only", nargs="+", choices=WORKFLOWS, default=list(WORKFLOWS), help="some of the workflows")
     options = parser.parse_args()
     commits = options.commits or ["HEAD"]
-    known = [subprocess.run(["git", "rev-parse", commit], cwd=HERE, check=True, capture_output=True, text=True)
+    known = [subprocess.run(["git", "rev-parse", commit], cwd=HERE, check=True, capture_output=True, text=True, encoding="utf-8")
              .stdout.strip() for commit in commits]
     found = {"machine": machine(), "rows": []}
     path = HERE / "results" / "workflows.json"

@@ -48,6 +48,15 @@ def pooling_curves(table: pd.DataFrame, ax: Axes, *, accuracy: float | None = No
     return ax
 
 
+def fits(tables: Mapping[str, pd.DataFrame], ax: Axes, *, accuracy: float | None = None) -> Axes:
+    """:func:`probe_curve` for each way of fitting: {its name: table}."""
+    for (way, table), color in zip(tables.items(), sns.color_palette("colorblind", len(tables))):
+        last = accuracy if way == list(tables)[-1] else None
+        probe_curve(table, ax, accuracy=last, color=color, label=way)
+    ax.legend(loc="lower right")
+    return ax
+
+
 def seconds_over_sizes(table: pd.DataFrame, ax: Axes) -> Axes:
     """Time of a probe's fit against the side that maps are pooled to: of each layer (thin), and the mean (8.3.3).
 

@@ -113,12 +113,13 @@ def analyse(model: nn.Module, data: Any, labels: Labels | None = None, *, test: 
     table = geometry(model, source.images.sample, names, notes)
     measured = measure(model, source, tested, maps, windows=windows, k=neighbours, probes=probes, digest=digest,
                        memory=memory, disk=disk, axis=axis, notes=notes, progress=progress, executor=executor)
+    bounded = _bounded(measured, notes)
     similarities = scale_table(measured, names)
     layers_table = columns(table, measured, similarities)
     shape = tuple(source.images.sample.shape[1:])
     advice = pd.DataFrame()
     with notes.attempt("advice"):
-        advice = propose(model, shape, _saturations(model, layers_table))
+        advice = propose(model, shape, None if bounded else _saturations(model, layers_table))
     about = _about(model, source, tested, shape, neighbours, digest, measured)
     about |= {"model": name} if name else {}
     about["seconds"] = round(time.perf_counter() - started, 2)
@@ -158,6 +159,17 @@ def _neighbour_count(k, images, labels, notes):
                   f"{chance_similarity(labels):.1%} is to be expected by chance; "
                   "class_similarity(graph, labels, balanced=True) weighs classes alike")
     return min(k, images - 1)
+
+
+def _bounded(measured, notes):
+    """Whether layers have so few observations that these alone bound their saturation."""
+    bounded = {layer: most for layer, row in measured.rows.items() if (most := row.get("most_saturation", 1)) < 1}
+    if bounded:
+        least = min(bounded, key=bounded.__getitem__)
+        notes.add(f"saturation: {len(bounded)} layers have no more observations than features, so that it says more of "
+                  f"the number of images than of the layer ({least}: {bounded[least]:.1%} at most); the advice goes "
+                  "without it. Give more images")
+    return bool(bounded)
 
 
 def _saturations(model, table):

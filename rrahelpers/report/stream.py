@@ -110,6 +110,7 @@ class Stream:
         for layer, covariance in seen.items():
             with self.notes.attempt(f"saturation, {layer}"):
                 numbers[layer]["saturation"] = describe(covariance)["saturation"]
+                numbers[layer]["most_saturation"] = min(1.0, (covariance.observations - 1) / covariance.dim)
         return numbers
 
     def _tested(self, layers):

@@ -18,7 +18,8 @@ def sentences(report: Findings) -> list[str]:
 def _network(report):
     about = report.about
     own = "" if about["accuracy"] is None else f", of which it classifies {about['accuracy']:.1%} as labelled"
-    return (f"{about['model']} has {_count(about['params'])} parameters; {len(report.layers)} layers were looked at on "
+    layers = int((report.layers["layer"] != "input").sum())
+    return (f"{about['model']} has {_count(about['params'])} parameters; {layers} layers were looked at on "
             f"{about['images']} images ({about['data']}{own}).")
 
 
@@ -68,8 +69,10 @@ def _borders(report, table):
     idle = table[~table["productive"].fillna(True).astype(bool)]
     side = "x".join(map(str, report.about["shape"][1:]))
     if idle.empty:
-        return (f"At {side} pixels no layer lies behind the border layer: the largest receptive field is "
-                f"{int(table['r_max'].max())} pixels.")
+        shortest, longest = (int(table[column].max()) for column in ("r_min", "r_max"))
+        reach = (f"the largest receptive field is {longest} pixels" if shortest == longest else
+                 f"along the shortest paths receptive fields reach {shortest} pixels, along the longest {longest}")
+        return f"At {side} pixels no layer lies behind the border layer: {reach}."
     cut = report.advice[report.advice["proposal"] == "truncate"] if len(report.advice) else report.advice
     saved = f", and a network that ends there saves {cut['flops_saved'].iloc[0]:.0%} of the FLOPs" \
         if len(cut) and not math.isnan(cut["flops_saved"].iloc[0]) else ""

@@ -251,6 +251,17 @@ def test_one_class(found):
     assert any("by definition" in note for note in report.notes)
 
 
+def test_saturation_of_more_features_than_observations_is_no_advice():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(48, 100), nn.ReLU(), nn.Linear(100, 3))
+    x, labels = torch.randn(101, 3, 4, 4), torch.arange(101) % 3
+    few, enough = (analyse(model, x[:n], labels[:n], probes=False, progress=False) for n in (31, 101))
+    (told,) = [note for note in few.notes if note.startswith("saturation: 1 layers have no more observations")]
+    assert "(1: 30.0% at most)" in told and few.layers.saturation.max() <= 1
+    assert few.layers.set_index("layer").saturation["1"] <= 0.3
+    assert not any(note.startswith("saturation:") for note in enough.notes)
+
+
 @pytest.mark.parametrize("count, missing", [(3, False), (2, True), (1, True)])
 def test_few_images(found, count, missing):
     model, x, labels, _ = found

@@ -50,6 +50,15 @@ def test_the_distance_of_a_probes_two_scores_is_told_and_not_judged(report, own)
     assert f"50.0% of unseen images, {own:.1%} of those" in said and "overfitted" not in said
 
 
+def test_the_reach_of_shortcuts_is_told_by_its_two_ends(report):
+    table = report.layers.assign(productive=True, r_min=range(len(report.layers)), r_max=99)
+    told = replace(report, layers=table).summary()
+    assert f"no layer lies behind the border layer: along the shortest paths receptive fields reach {len(table) - 1} " \
+        "pixels, along the longest 99." in told
+    alike = replace(report, layers=table.assign(r_min=99)).summary()
+    assert "the largest receptive field is 99 pixels." in alike
+
+
 def test_sentences_without_labels_are_others(report):
     alone = analyse(network(), images()[0], k=5, progress=False)
     said = alone.summary()

@@ -50,6 +50,15 @@ def test_pooling_curves_draw_a_line_for_each_size_and_the_networks_accuracy_once
     assert ax.lines[0].get_ydata().tolist() == [1, 1 / 2, 1 / 3, 1 / 4]
 
 
+def test_fits_draw_a_line_for_each_way_and_the_networks_accuracy_once():
+    tables = {way: pd.DataFrame({"layer": list("abc"), "index": range(3), "value": [start, 0.2, 0.3]})
+              for way, start in (("one", 0.1), ("other", 0.4))}
+    fig, ax = plt.subplots()
+    probe_plots.fits(tables, ax, accuracy=0.5)
+    assert [text.get_text() for text in ax.get_legend().texts] == ["one", "other", "network"]
+    assert [line.get_ydata()[0] for line in ax.lines[:2]] == [0.1, 0.4]
+
+
 def test_confusion_shows_the_shares_of_each_true_class():
     fig, ax = plt.subplots()
     probe_plots.confusion([0, 0, 0, 1], [0, 1, 1, 1], ["a", "b", "none"], ax)

@@ -6,7 +6,7 @@ probes are those of :func:`rrahelpers.probes.probe_layers` with the column ``see
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -20,6 +20,11 @@ from rrahelpers.study.results import probe_table
 from rrahelpers.training.runs import Run
 
 SUMMARY = ["network", "pooling", "size", "accuracy", "lost", "lost early", "lost late", "rank correlation", "falls"]
+
+# ways to fit a probe: options of study.results.probe_table
+FITS: dict[str, dict[str, Any]] = {"optimum, C = 1": {},
+                                   "optimum, C by held-out images": {"C": (1e-4, 1e-3, 1e-2, 0.1, 1.0)},
+                                   "SAGA, 100 passes": {"classifier": "saga"}}
 
 
 def title(group: Sequence) -> str:
@@ -136,6 +141,20 @@ def pooling_statements(summary: pd.DataFrame, sizes: Sequence[int]) -> pd.DataFr
     ]
     return pd.DataFrame([{"published": published, "measured": "; ".join(_told(summary, text, cells))}
                          for published, text, cells in told])
+
+
+def fit_summary(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """A row for each way of fitting, of ``tables`` {its name: probes}.
+
+    ``fit``; ``accuracy`` on test images and on the ``training`` images, means over layers; its ``largest lead`` over
+    the first way at a layer, and ``largest lag``, in points; ``seconds`` of all fits, as they were measured.
+    """
+    first, rows = mean_curve(next(iter(tables.values()))), []
+    for way, table in tables.items():
+        apart = 100 * (mean_curve(table) - first)
+        rows.append({"fit": way, "accuracy": table["value"].mean(), "training": table["train"].mean(),
+                     "largest lead": apart.max(), "largest lag": -apart.min(), "seconds": table["seconds"].sum()})
+    return pd.DataFrame(rows)
 
 
 def seed_spread(ablation: dict[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:

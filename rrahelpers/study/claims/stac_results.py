@@ -11,6 +11,7 @@ from rrahelpers.study.claims.verbs import (
     every,
     falls,
     holds,
+    near,
     not_measured,
     not_possible,
     number,
@@ -112,8 +113,8 @@ CLAIMS = (
     claim("094a", "5; table 1", "On ImageNet64x64 STAC is better than squeeze and excitation by 0.5 points",
           not_possible(IMG64, "number")),
     claim("094b", "5; table 1", "STAC costs 1.5 % more FLOPs than squeeze and excitation on ImageNet64x64",
-          number(more(STAC, SE, "Img64"), "1.5%"),
-          note="the printed counts give 1.5 % too: 4.73B over 4.66B; unrounded they give 1.6 %"),
+          near(more(STAC, SE, "Img64"), 0.015, 0.0021),
+          note="printed counts are rounded: 4.73B over 4.66B may be 1.3 to 1.7 %; unrounded they give 1.6 %"),
     claim("094c", "5; table 1", "STAC has almost twice the parameters of squeeze and excitation there: 1.8 times",
           number(ratio("params", STAC, SE, "Img64"), "1.8")),
     claim("095a", "5; table 1", "Post placement is worse than standard placement, for STAC and for squeeze and "

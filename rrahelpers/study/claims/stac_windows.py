@@ -1,12 +1,14 @@
 """STAC paper, sections 6.4 and 7: how to choose windows (table 5), and what is recommended; its own slips; its summary.
 """
 
+import pandas as pd
+
 from rrahelpers.attention import WINDOW
 from rrahelpers.study import published, strategies
 from rrahelpers.study.claims.claim import entries
 from rrahelpers.study.claims.counts import apart, as_printed
 from rrahelpers.study.claims.curves import CIFAR
-from rrahelpers.study.claims.readings import Effect, Numbers, value
+from rrahelpers.study.claims.readings import Effect
 from rrahelpers.study.claims.stac_ablations import levels, top1
 from rrahelpers.study.claims.tables import Tables
 from rrahelpers.study.claims.verbs import (
@@ -24,7 +26,6 @@ from rrahelpers.study.claims.verbs import (
 GRID = "STAC in one stage alone for every window on Tiny-ImageNet-50: 18 networks for each seed"
 CHOICES = {"Greedy (16 8 1)": "90.8 ± 0.2", "Max CS (8 4 8)": "90.5 ± 0.2", "Max Uni. (8 8 8)": "90.6 ± 0.2"}
 GREEDY, MAXIMUM, UNIFORM = CHOICES
-GAIN = "stac-class-similarity"
 claim = entries("STAC paper", "000")
 summary = entries("STAC paper, summary", "001")
 
@@ -33,11 +34,6 @@ def greedy(tables: Tables) -> tuple[int, ...]:
     """Our own greedy windows on CIFAR-10, by stage."""
     grid = tables.numbers("stac-stage-grid", "window", data="CIFAR-10").rename(columns={"top1": "accuracy"})
     return strategies.greedy(grid)
-
-
-def gained(scale: str) -> Numbers:
-    """By how much class similarity of the blocks' outputs is higher with STAC than without, at a scale."""
-    return value(GAIN, "gain", scale=scale, index=range(2, 11))
 
 
 def maximum(tables: Tables) -> tuple[int, ...]:
@@ -56,6 +52,21 @@ def _uniform():
     return [chosen.get("window", WINDOW) for chosen in options] == [8, 16]
 
 
+def _greedy_of_each_stage():
+    """Two stages, two windows: each stage has the window of its own best network."""
+    grid = pd.DataFrame([(1, 4, 0.8), (1, 8, 0.9), (2, 4, 0.85), (2, 8, 0.7)], columns=["stage", "window", "accuracy"])
+    return strategies.greedy(grid) == (8, 4)
+
+
+def _maximum_of_each_stage():
+    """Maps of 8 and 4 places, two blocks each: the scale of the highest mean over a stage's blocks."""
+    curves = [{"1": (0.2, 0.2), "2": (0.3, 0.5), "4": (0.6, 0.1)}, {"1": (0.4, 0.4), "2": (0.5, 0.5), "4": (0.6, 0.6)}]
+    rows = [{"layer": f"stages.{stage}.{block}", "scale": scale, "side": 8 >> stage, "value": value}
+            for stage, scales in enumerate(curves) for scale, values in scales.items()
+            for block, value in enumerate(values)]
+    return strategies.maximum_class_similarity(pd.DataFrame(rows)) == (2, 4)
+
+
 def _recommended(stage):
     return lambda tables: 4 <= greedy(tables)[stage] <= 16
 
@@ -72,22 +83,14 @@ CLAIMS = (
           "within 0.3 points of the greedy ones on CIFAR-10", within(top1(5, MAXIMUM, GREEDY), 0.3, kind="ordering"),
           note="0.3 points is what the table prints"),
     claim("121", "6.4", "Greedy: try every window in one stage alone, and give each stage the best of its own",
-          equals(lambda t: len(greedy(t)), 3, kind="procedure")),
+          holds(_greedy_of_each_stage, kind="procedure")),
     claim("122", "6.4", "Maximum: give each stage the window of its highest class similarity",
-          equals(lambda t: len(maximum(t)), 3, kind="procedure"), note="here by the mean over a stage's blocks"),
+          holds(_maximum_of_each_stage, kind="procedure"), note="here by the mean over a stage's blocks"),
     claim("123", "6.4", "Uniform: the side of the last stage's map everywhere", holds(_uniform, kind="procedure")),
     claim("124", "6.4, table 5", "Greedy windows on CIFAR-10: 16, 8 and 1", equals(greedy, (16, 8, 1))),
     claim("125", "6.4, table 5", "Greedy windows on Img64-50: 32, 4 and 2", not_measured(GRID, "number")),
     claim("126", "6.4, table 5", "Windows of the highest class similarity on CIFAR-10: 8, 4 and 8",
           equals(maximum, (8, 4, 8))),
-    claim("126b", "6.4, table 5", "Two of the three stages have the printed window of the highest class similarity "
-          "on CIFAR-10", equals(
-        lambda t: sum(a == b for a, b in zip(maximum(t), (8, 4, 8))) >= 2, True)),
-    claim("126c", "6.4, class similarity", "A network with STAC has a higher class similarity at its window, 8, than "
-          "one without", rises(gained("8")), note="follows from why windows are chosen so; the paper doesn't measure "
-          "it"),
-    claim("126d", "6.4, class similarity", "STAC raises class similarity more at its window than without pooling",
-          rises(gained("8") - gained("1")), note="as above"),
     claim("127", "6.4, table 5", "Windows of the highest class similarity on Img64-50: 8, 8 and 16",
           equals(img64_maximum, (8, 8, 16)),
           note="of Tiny-ImageNet-50 here"),

@@ -19,6 +19,7 @@ from rrahelpers.study.claims.tables import Missing, Tables
 from rrahelpers.training.config import RunConfig
 
 APART = "not told apart"
+UNTRAINED = ("definition", "procedure")  # kinds of claims that no training decides
 UNITS = {"K": 1e3, "M": 1e6, "B": 1e9, "%": 0.01, "": 1}
 PRINTED = re.compile(r"([+-]?[\d.]+)([KMB%]?)(?: ± ([\d.]+)%?)?")
 
@@ -90,14 +91,16 @@ def descending(*numbers: Numbers) -> Check:
 
 def equals(found: Callable[[Tables], Any], expected: object, *, kind: str = "number") -> Check:
     """A layer, a place or a whole number: :class:`Numbers`, an :class:`Effect` or a function that answers with one
-    value. Agrees where each network has it, partly where some do."""
+    value. Agrees where each network has it, partly where some do; one trained network is not told apart (a definition
+    or a procedure is no matter of training)."""
     def run(tables):
         got = found(tables)
         values = [got.value] if isinstance(got, Effect) else list(got) if isinstance(found, Numbers) else [got]
         right = sum(v == expected for v in values)
         told = ", ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in values)
-        return Verdict("agrees" if right == len(values) else "partly" if right else "disagrees", value=told,
-                       published=str(expected), networks=len(values) if isinstance(found, Numbers) else 0)
+        networks = len(values) if isinstance(found, Numbers) else 0
+        return _counted(right, len(values), alone=networks == 1 and kind not in UNTRAINED, value=told,
+                        published=str(expected), networks=networks)
     return Check(kind, run)
 
 
@@ -106,11 +109,8 @@ def shows(figure: str, pattern: Pattern, by: str = "seed", *, kind: str = "direc
     def run(tables):
         found = each(figure, pattern, by, **where)(tables)
         right = int(found.sum())
-        verdict = ("partly" if len(found) < 2 else
-                   "agrees" if right == len(found) else "partly" if right else "disagrees")
-        told = f"{APART}: one network, which shows it" if right else f"{APART}: one network, which doesn't show it"
-        return Verdict(verdict, why=told if len(found) < 2 else "", value=f"{right} of {len(found)} networks",
-                       networks=len(found))
+        return _counted(right, len(found), alone=len(found) < 2, value=f"{right} of {len(found)} networks",
+                        networks=len(found))
     return Check(kind, run)
 
 
@@ -213,6 +213,13 @@ def _verdict(verdict, ours, *, printed, why=""):
     low, high = (None, None) if math.isnan(ours.low) else (ours.low, ours.high)
     return Verdict(verdict, why=why, value=f"{ours.value:.5g}", published=ours.printed or printed, low=low, high=high,
                    networks=ours.networks)
+
+
+def _counted(right, of, *, alone, **told):
+    """The verdict where so many ``of`` the networks show something; ``alone``: it is one trained network."""
+    verdict = "partly" if alone else "agrees" if right == of else "partly" if right else "disagrees"
+    does = "shows" if right else "doesn't show"
+    return Verdict(verdict, why=f"{APART}: one network, which {does} it" if alone else "", **told)
 
 
 def _procedure(differ, asked):

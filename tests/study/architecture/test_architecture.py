@@ -17,6 +17,14 @@ def test_how_probes_rise():
     assert found == ["2 of 4 upwards", "10.0 points", "3 of 4", "+2.0 points"]
 
 
+def test_ways_of_fitting_against_the_first():
+    seeds = [curve(0.2, 0.5, 0.6, train=0.9, seconds=2.0, seed=seed) for seed in (0, 1)]
+    other = [curve(0.25 + d, 0.5 + d, 0.5 + d, train=0.7, seconds=0.5, seed=0) for d in (-0.02, 0.02)]
+    rows = probing.fit_summary({"optimum": pd.concat(seeds), "stopped": pd.concat(other)}).set_index("fit")
+    assert rows.loc["optimum"].tolist() == pytest.approx([1.3 / 3, 0.9, 0, 0, 12])
+    assert rows.loc["stopped"].tolist() == pytest.approx([1.25 / 3, 0.7, 5, 10, 3])
+
+
 def test_probes_around_a_shortcut():
     layers = ["first", "skipped.1", "skipped.3", "joined", "tail", "logits"]
     before, after = (curve(*values).assign(layer=layers) for values in

@@ -27,17 +27,6 @@ def test_symmetries_across_scales(decide, values, expected):
     assert decide("004-006", response_symmetries=rows) == expected
 
 
-@pytest.mark.parametrize("at_window, unpooled, higher, more", [
-    ((0.05, 0.052), (0.0, 0.0), "agrees", "agrees"), ((-0.05, -0.052), (0.0, 0.0), "disagrees", "disagrees"),
-    ((0.05, 0.052), (0.1, 0.101), "agrees", "disagrees"), ((0.05,), (0.0,), "partly", "partly")])
-def test_what_stac_does_to_class_similarity(decide, at_window, unpooled, higher, more):
-    rows = [{"seed": seed, "index": index, "scale": scale, "gain": gain if 2 <= index <= 10 else -1}
-            for scale, gains in (("8", at_window), ("1", unpooled)) for seed, gain in enumerate(gains)
-            for index in range(13)]
-    assert decide("000-126c", stac_class_similarity=rows) == higher
-    assert decide("000-126d", stac_class_similarity=rows) == more
-
-
 @pytest.mark.parametrize("networks, deviation, expected", [(40, 0.5, "agrees"), (40, 1.5, "disagrees"),
                                                            (2, 0.5, "partly"), (40, 0.75, "partly")])
 def test_how_far_saturation_deviates(decide, networks, deviation, expected):

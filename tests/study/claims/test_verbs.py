@@ -104,6 +104,15 @@ def test_a_layer_in_every_network(values, expected):
     assert verdict(verbs.equals(numbers(*values), 8)) == expected
 
 
+@pytest.mark.parametrize("kind, value, expected", [("number", 8, "partly"), ("direction", 9, "partly"),
+                                                   ("procedure", 8, "agrees"), ("definition", 9, "disagrees")])
+def test_one_trained_network_is_not_told_apart(kind, value, expected):
+    found = verbs.equals(numbers(value), 8, kind=kind).decide(None)
+    assert found.verdict == expected
+    assert found.why == {8: "not told apart: one network, which shows it",
+                         9: "not told apart: one network, which doesn't show it"}[value] * (expected == "partly")
+
+
 def test_a_layer_of_what_no_training_enters():
     assert verdict(verbs.equals(exact(8.0), 8)) == "agrees"
     assert verdict(verbs.equals(lambda tables: (16, 8, 1), (16, 8, 1))) == "agrees"
