@@ -43,9 +43,14 @@ def timed(name, folder):
             "processor": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime}
 
 
+def git(*words, folder=HERE):
+    return subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True, text=True,
+                          encoding="utf-8").stdout.strip()
+
+
 def measured(commit, folder, names):
-    subprocess.run(["git", "clone", "--quiet", HERE.parent, folder], check=True)
-    subprocess.run(["git", "checkout", "--quiet", commit], cwd=folder, check=True)
+    git("clone", "--quiet", HERE.parent, folder)
+    git("checkout", "--quiet", commit, folder=folder)
     light = [name for name in names if "import" in name]
     turns = [{name: timed(name, folder) for name in light} for _ in range(IMPORTS)]
     rows = [{"workflow": name, **{key: median(turn[name][key] for turn in turns) for key in turns[0][name]}}
@@ -71,8 +76,7 @@ def main():
     parser.add_argument("--only", nargs="+", choices=WORKFLOWS, default=list(WORKFLOWS), help="some of the workflows")
     options = parser.parse_args()
     commits = options.commits or ["HEAD"]
-    known = [subprocess.run(["git", "rev-parse", commit], cwd=HERE, check=True, capture_output=True, text=True, encoding="utf-8")
-             .stdout.strip() for commit in commits]
+    known = [git("rev-parse", commit) for commit in commits]
     found = {"machine": machine(), "rows": []}
     path = HERE / "results" / "workflows.json"
     with tempfile.TemporaryDirectory() as scratch:
