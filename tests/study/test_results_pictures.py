@@ -63,15 +63,19 @@ def test_without_its_very_data_a_run_has_the_pictures_of_another_copy(folder, mo
                 raise data.DataError("other data")
             return split, limit
 
-        return SimpleNamespace(config=SimpleNamespace(data="toy", image_size=None), images=images)
+        config = SimpleNamespace(data="toy", image_size=None, data_checksum=checksum)
+        return SimpleNamespace(name="a run", config=config, images=images)
 
     whole = data.load("toy", "train")
     monkeypatch.setattr(sys.modules["rrahelpers.study.results.pictures"], "EXPLORED", 4)
     own, other = run(data.checksum("toy")), run("another")
     assert pictures_of(own, "test", 8) == ("test", 8)
-    found = pictures_of(other, "train", 8)
+    with pytest.warns(UserWarning, match="a run was trained on another copy of toy than these pictures are of"):
+        found = pictures_of(other, "train", 8)
     monkeypatch.delenv("RRA_DATA")
-    for few in (found, pictures_of(other, "train", 8), pictures_of(own, "train", 8)):
+    with pytest.warns(UserWarning, match="another copy"):
+        stored = pictures_of(other, "train", 8)
+    for few in (found, stored, pictures_of(own, "train", 8)):  # the own ones are of the very data: nothing is said
         assert torch.equal(few.images, whole.images[:4]) and torch.equal(few.labels, whole.labels[:4])
 
 

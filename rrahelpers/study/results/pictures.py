@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,12 +68,18 @@ def pictures(name: str, image_size: ImageSize | None = None, *, split: str = "te
 
 def pictures_of(run: Run, split: str = "test", count: int = EXPLORED) -> ImageSet | Pictures:
     """The first ``count`` images of what a run was trained on; where those data aren't here, the first ``EXPLORED`` of
-    another copy of them: the one that is here, or that of which the run store has pictures. ``checksum`` tells which.
+    another copy of them: the one that is here, or that of which the run store has pictures. ``checksum`` tells which,
+    and a warning says so.
     """
     try:
         return run.images(split, count, download=False)
     except data.DataError:
-        return pictures(run.config.data, run.config.image_size, split=split, count=EXPLORED)
+        found = pictures(run.config.data, run.config.image_size, split=split, count=EXPLORED)
+        if found.checksum != run.config.data_checksum:
+            warnings.warn(f"{run.name} was trained on another copy of {run.config.data} than these pictures are of "
+                          f"({found.source}): what is computed here is near its stored results, not equal to them",
+                          stacklevel=2)
+        return found
 
 
 def write(path: Path, found: Pictures) -> None:
