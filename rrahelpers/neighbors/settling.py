@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -32,8 +32,8 @@ class Settling:
 
     def __init__(self, source: Source, plan: Plan, k: int, *, memory: int, block: int, each: Each = map) -> None:
         self.source, self.plan, self.k, self.memory, self.block, self.each = source, plan, k, memory, block, each
-        self.coarse = self.pooled()
-        self.reach = {i: UNIT * 1.01 * squares(maps).sqrt() for i, maps in self.coarse.items()}  # their rounding
+        self.coarse, norms = self.pooled()
+        self.reach = {i: UNIT * 1.01 * norm for i, norm in norms.items()}  # their rounding
 
     def run(self, kept: Sequence[Bounds]) -> list[Settled]:
         """For each scale: (indices int64 [n, k], squared distances float64 [n, k] of centred, scaled, orthonormal
@@ -43,25 +43,36 @@ class Settling:
         """
         return [self.settle_all(scale, *candidates) for scale, candidates in enumerate(kept)]
 
-    def pooled(self) -> dict[int, Float32[torch.Tensor, "n w"]]:
-        """{scale: orthonormal maps [n, …], summed in float64, kept in float32}: the scales that fit a quarter of the
-        memory."""
-        wanted = [w for w in self.plan.windows if w != (1, 1)]
-        n, values = len(self.source), self.source.x[0].numel()
-        while wanted and sum(4 * n * values // (h * w) for h, w in wanted) > self.memory // 4:
-            wanted.pop()  # the finest
-        if not wanted:
-            return {}
-        chunk = max(1, 4 * piece(self.source.x.device) // values)
-        maps = {i: torch.empty(n, values // (h * w), device=self.source.x.device) for i, (h, w) in enumerate(wanted)}
+    def pooled(self) -> tuple[dict[int, Float32[torch.Tensor, "n w"]], dict[int, Values]]:
+        """{scale: orthonormal maps [n, …], summed in float64, kept in float32} of the pooled scales that fit a quarter
+        of the memory, and {scale: their norms [n]} of all pooled scales."""
+        windows = [w for w in self.plan.windows if w != (1, 1)]
+        if not windows:
+            return {}, {}
+        n, values, device = len(self.source), self.source.x[0].numel(), self.source.x.device
+        widths = [values // (h * w) for h, w in windows]
+        held = [i for i in range(len(windows)) if 4 * n * sum(widths[:i + 1]) <= self.memory // 4]
+        maps = {i: torch.empty(n, widths[i], device=device) for i in held}
+        norms = {i: torch.empty(n, dtype=torch.float64, device=device) for i in range(len(windows))}
 
-        def pool(start):
-            z = self.plan.centred(self.source.rows(slice(start, start + chunk)).double())
-            for i, part in enumerate(decompose(z, wanted, details=False)[0]):
-                maps[i][start:start + chunk] = part
+        def pool(rows):
+            for i, part in enumerate(self.pool(windows, rows)):
+                norms[i][rows] = squares(part).sqrt()
+                if i in maps:
+                    maps[i][rows] = part
 
-        list(self.each(pool, range(0, n, chunk)))
-        return maps
+        list(self.each(pool, self.pieces(0, n)))
+        return maps, norms
+
+    def pieces(self, start: int, stop: int) -> Iterator[slice]:
+        """Rows ``start`` to ``stop``, so many at a time as a core pools at once."""
+        step = max(1, 4 * piece(self.source.x.device) // self.source.x[0].numel())
+        return (slice(first, min(first + step, stop)) for first in range(start, stop, step))
+
+    def pool(self, windows: Sequence[tuple[int, int]], rows: slice) -> list[Float32[torch.Tensor, "n w"]]:
+        """Orthonormal maps of some rows, one for each window."""
+        z = self.plan.centred(self.source.rows(rows).double())
+        return [part.float() for part in decompose(z, windows, details=False)[0]]
 
     def settle_all(self, scale: int, low: Float32[torch.Tensor, "n width"],
                    index: Int64[torch.Tensor, "n width"]) -> Settled:
@@ -109,35 +120,62 @@ class Settling:
     def interval(self, scale: int, d: Float64[torch.Tensor, "n m"],
                  reach: Float64[torch.Tensor, "n 1"] | None) -> tuple[torch.Tensor, torch.Tensor]:
         """What squared distances d of :meth:`distances` may truly be, at least and at most: both grow with d."""
-        if self.exactly(scale):
-            return d, d
-        values = self.coarse[scale].shape[1] if scale in self.coarse else self.source.x[0].numel()
+        h, w = self.plan.windows[scale]
+        values = self.source.x[0].numel() // (h * w)
         error = d * ((min(values, SUMMED) + 8) * UNIT) + 2.0**-120 * values
         if reach is not None:
             error += reach * (2 * d.sqrt() + reach)
         return (d - error).clamp_(min=0), d + error
 
-    def exactly(self, scale: int) -> bool:
-        """Whether a scale is measured in float64 at once: pooled, but not held."""
-        return scale not in self.coarse and self.plan.windows[scale] != (1, 1)
-
     def distances(self, scale: int, i: Integers, j: Int64[torch.Tensor, "n m"]) -> Float64[torch.Tensor, "n m"]:
-        """Squared distances of samples i to some others each, by direct differences."""
-        if self.exactly(scale):
-            return self.exact_distances(self.plan.windows[scale], i.repeat_interleave(j.shape[1]),
-                                        j.flatten()).view(j.shape)
-        source = Source(self.coarse[scale][:, :, None, None]) if scale in self.coarse else self.source
+        """Squared distances of samples i to some others each, by direct differences of float32 maps."""
+        if scale in self.coarse:
+            return self.differences(Source(self.coarse[scale][:, :, None, None]), i, j, 1.0)
+        if self.plan.windows[scale] == (1, 1):
+            return self.differences(self.source, i, j, self.plan.unit)
+        return self.of_blocks(scale, i, j)
+
+    def of_blocks(self, scale: int, i: Integers, j: Int64[torch.Tensor, "n m"]) -> Float64[torch.Tensor, "n m"]:
+        """:meth:`distances` at a pooled scale that isn't held: two blocks of its maps at a time, pooled again."""
+        h, w = window = self.plan.windows[scale]
+        width, n, device = self.source.x[0].numel() // (h * w), len(self.source), self.source.x.device
+        step = min(n, max(1, self.memory // 8 // (4 * width)))
+        maps, inside = torch.empty(2, step, width, device=device), [-1, -1]
+        first, second = i.repeat_interleave(j.shape[1]), j.flatten()
+        tiles = first // step * -(-n // step) + second // step
+        order = tiles.argsort()
+        out = torch.empty(len(order), dtype=torch.float64, device=device)
+        for pairs in order.split(torch.unique_consecutive(tiles[order], return_counts=True)[1].tolist()):
+            blocks = [int(side[pairs[0]]) // step for side in (first, second)]
+            for place, block in enumerate(blocks):
+                if inside[place] != block:
+                    self.fill(maps[place], window, block * step)
+                    inside[place] = block
+            local = first[pairs] - blocks[0] * step, second[pairs, None] + (1 - blocks[1]) * step
+            out[pairs] = self.differences(Source(maps.flatten(0, 1)[:, :, None, None]), *local, 1.0)[:, 0]
+        return out.view(j.shape)
+
+    def fill(self, maps: Float32[torch.Tensor, "m w"], window: tuple[int, int], start: int) -> None:
+        """Pool the rows from ``start`` on into ``maps``."""
+        def put(rows):
+            maps[rows.start - start:rows.stop - start] = self.pool([window], rows)[0]
+
+        list(self.each(put, self.pieces(start, min(start + len(maps), len(self.source)))))
+
+    def differences(self, source: Source, i: Integers, j: Int64[torch.Tensor, "n m"],
+                    unit: float) -> Float64[torch.Tensor, "n m"]:
+        """Squared distances of rows i of a source to some others each, times ``unit``²."""
         if (x := source.plain()) is not None:
             some = (i, j) if source.chosen is None else (source.chosen[i], source.chosen[j])
-            return self.in_one_pass(x, *some, 1.0 if scale in self.coarse else self.plan.unit)
+            return self.in_one_pass(x, *some, unit)
         step = max(1, piece(i.device) // (j.shape[1] * source.x[0].numel()))
 
         def measure(some):
             i, j = some
             difference = source.rows(j.flatten()).view(*j.shape, -1)
             difference -= source.rows(i).flatten(1)[:, None]
-            if scale not in self.coarse and self.plan.unit != 1:
-                difference *= self.plan.unit
+            if unit != 1:
+                difference *= unit
             return squares(difference.float().flatten(0, 1)).view(j.shape)
 
         return torch.cat(list(self.each(measure, zip(i.split(step), j.split(step)))))
@@ -154,18 +192,20 @@ class Settling:
 
     def exact_distances(self, window: tuple[int, int], i: Integers, j: Integers) -> Values:
         """Squared distances of pairs from the original features, in float64 throughout."""
-        d = []
-        for a, b in zip(*(index.split(max(1, piece(i.device) // self.source.x[0].numel())) for index in (i, j))):
+        step = max(1, piece(i.device) // self.source.x[0].numel())
+        d = torch.empty(len(i), dtype=torch.float64, device=i.device)  # small answers kept between large temporaries
+        for start in range(0, len(i), step):                           # would split the heap, and let it grow
+            a, b = (side[start:start + step] for side in (i, j))
             difference = (self.source.rows(a).double() - self.source.rows(b).double()) * self.plan.unit
             difference = F.avg_pool2d(difference, window) if window != (1, 1) else difference
-            d.append(difference.square_().flatten(1).sum(1) * (window[0] * window[1]))
-        return torch.cat(d)
+            d[start:start + step] = difference.square_().flatten(1).sum(1) * (window[0] * window[1])
+        return d
 
     def look_again(self, scale: int, rows: Integers, bound: Values) -> Settled:
         """Open rows against all samples in float32: everybody whose lower bound is at most τ is measured."""
         plan = replace(self.plan, windows=self.plan.windows[:scale + 1], bfloat16=False)
         n, indices, squared = len(self.source), [], []
-        step = max(1, self.memory // 8 // (8 * n))
+        step = max(1, self.memory // 8 // (8 * n + 8 * self.source.x[0].numel()))  # of bounds, and of encoded rows
         for part, tau in zip(rows.split(step), bound.split(step)):
             own = Block(Source(self.source.rows(part)), plan, self.each)
             low = torch.empty(len(part), n, device=rows.device)

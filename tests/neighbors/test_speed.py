@@ -1,5 +1,8 @@
 """What makes the search fast, as far as it can be counted: few operations and few waits; and exact in all its parts."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -127,3 +130,43 @@ def test_distances_in_one_pass(features):
     expected = (x.double()[i][:, None] - x.double()[j]).square().sum(2) / 4
     assert ((out - expected).abs() <= expected * (min(features, 128) + 8) * 2.0**-24).all()
     assert (out[j == i[:, None]] == 0).all()
+
+
+GROWN = """
+import resource
+import torch
+from rrahelpers.neighbors.bands import Plan
+from rrahelpers.neighbors.rows import Source
+from rrahelpers.neighbors.settling import Settling
+
+x = torch.randn(40, 80, 32, 32, generator=torch.Generator().manual_seed(0))
+plan = Plan([(2, 2), (1, 1)], torch.zeros(80, 32, 32), 1.0, False, 10, 40)
+settling = Settling(Source(x), plan, 3, memory=2**24, block=40)
+pairs = torch.arange(40).repeat_interleave(40), torch.arange(40).repeat(40)
+settling.exact_distances((2, 2), *(side[:2] for side in pairs))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+settling.exact_distances((2, 2), *pairs)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+"""
+
+
+def test_many_pairs_of_wide_samples_take_no_more_memory_than_few():
+    """1,600 pairs of .7 MB each: where the heap grew with every pair this was a gigabyte."""
+    grown = subprocess.run([sys.executable, "-c", GROWN], capture_output=True, text=True, encoding="utf-8", check=True)
+    assert float(grown.stdout) < 100
+
+
+@pytest.mark.parametrize("memory", [2**20, 2**30])
+def test_scales_whose_maps_are_not_held_are_measured_block_by_block(memory, monkeypatch):
+    torch.manual_seed(0)
+    base = torch.randn(1, 24, 16, 16)
+    x = torch.cat([base + 1e-3 * torch.randn(90, *base.shape[1:]), base.repeat(9, 1, 1, 1),
+                   torch.randn(40, *base.shape[1:])])
+    asked = []
+    monkeypatch.setattr(settling.Settling, "fill", lambda self, *to, fill=settling.Settling.fill: (
+        asked.append(1), fill(self, *to)))
+    graphs = pyramid_graphs(x, (1, 2, 4, "global"), 7, memory=memory)
+    for scale, graph in graphs.items():
+        pooled = torch.nn.functional.avg_pool2d(x.double(), 16 if scale == "global" else scale).flatten(1)
+        assert torch.equal(graph.indices, brute_force(pooled, 7)), scale
+    assert bool(asked) == (memory == 2**20)
