@@ -11,12 +11,13 @@ import pandas as pd
 if TYPE_CHECKING:
     from rrahelpers.base.shapes import Features, Labels
 
-HELD_OUT = 10  # every tenth training sample tells between penalties
+HELD_OUT = 10  # every tenth training sample of each class tells between penalties
 CLEARLY = 2  # standard errors of a difference
 
 
 def choose(fit: Callable, x: Features, y: Labels, strengths: Iterable[float]) -> float:
-    """The strength among some with which a probe, fitted without every tenth training sample, scores best on those.
+    """The strength among some with which a probe scores best on every tenth training sample of each class, fitted
+    without these. (Of each class: data sets come in orders, and every tenth of all may be of one class.)
 
     Parameters
     ----------
@@ -24,12 +25,14 @@ def choose(fit: Callable, x: Features, y: Labels, strengths: Iterable[float]) ->
     x, y: features [N, …] and labels [N] of the training samples; test samples have no say.
     strengths: values of C. Of those that score alike the smallest is taken, the strongest penalty.
 
-    Raises ``ValueError`` for fewer training samples than leave some for either part.
+    Raises ``ValueError`` where fewer than two classes have as many samples as leave one for either part.
     """
-    if len(y) < 2 * HELD_OUT:
-        raise ValueError(f"choosing C needs at least {2 * HELD_OUT} training samples, of which every {HELD_OUT}th is "
-                         f"held out; got {len(y)}. Give one C")
-    held = np.arange(len(y)) % HELD_OUT == HELD_OUT - 1
+    classes = pd.Series(np.asarray(y))
+    held = np.array(classes.groupby(classes).cumcount() % HELD_OUT == HELD_OUT - 1)  # pandas' own can't be written to
+    if classes[held].nunique() < 2:
+        raise ValueError(f"choosing C needs at least {HELD_OUT} training samples in each of two classes, of which "
+                         f"every {HELD_OUT}th is held out; got {classes.value_counts().head(2).tolist()} in the two "
+                         "largest. Give one C")
     scores = {C: fit(x[~held], y[~held], x[held], y[held], C=C).accuracy for C in sorted(strengths)}
     return max(scores, key=lambda C: scores[C])
 

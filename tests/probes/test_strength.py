@@ -22,21 +22,26 @@ def noisy(n, seed, features=300, classes=3):
     return x, labels
 
 
-def test_every_tenth_sample_is_held_out_and_the_strongest_of_equal_penalties_is_taken():
-    x, seen = torch.arange(30.0)[:, None], []
+@pytest.mark.parametrize("classes", [2, 4])
+def test_every_tenth_sample_of_a_class_is_held_out_and_the_strongest_of_equal_penalties_is_taken(classes):
+    """Whatever the order: in turn, so that every tenth of all would be of one class, or of two."""
+    x, seen = torch.arange(80.0)[:, None], []
 
     def fit(x, y, x_test, y_test, C):
         seen.append((C, x_test.flatten().tolist(), len(x)))
         return SimpleNamespace(accuracy={1.0: 0.5, 0.1: 0.8, 0.01: 0.8}[C])
 
-    assert strength.choose(fit, x, torch.zeros(30), [1.0, 0.01, 0.1]) == 0.01
+    labels = torch.arange(80) % classes
+    assert strength.choose(fit, x, labels, [1.0, 0.01, 0.1]) == 0.01
     assert [C for C, _, _ in seen] == [0.01, 0.1, 1.0]
-    assert all((held, n) == ([9, 19, 29], 27) for _, held, n in seen)
+    expected = [i for i in range(80) if i // classes % 10 == 9]
+    assert all((held, n) == (expected, 80 - len(expected)) for _, held, n in seen)
+    assert sorted({int(labels[i]) for i in expected}) == list(range(classes))
 
 
 def test_the_choice_is_scikit_learns_on_the_same_samples():
     (x, y), (x_test, y_test) = noisy(200, 0), noisy(1000, 1)
-    held = torch.arange(200) % 10 == 9
+    held = torch.arange(200) // 3 % 10 == 9
     scores = {C: LogisticRegression(C=C, max_iter=2000).fit(x[~held], y[~held]).score(x[held], y[held])
               for C in sorted(STRENGTHS)}
     best = max(scores, key=scores.get)
@@ -67,7 +72,7 @@ def test_strengths_that_are_none(strengths, words):
 
 def test_too_few_samples_to_hold_some_out_and_places_with_several():
     x, y = noisy(19, 0)
-    with pytest.raises(ValueError, match="at least 20 training samples, .* got 19. Give one C"):
+    with pytest.raises(ValueError, match=r"at least 10 .* of two classes, .* got \[7, 6\] in the two largest"):
         fit_probe(x, y, x, y, C=[1, 0.1])
     with pytest.raises(ValueError, match="one C for the probes of all places"):
         probe_positions(torch.zeros(2, 1, 1, 1), [0, 1], torch.zeros(2, 1, 1, 1), [0, 1], C=[1, 0.1])
