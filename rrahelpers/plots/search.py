@@ -27,8 +27,10 @@ def fronts(table: pd.DataFrame) -> Figure:
     for row, network in zip(axes, networks):
         part = table[table["network"] == network]
         for ax, (cost, label) in zip(row, COSTS.items()):
-            for colour, arm in zip((SAME, OTHER), sorted(set(part["arm"]))):
-                _arm(part[part["arm"] == arm].sort_values(cost), cost, ax, colour, arm)
+            for place, arm in enumerate(sorted(set(part["arm"]))):
+                # both arms come to some networks: open circles around points
+                look = {"color": (SAME, OTHER)[place % 2], "ms": (4, 8)[place % 2], "mfc": (None, "none")[place % 2]}
+                _arm(part[part["arm"] == arm].sort_values(cost), cost, ax, look, arm)
             ax.set(xlabel=label, xscale="log")
             if part.empty:
                 ax.text(0.5, 0.5, "not searched yet", transform=ax.transAxes, ha="center")
@@ -38,8 +40,8 @@ def fronts(table: pd.DataFrame) -> Figure:
     return fig
 
 
-def _arm(part, cost, ax, colour, label):
+def _arm(part, cost, ax, look, label):
     ends = [(part["accuracy"] - part["low"]).fillna(0), (part["high"] - part["accuracy"]).fillna(0)]
-    ax.errorbar(part[cost], part["accuracy"], ends, fmt="o", ms=4, lw=1, color=colour, label=label)
+    ax.errorbar(part[cost], part["accuracy"], ends, fmt="o", lw=1, label=label, **look)
     best = part[part["accuracy"] > part["accuracy"].shift(fill_value=-1.0).cummax()]
-    ax.step(best[cost], best["accuracy"], where="post", color=colour, lw=1)
+    ax.step(best[cost], best["accuracy"], where="post", color=look["color"], lw=1)
