@@ -27,13 +27,14 @@ def choose(fit: Callable, x: Features, y: Labels, strengths: Iterable[float]) ->
 
     Raises ``ValueError`` where fewer than two classes have as many samples as leave one for either part.
     """
-    classes = pd.Series(np.asarray(y))
+    known = np.asarray(y)
+    classes = pd.Series(known)
     held = np.array(classes.groupby(classes).cumcount() % HELD_OUT == HELD_OUT - 1)  # pandas' own can't be written to
     if classes[held].nunique() < 2:
         raise ValueError(f"choosing C needs at least {HELD_OUT} training samples in each of two classes, of which "
                          f"every {HELD_OUT}th is held out; got {classes.value_counts().head(2).tolist()} in the two "
                          "largest. Give one C")
-    scores = {C: fit(x[~held], y[~held], x[held], y[held], C=C).accuracy for C in sorted(strengths)}
+    scores = {C: fit(x[~held], known[~held], x[held], known[held], C=C).accuracy for C in sorted(strengths)}
     return max(scores, key=lambda C: scores[C])
 
 

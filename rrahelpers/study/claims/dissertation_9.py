@@ -34,6 +34,7 @@ from rrahelpers.study.claims.verbs import (
 
 SEQUENTIAL, RESNETS = "receptive-field-figures-52-53", "receptive-field-figures-55-56-60"
 NARROW, DENSE = "receptive-field-figures-82-83", "receptive-field-figures-84-85"
+WHOLE = {"VGG16": "receptive-field-whole"}  # of the source's own recipe, width and length
 TEXT = "Border layers, receptive fields and GFLOPs in the text (9.3 to 11.4)"
 VGG = {"VGG11": 6, "VGG13": 7, "VGG16": 8, "VGG19": 8}  # with their border layers
 LINE = 0.005  # what a curve may fall and still be called rising
@@ -100,9 +101,10 @@ CLAIMS = (
           "tenth every 20, batches of 64",
           trained_as(SEQUENTIAL, epochs=60, optimiser="sgd", learning_rate=0.1, schedule="steps", step_epochs=20,
                      batch_size=64, weight_decay=0.0)),
-    *(part for letter, name in zip("abcd", VGG) for part in layers(f"154{letter}", "9.3.2, figure 52", name)),
+    *(part for letter, name in zip("abcd", VGG)
+      for part in layers(f"154{letter}", "9.3.2, figure 52", name, WHOLE.get(name, SEQUENTIAL))),
     *(claim(f"155{letter}", "9.3.2, figure 52", f"{name}: its tail begins at the border layer, {layer}",
-            begins(SEQUENTIAL, name, layer)) for letter, (name, layer) in zip("abcd", VGG.items())),
+            begins(WHOLE.get(name, SEQUENTIAL), name, layer)) for letter, (name, layer) in zip("abcd", VGG.items())),
     *layers("156", "9.3.2, figure 53a", "ResNet18, no shortcuts"),
     *layers("157", "9.3.2, figure 53b", "VGG19, dilation 3"),
     claim("163", f"9.4.1, figure 55; {TEXT}", "b_max of ResNet18 and ResNet34 is 5",
