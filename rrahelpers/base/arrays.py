@@ -119,6 +119,17 @@ def check_labels(labels: Labels, n: int) -> Integers:
     return labels.long()
 
 
+def place_in_class(labels: Integers) -> Integers:
+    """How many samples of its class come before each, int64 [N]: what takes every n-th of a class, whatever the order
+    in which classes come."""
+    order = labels.argsort(stable=True)
+    counts = labels.unique(return_counts=True)[1]
+    starts = counts.cumsum(0) - counts
+    place = torch.empty_like(order)
+    place[order] = torch.arange(len(order), device=order.device) - starts.repeat_interleave(counts)
+    return place
+
+
 def distance_blocks(a: Float[torch.Tensor, "m d"],
                     b: Float[torch.Tensor, "n d"]) -> Iterator[tuple[slice, Float64[torch.Tensor, "rows n"]]]:
     """Yield (rows, distances): a slice of ``a`` [M, D] and its Euclidean distances float64 [rows, N] to ``b`` [N, D].

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from rrahelpers.base.arrays import check_labels, place_in_class
+
 if TYPE_CHECKING:
     from rrahelpers.base.shapes import Features, Labels
 
@@ -27,13 +29,12 @@ def choose(fit: Callable, x: Features, y: Labels, strengths: Iterable[float]) ->
 
     Raises ``ValueError`` where fewer than two classes have as many samples as leave one for either part.
     """
-    known = np.asarray(y)
-    classes = pd.Series(known)
-    held = np.array(classes.groupby(classes).cumcount() % HELD_OUT == HELD_OUT - 1)  # pandas' own can't be written to
-    if classes[held].nunique() < 2:
+    known = check_labels(y, len(y))
+    held = (place_in_class(known) % HELD_OUT == HELD_OUT - 1).cpu().numpy()
+    if len(known[held].unique()) < 2:
+        counts = sorted(known.unique(return_counts=True)[1].tolist(), reverse=True)
         raise ValueError(f"choosing C needs at least {HELD_OUT} training samples in each of two classes, of which "
-                         f"every {HELD_OUT}th is held out; got {classes.value_counts().head(2).tolist()} in the two "
-                         "largest. Give one C")
+                         f"every {HELD_OUT}th is held out; got {counts[:2]} in the two largest. Give one C")
     scores = {C: fit(x[~held], known[~held], x[held], known[held], C=C).accuracy for C in sorted(strengths)}
     return max(scores, key=lambda C: scores[C])
 

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from rrahelpers import data as data_sets
-from rrahelpers.base.arrays import check_labels
+from rrahelpers.base.arrays import check_labels, place_in_class
 from rrahelpers.data.folders import evenly, load_folder
 from rrahelpers.features import Batches, as_batches, labels_of
 from rrahelpers.report.preprocessing import Preprocessing, channels_of, of_model
@@ -131,12 +131,8 @@ def gather(model: nn.Module, data: Any, labels: Labels | None = None, *, samples
 
 def halves(labels: Integers) -> tuple[Integers, Integers]:
     """Two halves of the images, by place: of each class, the first, third, fifth … image, and the others."""
-    order = labels.argsort(stable=True)
-    counts = labels.unique(return_counts=True)[1]
-    starts = counts.cumsum(0) - counts
-    rank = torch.empty_like(labels)
-    rank[order] = torch.arange(len(labels)) - starts.repeat_interleave(counts)
-    return (rank % 2 == 0).nonzero()[:, 0], (rank % 2 == 1).nonzero()[:, 0]
+    odd = place_in_class(labels) % 2 == 1
+    return (~odd).nonzero()[:, 0], odd.nonzero()[:, 0]
 
 
 def _is_bytes(data):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from rrahelpers.base.arrays import as_features, as_targets, as_tensor, check_labels
+from rrahelpers.base.arrays import as_features, as_targets, as_tensor, check_labels, place_in_class
 from rrahelpers.class_similarity import class_similarity
 from rrahelpers.eigenspace import Covariance, eigenvalues, embed
 from rrahelpers.features import extract
@@ -107,3 +107,9 @@ def test_numbers_that_are_not_there_are_refused(x, what):
 
 def test_an_array_that_could_be_masked_but_is_not_is_one():
     assert as_tensor(np.ma.array(np.eye(4))).tolist() == torch.eye(4).tolist()
+
+
+@pytest.mark.parametrize("labels, expected", [([], []), ([3, 3, 3], [0, 1, 2]),
+                                              ([1, 0, 1, 1, 0, -2], [0, 0, 1, 2, 1, 0])])
+def test_places_in_classes_whatever_their_order(labels, expected):
+    assert place_in_class(torch.tensor(labels, dtype=torch.int64)).tolist() == expected
