@@ -13,7 +13,7 @@ __all__ = ["CHAPTERS", "CLAIMS", "KINDS", "VERDICTS", "Claim", "Tables", "Verdic
 
 CHAPTERS = ("stac_curves", "stac_method", "stac_results", "stac_ablations", "stac_windows",
             "dissertation_2", "dissertation_6", "dissertation_7", "dissertation_7_tests",
-            "dissertation_8", "dissertation_8_probes", "tails", "dissertation_9",
+            "dissertation_8", "dissertation_8_probes", "tails", "tails_appendices", "dissertation_9",
             "dissertation_9_heatmaps", "dissertation_10", "dissertation_11", "slides", "rra")
 CLAIMS: tuple[Claim, ...] = tuple(claim for chapter in CHAPTERS
                                   for claim in import_module(f"{__name__}.{chapter}").CLAIMS)
