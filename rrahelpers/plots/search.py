@@ -9,6 +9,8 @@ from matplotlib.figure import Figure
 from rrahelpers.plots.style import OTHER, SAME
 
 COSTS = {"flops": "multiply-accumulates", "params": "parameters", "memory": "activations, bytes"}
+# of both arms, which come to some networks alike: open circles around points
+LOOKS = ({"color": SAME, "ms": 4}, {"color": OTHER, "ms": 8, "mfc": "none"})
 
 
 def fronts(table: pd.DataFrame) -> Figure:
@@ -27,9 +29,7 @@ def fronts(table: pd.DataFrame) -> Figure:
     for row, network in zip(axes, networks):
         part = table[table["network"] == network]
         for ax, (cost, label) in zip(row, COSTS.items()):
-            for place, arm in enumerate(sorted(set(part["arm"]))):
-                # both arms come to some networks: open circles around points
-                look = {"color": (SAME, OTHER)[place % 2], "ms": (4, 8)[place % 2], "mfc": (None, "none")[place % 2]}
+            for look, arm in zip(LOOKS, sorted(set(part["arm"]))):
                 _arm(part[part["arm"] == arm].sort_values(cost), cost, ax, look, arm)
             ax.set(xlabel=label, xscale="log")
             if part.empty:

@@ -9,17 +9,16 @@ from rrahelpers.report.findings import Findings
 def sentences(report: Findings) -> list[str]:
     """Five texts: what was looked at, then what the measures say of it, those without numbers passed over."""
     table = report.layers[report.layers["layer"] != "input"]
-    found = [_network(report), *filter(None, (
+    found = [_network(report, table), *filter(None, (
         tell(report, table) for tell in (_classes, _probes, _saturation, _borders, _neighbours, _dimension, _costs,
                                          _widest)))]
     return found[:5]
 
 
-def _network(report):
+def _network(report, table):
     about = report.about
     own = "" if about["accuracy"] is None else f", of which it classifies {about['accuracy']:.1%} as labelled"
-    layers = int((report.layers["layer"] != "input").sum())
-    return (f"{about['model']} has {_count(about['params'])} parameters; {layers} layers were looked at on "
+    return (f"{about['model']} has {_count(about['params'])} parameters; {len(table)} layers were looked at on "
             f"{about['images']} images ({about['data']}{own}).")
 
 
