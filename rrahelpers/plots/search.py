@@ -5,6 +5,7 @@ from __future__ import annotations
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from rrahelpers.plots.style import OTHER, SAME
 
@@ -32,6 +33,8 @@ def fronts(table: pd.DataFrame) -> Figure:
             for look, arm in zip(LOOKS, sorted(set(part["arm"]))):
                 _arm(part[part["arm"] == arm].sort_values(cost), cost, ax, look, arm)
             ax.set(xlabel=label, xscale="log")
+            ax.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+            ax.xaxis.set_minor_formatter(NullFormatter())  # or labels of neighbouring ticks touch
             if part.empty:
                 ax.text(0.5, 0.5, "not searched yet", transform=ax.transAxes, ha="center")
         row[0].set(ylabel="accuracy", title=network)

@@ -73,19 +73,20 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
 
     ``drawn`` networks, those ``ruled_out`` (by the rule, or since a training costs too much) and ``trained`` ones, and
     ``spent`` trainings, means over seeds; ``on_idle``: share of what was spent that went into networks with idle
-    layers, which the rule saves; ``accuracy``: of the best network trained to the end, the mean over seeds with its
-    interval ``low`` to ``high``; ``gain``: how much more the arm with the rule has, ``gain_low`` to ``gain_high``
-    (Welch).
+    layers, which the rule saves, the mean over seeds with its interval ``on_idle_low`` to ``on_idle_high``;
+    ``accuracy``: of the best network trained to the end, likewise with ``low`` and ``high``; ``gain``: how much more
+    the arm with the rule has, ``gain_low`` to ``gain_high`` (Welch).
     """
     rows = []
     for (network, arm), part in table.groupby(["network", "arm"], sort=False):
         best = _best(part)
+        idle, idle_low, idle_high = interval(_on_idle(part))
         mean, low, high = interval(best)
         count = part["seed"].nunique()
         rows.append({"network": network, "arm": arm, "seeds": count, "drawn": len(part) / count,
                      "ruled_out": (part["ruled_out"] != "").sum() / count,
                      "trained": (part["epochs"] > 0).sum() / count, "spent": part["spent"].sum() / count,
-                     "on_idle": part["spent"][part["idle"] > 0].sum() / part["spent"].sum(),
+                     "on_idle": idle, "on_idle_low": idle_low, "on_idle_high": idle_high,
                      "accuracy": mean, "low": low, "high": high})
         other = _best(table[(table["network"] == network) & (table["arm"] == ARMS[False])])
         if arm == ARMS[True] and len(other):
@@ -112,6 +113,11 @@ def fronts(table: pd.DataFrame) -> pd.DataFrame:
 
 def _finished(table):
     return table[table["epochs"] == table.groupby("network")["epochs"].transform("max")]
+
+
+def _on_idle(part):
+    """Share of each seed's spending that went into networks with idle layers."""
+    return [own["spent"][own["idle"] > 0].sum() / own["spent"].sum() for _, own in part.groupby("seed")]
 
 
 def _best(part):

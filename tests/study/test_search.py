@@ -39,7 +39,9 @@ def test_summary_by_hand():
     rows = search.summary(table()).set_index("arm")
     rule, without = rows.loc["with the rule"], rows.loc["without it"]
     assert rule[["seeds", "drawn", "ruled_out", "trained", "spent"]].tolist() == [2, 2.5, 0.5, 2, 2]
-    assert rule.on_idle == 0 and without.on_idle == pytest.approx(3 / 5)
+    # 2 of 3 trainings, and 1 of 2: their mean is 7/12, half their distance 1/12, Student's factor 12.706
+    assert rule.on_idle == 0 and without.on_idle == pytest.approx(7 / 12)
+    assert without.on_idle_high - without.on_idle == pytest.approx(12.706 / 12, abs=1e-3)
     assert rule.accuracy == pytest.approx(0.86) and without.accuracy == pytest.approx(0.81)
     assert rule.gain == pytest.approx(0.05) and rule.gain_low < 0 < rule.gain_high and pd.isna(without.gain)
 
