@@ -6,12 +6,15 @@ One probe on a layer of ResNet20 (stages.2.0, pooled to 4 x 4 places: 1,024 feat
 of its 8 x 8 map, fitted on CIFAR-10's training images and scored on its test images, all methods taking turns, each in
 a fresh process that uses all cores. scikit-learn's SAGA stops after 100 epochs, as the dissertation's does; its L-BFGS
 and its Newton methods stop by their default tolerance, L-BFGS for the layer also by one near its optimum. (For the
-layer Newton-Cholesky holds the square of 10 x 1,025 coefficients, 0.8 GB.) Writes ``benchmarks/results/probes.json``
-and ``.md`` (``--quick``: fewer samples and places, one repetition, into ``results/quick``).
+layer Newton-Cholesky holds the square of 10 x 1,025 coefficients, 0.8 GB.) Then every layer of the network on all
+50,000 images, its features computed anew: fitted one after the other, and several side by side. Writes
+``benchmarks/results/probes.json`` and ``.md`` (``--quick``: fewer samples and places, one repetition, into
+``results/quick``).
 """
 
 import argparse
 import json
+import os
 import tempfile
 import time
 import warnings
@@ -26,7 +29,7 @@ from neighbors import apart, machine
 from rrahelpers import data, models
 from rrahelpers.features import extract
 from rrahelpers.features.pooled import pool
-from rrahelpers.probes import fit_probe, probe_positions
+from rrahelpers.probes import fit_probe, probe_layers, probe_positions
 from rrahelpers.training.runs import normalise, stored_runs
 
 LAYER = "stages.2.0"
@@ -38,8 +41,8 @@ SOLVERS = {"scikit-learn SAGA, 100 epochs": {"solver": "saga", "max_iter": 100},
 METHODS = {"One layer": ("rrahelpers", *SOLVERS), "Every place": ("rrahelpers", *list(SOLVERS)[:-1])}
 
 
-def features(samples):
-    """{split: (maps float32 [N, 64, 8, 8], labels)} of a stored run's ResNet20, else of an untrained one."""
+def network(samples):
+    """A stored run's ResNet20, else an untrained one; {split: (prepared images, labels)}, and whose network it is."""
     sets = {split: data.load("cifar10", split, limit=samples) for split in ("train", "test")}
     run = next((r for r in stored_runs() if r.config.model == "resnet20" and r.config.data == "cifar10"
                 and any(path.exists() for path in r.weight_files())), None)
@@ -52,8 +55,27 @@ def features(samples):
 
         def preprocess(images):
             return normalise(images, *statistics)
-    found = {split: (extract(model, preprocess(s.images), [LAYER])[LAYER], s.labels) for split, s in sets.items()}
-    return found, origin
+    return model.eval(), {split: (preprocess(s.images), s.labels) for split, s in sets.items()}, origin
+
+
+def features(samples):
+    """{split: (maps float32 [N, 64, 8, 8], labels)} of the network, and whose it is."""
+    model, sets, origin = network(samples)
+    return {split: (extract(model, x, [LAYER])[LAYER], y) for split, (x, y) in sets.items()}, origin
+
+
+def whole(samples):
+    """Every layer's probe, features included: a row for each number of layers fitted side by side."""
+    model, sets, _ = network(samples)
+    rows = []
+    for jobs in dict.fromkeys((1, os.cpu_count())):
+        start = time.perf_counter()
+        table = probe_layers(model, *sets["train"], *sets["test"], jobs=jobs, progress=False)
+        rows.append({"jobs": jobs, "seconds": time.perf_counter() - start, "layers": len(table),
+                     "fits": table["seconds"].sum(), "features": int(table["features"].max()),
+                     "accuracy": table["value"].max(), "converged": bool(table["converged"].all())})
+        print(f"  every layer, {jobs} side by side: {rows[-1]['seconds']:.1f} s", flush=True)
+    return rows
 
 
 def sklearn_fit(method, x, y):
@@ -147,6 +169,14 @@ def markdown(report):
             lines.append(f"| {row['method']} | {row['seconds']:.2f} | {row['times_ours']:.1f} "
                          f"| {100 * row['accuracy']:.2f} | {above} |")
         lines.append("")
+    rows = report["whole"]
+    lines += ["## Every layer of the network", "",
+              f"{rows[0]['layers']} layers of at most {rows[0]['features']:,} features, {report['images']:,} images, "
+              "features included. One run.", "",
+              "| layers side by side | seconds | of them fits, summed over processes | all converged |",
+              "| --- | --- | --- | --- |",
+              *(f"| {row['jobs']} | {row['seconds']:.1f} | {row['fits']:.1f} | {'yes' if row['converged'] else 'no'} |"
+                for row in rows), ""]
     return "\n".join(lines)
 
 
@@ -169,7 +199,8 @@ def main():
             path = Path(scratch) / "features.npz"
             np.savez(path, *(a for maps, labels in found.values() for a in (maps[:, :, :side, :side], labels)))
             tables[task] = compare(task, path, options.repetitions or (1 if options.quick else 3), found["train"])
-    report = {"machine": about, "tables": tables,
+    images = 1000 if options.quick else 50000
+    report = {"machine": about, "tables": tables, "images": images, "whole": whole(images),
               "features": f"ResNet20's {LAYER}, {origin}, on {samples:,} + {samples:,} CIFAR-10 images"}
     (folder / "probes.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     (folder / "probes.md").write_text(markdown(report), encoding="utf-8")

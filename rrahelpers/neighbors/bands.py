@@ -156,12 +156,13 @@ def decompose(z: MapTensor, windows: Sequence[tuple[int, int]], details: bool = 
     bands, size = [], (1, 1)
     for window in reversed(windows):
         h, w = window[0] // size[0], window[1] // size[1]
-        pieces = [z[:, :, r::h, s::w] for r in range(h) for s in range(w)]
-        if len(pieces) > 1:
-            coarse = torch.stack(pieces).sum(0).div_(math.sqrt(len(pieces)))
+        if h * w > 1:
+            # [m, R, C, H / h, W / w]: one operation, however many values are merged
+            pieces = z.unflatten(3, (-1, w)).unflatten(2, (-1, h)).permute(0, 3, 5, 1, 2, 4).flatten(1, 2)
+            coarse = pieces.sum(1).div_(math.sqrt(h * w))
             if details and maps:
-                shift = (coarse - pieces[0]).div_(math.sqrt(len(pieces)) - 1)
-                bands.append(torch.stack([piece - shift for piece in pieces[1:]], 1).flatten(1))
+                shift = (coarse - pieces[:, 0]).div_(math.sqrt(h * w) - 1)
+                bands.append((pieces[:, 1:] - shift[:, None]).flatten(1))
             z = coarse
         maps.append(z.flatten(1))
         size = window

@@ -61,6 +61,16 @@ def test_few_operations_and_waits_whatever_the_size(as_on_a_device):
     assert operations.all <= 1400 and operations.waits <= 30  # five scales; what is open depends on the rounding
 
 
+def test_as_many_operations_however_wide_the_window_is():
+    """A map of 61 places along a side pools to nothing but itself and one place."""
+    counted = []
+    for side in (2, 61):
+        with Operations() as operations:
+            bands.decompose(normal(3, 2, side, side), [(side, side), (1, 1)])
+        counted.append(operations.all)
+    assert counted[0] == counted[1] <= 30
+
+
 def brute_force(x, k):
     """The k nearest by direct float64 differences; ties go to the lower index."""
     x, found = x.double(), []
