@@ -25,7 +25,9 @@ def build_network(name: str, weights: str | Path | None = None,
     name: a family's or torchvision's name, ``timm/NAME``, ``transformers/NAME`` or ``module:function``, which is
         called without arguments beside ``options`` and answers with a module.
     weights: a file (safetensors, or of ``torch.save``, read without running code), "pretrained" (the library's own,
-        which it downloads), or "random". Needed unless it is ``module:function``, which may load its own.
+        which it downloads), or "random". Needed unless it is ``module:function``, which may load its own. Where a file
+        fits torchvision's network as it comes, images are prepared as its published weights want them; timm's and
+        transformers' networks say themselves how.
     options: {name: value} for whatever builds the network, such as ``num_classes``.
 
     Raises ``ValueError`` for unknown names, for weights that don't fit, and where a library is missing or fetches
@@ -45,7 +47,9 @@ def build_network(name: str, weights: str | Path | None = None,
     elif own:
         model, how = _torchvision(name.removeprefix("torchvision/"), options)
     else:
-        model, how = models.build(name, **options), None
+        model = models.build(name, **options)
+        theirs = weights != "random" and not options and type(model).__module__.startswith("torchvision.")
+        how = _published(name.removeprefix("torchvision/"))[1] if theirs else None
     if weights not in (None, "random", "pretrained"):
         load_weights(model, weights)
     return model.eval(), how or of_model(model)
@@ -106,13 +110,21 @@ def _torchvision(name, options):
     from rrahelpers.base.torchvision import torchvision
 
     try:
-        chosen = torchvision.models.get_model_weights(name).DEFAULT
-        model, how = torchvision.models.get_model(name, weights=chosen, **options), chosen.transforms()
+        weights, how = _published(name)
+        return torchvision.models.get_model(name, weights=weights, **options), how
     except Exception as error:
         raise ValueError(f"torchvision gives no weights of {name!r}: {error}; our own families have none") from error
+
+
+def _published(name):
+    """torchvision's weights of a network, not yet fetched, and how images are prepared for them."""
+    from rrahelpers.base.torchvision import torchvision
+
+    chosen = torchvision.models.get_model_weights(name).DEFAULT
+    how = chosen.transforms()
     size = how.crop_size[0]
-    return model, Preprocessing(size, tuple(how.mean), tuple(how.std), size / how.resize_size[0],
-                                how.interpolation.value)
+    return chosen, Preprocessing(size, tuple(how.mean), tuple(how.std), size / how.resize_size[0],
+                                 how.interpolation.value)
 
 
 def _first(error):

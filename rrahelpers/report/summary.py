@@ -28,7 +28,8 @@ def _classes(report, table):
     best = table.loc[table["class_similarity"].idxmax()]
     start = report.layers.set_index("layer").loc["input", "class_similarity"]
     chance = chance_similarity(report.labels)
-    scale = f" (scale {best['best_scale']})" if "x" in best["shape"] else ""
+    pooled = "each map pooled to one number" if best["best_scale"] == "global" else f"scale {best['best_scale']}"
+    scale = f" ({pooled})" if "x" in best["shape"] else ""
     return (f"Images of one class are nearest to each other in {best['layer']}: {best['class_similarity']:.1%} of a "
             f"sample's {report.about['k']} nearest neighbours share its class there{scale}, {start:.1%} among the "
             f"images themselves, {chance:.1%} by chance.")

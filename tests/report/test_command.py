@@ -69,6 +69,19 @@ def test_timm_tells_its_preprocessing():
     assert how.size == 32
 
 
+def test_a_file_of_torchvisions_weights_is_prepared_for_as_the_published_ones(tmp_path):
+    random, how = build_network("torchvision/squeezenet1_1", "random")
+    assert (how.size, how.mean) == (None, None)
+    save_file(random.state_dict(), tmp_path / "w.safetensors")
+    model, how = build_network("squeezenet1_1", tmp_path / "w.safetensors")
+    assert torch.equal(model.classifier[1].weight, random.classifier[1].weight)
+    assert (how.size, how.mean, how.std) == (224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    assert how.crop == pytest.approx(224 / 256)
+    save_file(build_network("squeezenet1_1", "random", {"num_classes": 3})[0].state_dict(), tmp_path / "own.safetensors")
+    _, how = build_network("squeezenet1_1", tmp_path / "own.safetensors", {"num_classes": 3})
+    assert how.mean is None  # trained by somebody else
+
+
 def test_a_function_of_ones_own(tmp_path, monkeypatch):
     (tmp_path / "my_networks.py").write_text("from tests.report.networks import network\nnothing = dict\n",
                                              encoding="utf-8")
