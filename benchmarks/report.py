@@ -6,8 +6,8 @@ A process for each kind of work, one after the other, all cores, with random wei
 doesn't depend on them), N of them (default 2,000): bare forward passes; the report; ablation, on 20 of the images. Of
 each the seconds on the clock and of the processor, how much of them the search for neighbours and the probes are, and
 the most memory that was the process' own: pages of the mapped cache of features, which the system takes back when it
-needs them, are counted apart. Writes ``benchmarks/results/report.json`` and ``.md``; of another size or network than by
-default, into ``results/quick``.
+needs them, are counted apart. Writes ``benchmarks/results/report.json`` and ``.md``; of another size or network than
+by default, into ``results/quick``.
 
 That it gets on in 4 GB is shown by a control group: ``systemd-run --scope -p MemoryMax=4G python benchmarks/report.py``.
 """
@@ -79,7 +79,7 @@ def own_memory(every=0.05):
 
     def look():
         while not over.wait(every):
-            lines = Path("/proc/self/status").read_text().splitlines()
+            lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
             seen.extend(int(line.split()[1]) * 1024 / 1e9 for line in lines if line.startswith("RssAnon"))
 
     thread = threading.Thread(target=look, daemon=True)

@@ -77,7 +77,8 @@ def test_a_file_of_torchvisions_weights_is_prepared_for_as_the_published_ones(tm
     assert torch.equal(model.classifier[1].weight, random.classifier[1].weight)
     assert (how.size, how.mean, how.std) == (224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     assert how.crop == pytest.approx(224 / 256)
-    save_file(build_network("squeezenet1_1", "random", {"num_classes": 3})[0].state_dict(), tmp_path / "own.safetensors")
+    own, _ = build_network("squeezenet1_1", "random", {"num_classes": 3})
+    save_file(own.state_dict(), tmp_path / "own.safetensors")
     _, how = build_network("squeezenet1_1", tmp_path / "own.safetensors", {"num_classes": 3})
     assert how.mean is None  # trained by somebody else
 
