@@ -9,7 +9,7 @@ the most memory that was the process' own: pages of the mapped cache of features
 needs them, are counted apart. Writes ``benchmarks/results/report.json`` and ``.md``; of another size or network than
 by default, into ``results/quick``.
 
-That it gets on in 4 GB is shown by a control group: ``systemd-run --scope -p MemoryMax=4G python benchmarks/report.py``.
+In a control group of 4 GB it gets on: ``systemd-run --scope -p MemoryMax=4G python benchmarks/report.py``.
 """
 
 import argparse
