@@ -55,13 +55,13 @@ class Settling:
         maps = {i: torch.empty(n, widths[i], device=device) for i in held}
         norms = {i: torch.empty(n, dtype=torch.float64, device=device) for i in range(len(windows))}
 
-        def pool(rows):
+        def keep(rows):
             for i, part in enumerate(self.pool(windows, rows)):
                 norms[i][rows] = squares(part).sqrt()
                 if i in maps:
                     maps[i][rows] = part
 
-        list(self.each(pool, self.pieces(0, n)))
+        list(self.each(keep, self.pieces(0, n)))
         return maps, norms
 
     def pieces(self, start: int, stop: int) -> Iterator[slice]:
