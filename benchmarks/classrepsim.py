@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 
 import torch
-from neighbors import K, apart, machine, one_graph, peak_memory, pooled, recall, truth
+from neighbors import K, apart, machine, memory, one_graph, pooled, recall, truth
 
 from rrahelpers import data
 from rrahelpers.class_similarity import class_similarity, scale_graphs
@@ -74,7 +74,7 @@ def child(job, samples, sample, answer):
     start = time.perf_counter()
     values = JOBS[job](model, images, labels, sample)
     answer.put({"run": run.name, "seconds": time.perf_counter() - start, "cpu_seconds": time.process_time(),
-                "peak": peak_memory(),
+                "peak": memory(),
                 "values": values})
 
 

@@ -73,9 +73,10 @@ def graphs(method, x, scales):
     return {scale: one_graph(method, pooled(x, scale).contiguous()) for scale in scales}
 
 
-def peak_memory():
-    """Bytes that this process has held at most (ru_maxrss would count what its parent held before it)."""
-    return 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8"))[1])
+def memory(kind="VmHWM"):
+    """Bytes of this process, by the kernel's names: what it has held at most (ru_maxrss would count what its parent
+    held before it), or "RssAnon", what is its own now, without mapped files."""
+    return 1024 * int(re.search(rf"{kind}:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8"))[1])
 
 
 def child(method, path, n, scales, answer):
@@ -85,10 +86,10 @@ def child(method, path, n, scales, answer):
     try:
         graphs(method, torch.randn(300, 4, 32, 32, generator=torch.Generator().manual_seed(0)), scales)
         x = torch.from_numpy(np.load(path)[:n])
-        before = peak_memory()
+        before = memory()
         start = time.perf_counter()
         found = graphs(method, x, scales)
-        answer.put({"seconds": time.perf_counter() - start, "peak": peak_memory(), "before": before, "found": found})
+        answer.put({"seconds": time.perf_counter() - start, "peak": memory(), "before": before, "found": found})
     except Exception as error:  # the table says what a library did
         answer.put({"error": f"{type(error).__name__}: {error}"})
 

@@ -9,7 +9,7 @@ the most memory that was the process' own: pages of the mapped cache of features
 needs them, are counted apart. Writes ``benchmarks/results/report.json`` and ``.md``; of another size or network than
 by default, into ``results/quick``.
 
-In a control group of 4 GB it gets on: ``systemd-run --scope -p MemoryMax=4G python benchmarks/report.py``.
+Whether it gets on in 4 GB a control group tells: ``systemd-run --scope -p MemoryMax=4G python benchmarks/report.py``.
 """
 
 import argparse
@@ -17,14 +17,13 @@ import contextlib
 import json
 import multiprocessing
 import os
-import resource
 import tempfile
 import threading
 import time
 from pathlib import Path
 
 import torch
-from neighbors import machine
+from neighbors import machine, memory
 
 from rrahelpers.features import analysed_layers
 from rrahelpers.features.passes import forward
@@ -74,23 +73,21 @@ def clocks():
 
 @contextlib.contextmanager
 def own_memory(every=0.05):
-    """Within it, the memory that is the process' own is looked at in a thread: yields a list of GB, on Linux."""
+    """Within it, a thread looks how many bytes are the process' own: yields their list."""
     seen, over = [], threading.Event()
 
     def look():
-        while not over.wait(every):
-            lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-            seen.extend(int(line.split()[1]) * 1024 / 1e9 for line in lines if line.startswith("RssAnon"))
+        while not over.is_set():
+            seen.append(memory("RssAnon"))
+            over.wait(every)
 
-    thread = threading.Thread(target=look, daemon=True)
-    if Path("/proc/self/status").exists():
-        thread.start()
+    thread = threading.Thread(target=look)
+    thread.start()
     try:
         yield seen
     finally:
         over.set()
-        if thread.ident:
-            thread.join()
+        thread.join()
 
 
 def measured(arguments):
@@ -100,11 +97,10 @@ def measured(arguments):
     model = build(f"torchvision/{network}").eval()
     images, labels = torch.randint(0, 256, (count, 3, side, side), dtype=torch.uint8), torch.arange(count) % 10
     start, processor = time.perf_counter(), time.process_time()
-    with clocks() as parts, own_memory() as gigabytes:
+    with clocks() as parts, own_memory() as own:
         WORK[work](model, images, labels)
     return {"seconds": time.perf_counter() - start, "processor": time.process_time() - processor, "parts": parts,
-            "own memory": max(gigabytes, default=None),
-            "with mapped files": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9}
+            "own memory": max(own) / 1e9, "with mapped files": memory() / 1e9}
 
 
 def markdown(found):
@@ -116,10 +112,10 @@ def markdown(found):
              "| --- | --- | --- | --- | --- | --- | --- |"]
     once = found["work"][BARE]["seconds"]
     for what, one in found["work"].items():
-        rest, own = (one["seconds"] - sum(one["parts"].values())) / once, one["own memory"]
+        rest = (one["seconds"] - sum(one["parts"].values())) / once
         lines.append(f"| {what} | {one['seconds']:.1f} | {one['parts']['neighbour graphs']:.1f} | "
-                     f"{one['parts']['probes']:.1f} | {rest:.2f} | "
-                     f"{'' if own is None else f'{own:.2f}'} | {one['with mapped files']:.2f} |")
+                     f"{one['parts']['probes']:.1f} | {rest:.2f} | {one['own memory']:.2f} | "
+                     f"{one['with mapped files']:.2f} |")
     return "\n".join(lines) + "\n"
 
 
