@@ -56,8 +56,8 @@ WIDE = 1024  # coordinates from which a band is worth bfloat16
 
 @dataclass
 class Plan:
-    """What every block needs to know: windows coarsest first, centring, scaling, precision, candidates to keep, and
-    the rows and columns of the products that are worked on at a time."""
+    """What every block needs to know: windows coarsest first, centring, scaling, precision, candidates to keep, the
+    rows and columns of the products that are worked on at a time, and groups of channels whose bounds are added up."""
 
     windows: list[tuple[int, int]]
     mean: torch.Tensor  # [C, H, W]
@@ -65,6 +65,7 @@ class Plan:
     bfloat16: bool
     width: int
     tile: int
+    groups: int = 1
 
     def centred(self, rows: MapTensor, out: torch.Tensor | None = None) -> MapTensor:
         z = torch.sub(rows, self.mean.to(rows.dtype), out=out)
@@ -130,7 +131,7 @@ class Block:
             rounded = any(low[:scale + 1])
             rho = 2.0**-10 if rounded else transform  # one for all blocks; near δ / ‖x‖
             delta = transform**2 * (1 + 1 / rho) * (101 if rounded else 1)
-            sums = 8 + 4 * scale + sum(-(-width // panel) for width in widths[:scale + 1])
+            sums = 7 + plan.groups + 4 * scale + sum(-(-width // panel) for width in widths[:scale + 1])
             adding = rho + sums * 2 * UNIT + (min(SUMMED, sum(widths)) + 4) * UNIT
             so_far = [float(band <= scale) for band in range(len(widths))]
             c.append([*so_far, *[0.0] * sum(low)])

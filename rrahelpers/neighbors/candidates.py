@@ -10,13 +10,14 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import replace
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import torch
 
 from rrahelpers.base.devices import bfloat16_pays
 from rrahelpers.neighbors.bands import WIDE, Block, Plan, full_precision, lower_bounds
+from rrahelpers.neighbors.cores import slices
 from rrahelpers.neighbors.rows import Scan, Source
 from rrahelpers.neighbors.selection import STEP, lowest, lowest_of_columns, lowest_of_rows
 
@@ -31,6 +32,7 @@ MANY = 1024  # samples from which rounding to bfloat16 costs less than it saves
 JUDGED, OPEN = 64, 0.1  # rows by which rounding is judged, and the share of them that it may leave open
 SHORT = 256  # candidates of a row up to which taking them one by one is the fastest
 LONG, HOUR = 1e13, 3600  # products from which the time is estimated before, and seconds from which it is told
+Sums: TypeAlias = dict[tuple[int, int], list[torch.Tensor]]  # of lower bounds: {a tile's first row and column: scales}
 SPARE = 3  # candidates beyond k where products come in float32: their bounds leave next to nobody open
 
 
@@ -78,11 +80,12 @@ class Kept:
         self.begun.add(first)
 
 
-def pair_candidates(a: Block, b: Block, plan: Plan, each: Each = map) -> list[list[Bounds]]:
+def pair_candidates(a: Block, b: Block, plan: Plan, each: Each = map, sums: Sums | None = None) -> list[list[Bounds]]:
     """For each scale, for a's rows and for b's: (lower bounds, columns), the ``plan.width`` best of each row.
 
     Where a is b, half of the products are computed, the sample itself is left out, and the second part is missing.
     ``each``: a ``map`` over the tiles of the products (:func:`rrahelpers.neighbors.cores.on_cores`).
+    ``sums``: of the same rows' other channels (:func:`add_bounds`), used up.
     """
     sides = [a] if a is b else [a, b]
     kept = [[Kept(len(block), plan.width, block.keys.device) for block in sides] for _ in plan.windows]
@@ -92,25 +95,37 @@ def pair_candidates(a: Block, b: Block, plan: Plan, each: Each = map) -> list[li
     def work(tile):
         rows, columns = tile
         diagonal = a is b and rows == columns
-        for t, of_scale in zip(lower_bounds(a, b, rows, columns), kept):
+        others = sums.pop((rows.start, columns.start)) if sums else [None] * len(kept)
+        for t, of_scale, other in zip(lower_bounds(a, b, rows, columns), kept, others):
+            t = t if other is None else other.add_(t)
             if diagonal:
                 t.fill_diagonal_(torch.inf)
             with locks[-1][columns.start], contextlib.nullcontext() if diagonal else locks[0][rows.start]:
                 of_scale[0].take(t, rows, columns, None if diagonal else of_scale[-1])
-
-    tiles = [(rows, columns) for rows in of_a for columns in of_b if a is not b or columns.start <= rows.start]
 
     def turn(tile):
         """The diagonal, behind which the others are quick to look through; then tiles that have no side in common."""
         (rows, columns), count = tile, max(len(of_a), len(of_b))
         return a is b and rows != columns, (rows.start + columns.start) // plan.tile % count
 
-    list(each(work, sorted(tiles, key=turn)))
+    list(each(work, sorted(tiles(of_a, of_b, a is b), key=turn)))
     return [[(side.low, side.index) for side in of_scale] for of_scale in kept]
 
 
-def slices(n: int, step: int) -> list[slice]:
-    return [slice(start, min(start + step, n)) for start in range(0, n, step)]
+def tiles(of_a: list[slice], of_b: list[slice], same: bool) -> list[tuple[slice, slice]]:
+    """Rows and columns of the products; where both are of the ``same`` block those on and below the diagonal."""
+    return [(rows, columns) for rows in of_a for columns in of_b if not same or columns.start <= rows.start]
+
+
+def add_bounds(block: Block, plan: Plan, sums: Sums, each: Each = map) -> None:
+    """Add the lower bounds among a block's rows to ``sums``: of some channels after those of others."""
+    def work(tile):
+        place, found = tuple(side.start for side in tile), lower_bounds(block, block, *tile)
+        sums[place] = ([before.add_(t) for before, t in zip(sums[place], found)] if place in sums
+                       else [t.clone() for t in found])
+
+    parts = slices(block.keys.shape[1], plan.tile)
+    list(each(work, tiles(parts, parts, True)))
 
 
 def rounding_pays(source: Source, plan: Plan, k: int, each: Each = map) -> bool:
@@ -169,6 +184,9 @@ class Search:
         if executor is not None:
             rows = min(rows, -(-n // 6))
         self.block = -(-n // -(-n // max(rows, 64)))
+        groups, bounds = -(-n * row // (memory // 2)), 2 * len(windows) * n * (n + tile)  # bytes, of half the matrices
+        by_channels = executor is None and groups <= source.x.shape[1] and bounds <= memory // 4
+        self.plan = replace(self.plan, groups=groups if by_channels else 1)
 
     def run(self) -> list[Bounds]:
         """For each scale: lower bounds float32 and indices int64 [n, width], in any order."""
@@ -177,6 +195,8 @@ class Search:
             warnings.warn(f"the exact search among {n:,} samples takes about {seconds / 3600:.1f} hours here; "
                           "knn_graph(x, k, method='pynndescent') is approximate and faster, and its graph tells its "
                           "recall, estimated on a sample", stacklevel=6)
+        if self.plan.groups > 1:
+            return self.by_channels()
         kept = [Kept(n, self.plan.width, self.source.x.device) for _ in self.plan.windows]
         for (i, j), found in self.jobs([(i, j) for i in starts for j in starts if j <= i]):
             if self.block >= n:
@@ -185,6 +205,16 @@ class Search:
                 for (first, other), (low, index) in zip(((i, j), (j, i)), sides):
                     of_scale.add(first, low, index, other)
         return [(of_scale.low, of_scale.index) for of_scale in kept]
+
+    def by_channels(self) -> list[Bounds]:
+        """As :meth:`run`, with all rows of some channels at a time: each number is encoded once, where blocks of rows
+        would be for each other block; the lower bounds among all rows have to fit into the memory."""
+        channels, sums = self.source.x.shape[1], {}
+        *parts, last = slices(channels, -(-channels // self.plan.groups))
+        for part in parts:
+            add_bounds(self.encode_channels(part), self.plan, sums, self.each)
+        block = self.encode_channels(last)
+        return [sides[0] for sides in pair_candidates(block, block, self.plan, self.each, sums)]
 
     def seconds(self) -> float:
         """About how long the search takes, judged by one tile of the products; 0 where it doesn't run on these cores
@@ -226,3 +256,6 @@ class Search:
 
     def encode(self, start: int) -> Block:
         return Block(self.source.part(start, start + self.block), self.plan, self.each)
+
+    def encode_channels(self, part: slice) -> Block:
+        return Block(self.source.at(part), replace(self.plan, mean=self.plan.mean[part]), self.each)

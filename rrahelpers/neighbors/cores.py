@@ -35,3 +35,7 @@ def piece(device: torch.device) -> int:
     """Numbers that are worked on at a time: on a processor they stay in its cache, elsewhere few large operations
     count."""
     return 2**18 if device.type == "cpu" else 2**26
+
+
+def slices(n: int, step: int) -> list[slice]:
+    return [slice(start, min(start + step, n)) for start in range(0, n, step)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -54,6 +54,10 @@ class Source:
     def part(self, start: int, stop: int) -> Source:
         """Rows ``start`` to ``stop`` as a source of their own (cheap to send to another process)."""
         return Source(self.rows(slice(start, stop)))
+
+    def at(self, channels: slice, lines: slice = slice(None)) -> Source:
+        """All rows, with some of the channels and of the maps' lines."""
+        return replace(self, x=self.x[:, channels, lines])
 
 
 @dataclass

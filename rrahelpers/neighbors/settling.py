@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from rrahelpers.neighbors.bands import UNIT, Block, Plan, decompose, lower_bounds
-from rrahelpers.neighbors.cores import piece
+from rrahelpers.neighbors.cores import piece, slices
 from rrahelpers.neighbors.rows import SUMMED, Source, squares
 from rrahelpers.neighbors.selection import lowest
 
@@ -61,17 +61,14 @@ class Settling:
                 if i in maps:
                     maps[i][rows] = part
 
-        list(self.each(keep, self.pieces(0, n)))
+        list(self.each(keep, slices(n, max(1, 4 * piece(device) // values))))
         return maps, norms
 
-    def pieces(self, start: int, stop: int) -> Iterator[slice]:
-        """Rows ``start`` to ``stop``, so many at a time as a core pools at once."""
-        step = max(1, 4 * piece(self.source.x.device) // self.source.x[0].numel())
-        return (slice(first, min(first + step, stop)) for first in range(start, stop, step))
-
-    def pool(self, windows: Sequence[tuple[int, int]], rows: slice) -> list[Float32[torch.Tensor, "n w"]]:
-        """Orthonormal maps of some rows, one for each window."""
-        z = self.plan.centred(self.source.rows(rows).double())
+    def pool(self, windows: Sequence[tuple[int, int]], rows: slice | Integers,
+             places: tuple[slice, slice] = (slice(None), slice(None))) -> list[Float32[torch.Tensor, "n w"]]:
+        """Orthonormal maps of some rows, one for each window; of all or some ``places``: channels and lines."""
+        plan = replace(self.plan, mean=self.plan.mean[places])
+        z = plan.centred(self.source.at(*places).rows(rows).double())
         return [part.float() for part in decompose(z, windows, details=False)[0]]
 
     def settle_all(self, scale: int, low: Float32[torch.Tensor, "n width"],
@@ -133,34 +130,31 @@ class Settling:
             return self.differences(Source(self.coarse[scale][:, :, None, None]), i, j, 1.0)
         if self.plan.windows[scale] == (1, 1):
             return self.differences(self.source, i, j, self.plan.unit)
-        return self.of_blocks(scale, i, j)
+        return self.pooled_again(scale, i, j)
 
-    def of_blocks(self, scale: int, i: Integers, j: Int64[torch.Tensor, "n m"]) -> Float64[torch.Tensor, "n m"]:
-        """:meth:`distances` at a pooled scale that isn't held: two blocks of its maps at a time, pooled again."""
-        h, w = window = self.plan.windows[scale]
-        width, n, device = self.source.x[0].numel() // (h * w), len(self.source), self.source.x.device
-        step = min(n, max(1, self.memory // 8 // (4 * width)))
-        maps, inside = torch.empty(2, step, width, device=device), [-1, -1]
-        first, second = i.repeat_interleave(j.shape[1]), j.flatten()
-        tiles = first // step * -(-n // step) + second // step
-        order = tiles.argsort()
-        out = torch.empty(len(order), dtype=torch.float64, device=device)
-        for pairs in order.split(torch.unique_consecutive(tiles[order], return_counts=True)[1].tolist()):
-            blocks = [int(side[pairs[0]]) // step for side in (first, second)]
-            for place, block in enumerate(blocks):
-                if inside[place] != block:
-                    self.fill(maps[place], window, block * step)
-                    inside[place] = block
-            local = first[pairs] - blocks[0] * step, second[pairs, None] + (1 - blocks[1]) * step
-            out[pairs] = self.differences(Source(maps.flatten(0, 1)[:, :, None, None]), *local, 1.0)[:, 0]
-        return out.view(j.shape)
+    def pooled_again(self, scale: int, i: Integers, j: Int64[torch.Tensor, "n m"]) -> Float64[torch.Tensor, "n m"]:
+        """:meth:`distances` at a pooled scale that isn't held: its maps are pooled again, each place once."""
+        chosen, numbers = torch.cat([i, j.flatten()]).unique(return_inverse=True)
+        i, j, window = numbers[:len(i)], numbers[len(i):].view(j.shape), self.plan.windows[scale]
+        total = torch.zeros(j.shape, dtype=torch.float64, device=j.device)
+        for places in self.places(window, len(chosen)):
+            size = self.plan.mean[places].numel()
+            rows = chosen.split(max(1, 4 * piece(j.device) // size))
+            maps = torch.empty(len(chosen), size // (window[0] * window[1]), device=j.device)
+            parts = zip(rows, maps.split(len(rows[0])))
+            list(self.each(lambda part: part[1].copy_(self.pool([window], part[0], places)[0]), parts))
+            total += self.differences(Source(maps[:, :, None, None]), i, j, 1.0)
+        return total
 
-    def fill(self, maps: Float32[torch.Tensor, "m w"], window: tuple[int, int], start: int) -> None:
-        """Pool the rows from ``start`` on into ``maps``."""
-        def put(rows):
-            maps[rows.start - start:rows.stop - start] = self.pool([window], rows)[0]
-
-        list(self.each(put, self.pieces(start, min(start + len(maps), len(self.source)))))
+    def places(self, window: tuple[int, int], rows: int) -> Iterator[tuple[slice, slice]]:
+        """Channels and lines of the maps: as many at a time as fit a quarter of the memory, pooled, for so many
+        rows."""
+        channels, height, width = self.plan.mean.shape
+        pooled_lines = max(1, self.memory // 4 // (4 * rows * (width // window[1])))
+        lines = min(height // window[0], pooled_lines)
+        for some in slices(channels, pooled_lines // lines if lines * window[0] == height else 1):
+            for across in slices(height, lines * window[0]):
+                yield some, across
 
     def differences(self, source: Source, i: Integers, j: Int64[torch.Tensor, "n m"],
                     unit: float) -> Float64[torch.Tensor, "n m"]:

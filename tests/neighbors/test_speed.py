@@ -9,6 +9,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from rrahelpers.neighbors import bands, candidates, kernels, knn_graph, pyramid_graphs, rows, selection, settling
+from tests.neighbors.truth import brute_force, normal
 
 WAITS = {"_local_scalar_dense", "nonzero", "unique_consecutive", "_unique2", "unique_dim", "masked_select", "equal"}
 
@@ -44,10 +45,6 @@ def as_on_a_device(monkeypatch):
                                                                                 largest=False, sorted=False))
 
 
-def normal(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
 def test_few_operations_and_waits_whatever_the_size(as_on_a_device):
     counted = []
     for n in (400, 1600):
@@ -71,16 +68,6 @@ def test_as_many_operations_however_wide_the_window_is():
     assert counted[0] == counted[1] <= 30
 
 
-def brute_force(x, k):
-    """The k nearest by direct float64 differences; ties go to the lower index."""
-    x, found = x.double(), []
-    for i, row in enumerate(x):
-        squared = (x - row).square().sum(1)
-        squared[i] = torch.inf
-        found.append(squared.sort(stable=True)[1][:k])
-    return torch.stack(found)
-
-
 SETS = {
     "normal": normal(700, 6),
     "ties of whole numbers": torch.randint(0, 4, (600, 5), generator=torch.Generator().manual_seed(0)).float(),
@@ -98,12 +85,12 @@ SETS = {
 def test_exact_in_tiles_and_as_a_whole(monkeypatch, name, tile, short):
     monkeypatch.setitem(candidates.TILE, "cpu", tile)
     monkeypatch.setattr(candidates, "SHORT", short)
-    assert torch.equal(knn_graph(SETS[name], 7).indices, brute_force(SETS[name], 7))
+    assert torch.equal(knn_graph(SETS[name], 7).indices, brute_force(SETS[name], 7)[0])
 
 
 def test_exact_for_all_neighbours_and_on_a_device(as_on_a_device):
     for x, k in ((normal(150, 5), 149), (SETS["ties of whole numbers"], 10)):
-        assert torch.equal(knn_graph(x, k).indices, brute_force(x, k))
+        assert torch.equal(knn_graph(x, k).indices, brute_force(x, k)[0])
 
 
 @pytest.mark.parametrize("width", [1, 5, 14, 200])
@@ -164,19 +151,3 @@ def test_many_pairs_of_wide_samples_take_no_more_memory_than_few():
     """1,600 pairs of .7 MB each: where the heap grew with every pair this was a gigabyte."""
     grown = subprocess.run([sys.executable, "-c", GROWN], capture_output=True, text=True, encoding="utf-8", check=True)
     assert float(grown.stdout) < 100
-
-
-@pytest.mark.parametrize("memory", [2**20, 2**30])
-def test_scales_whose_maps_are_not_held_are_measured_block_by_block(memory, monkeypatch):
-    torch.manual_seed(0)
-    base = torch.randn(1, 24, 16, 16)
-    x = torch.cat([base + 1e-3 * torch.randn(90, *base.shape[1:]), base.repeat(9, 1, 1, 1),
-                   torch.randn(40, *base.shape[1:])])
-    asked = []
-    monkeypatch.setattr(settling.Settling, "fill", lambda self, *to, fill=settling.Settling.fill: (
-        asked.append(1), fill(self, *to)))
-    graphs = pyramid_graphs(x, (1, 2, 4, "global"), 7, memory=memory)
-    for scale, graph in graphs.items():
-        pooled = torch.nn.functional.avg_pool2d(x.double(), 16 if scale == "global" else scale).flatten(1)
-        assert torch.equal(graph.indices, brute_force(pooled, 7)), scale
-    assert bool(asked) == (memory == 2**20)
