@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from rrahelpers.base.shapes import Grid, Labels, Scales
 
 MEMORY = 2 * 2**30  # bytes of features and of the neighbour search together
-DISK = 20 * 2**30  # bytes of the cache of features
+DISK = 64 * 2**30  # bytes of the cache of features while a report is made
 UNBALANCED = 2  # times as many images as the smallest class has
 
 
@@ -76,9 +76,9 @@ def analyse(model: nn.Module, data: Any, labels: Labels | None = None, *, test: 
         configuration. Where that says nothing either, the images stay in [0, 1], with a warning.
     preprocessing: of :func:`rrahelpers.report.build_network`, instead of the model's configuration.
     memory: bytes that features and the neighbour search may take together, as far as single layers allow.
-    disk: bytes that features may take in a cache folder where they are more than the memory: see
-        :mod:`rrahelpers.report.cache`. ``python -m rrahelpers cache`` tells where it is, and empties it. 0: none; then
-        there are more passes.
+    disk: bytes that features may take in a cache folder where they are more than the memory, at most half of what the
+        disk has free; ``LASTING`` of them stay for the next report: see :mod:`rrahelpers.report.cache`.
+        ``python -m rrahelpers cache`` tells where it is, and empties it. 0: none; then there are more passes.
     grid, axis: how layers are read as maps, see :func:`rrahelpers.features.layers.readings`.
     progress: whether to show a progress bar.
     executor: of :mod:`concurrent.futures`' interface (a process pool, a Dask client's ``get_executor()``); its workers

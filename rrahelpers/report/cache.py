@@ -20,6 +20,7 @@ import torch
 
 from rrahelpers.base.files import digest, write_json
 
+LASTING = 20 * 2**30  # bytes that stay when a report is made
 DAY = 86400  # seconds; what a killed process left behind is older
 
 
@@ -64,6 +65,10 @@ class FeatureCache:
             if held + needed > self.limit or half_written:
                 shutil.rmtree(path, ignore_errors=True)
                 held -= size
+
+    def shrink(self) -> None:
+        """Remove entries until no more than ``LASTING`` bytes are left."""
+        self.make_room(max(0.0, self.limit - LASTING))
 
     def read(self, key: str,
              examples: Mapping[str, torch.Tensor]) -> tuple[dict[str, torch.Tensor], dict[str, float]] | None:

@@ -100,6 +100,8 @@ class Stream:
                 self._give_up(error)
             finally:
                 sink.close()
+        if self.cache is not None:
+            self.cache.shrink()
 
     def _pass(self, group, sink):
         """One pass; answers with {layer: its numbers}."""

@@ -78,6 +78,19 @@ def test_a_limit_lets_the_oldest_go(data_folder):
     assert 0 < sum(size for _, size, _ in cache.entries()) <= 700_000
 
 
+def test_what_stays_for_the_next_report_is_less_than_a_report_may_take(monkeypatch):
+    model, (x, labels) = Counted(*network()), images()
+    report(model, x, labels)
+    whole = sum(size for _, size, _ in cache.entries())
+    cache.empty()
+    monkeypatch.setattr(cache, "LASTING", whole // 2)
+    report(model, x, labels)
+    assert 0 < sum(size for _, size, _ in cache.entries()) <= whole // 2
+    monkeypatch.setattr(cache, "LASTING", 0)
+    report(model, x, labels)
+    assert not cache.entries()
+
+
 def test_a_disk_that_is_full_costs_passes_and_nothing_else(monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
