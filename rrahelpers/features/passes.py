@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from rrahelpers.base.memory import kept_buffers
 from rrahelpers.base.modules import WEIGHTED, kind, whole
 from rrahelpers.features.batches import Batches
 
@@ -53,7 +54,7 @@ def run(model: nn.Module, images: Batches, layers: Sequence[str], take: Callable
         if place and all(calls.values()):
             raise _Enough
 
-    with contextlib.ExitStack() as hooks:
+    with contextlib.ExitStack() as hooks, kept_buffers():
         for name in calls:
             handle = modules[name].register_forward_hook(lambda _, __, output, name=name: answer(name, output))
             hooks.callback(handle.remove)
