@@ -209,7 +209,8 @@ class Search:
     def by_channels(self) -> list[Bounds]:
         """As :meth:`run`, with all rows of some channels at a time: each number is encoded once, where blocks of rows
         would be for each other block; the lower bounds among all rows have to fit into the memory."""
-        channels, sums = self.source.x.shape[1], {}
+        channels = self.source.x.shape[1]
+        sums: Sums = {}
         *parts, last = slices(channels, -(-channels // self.plan.groups))
         for part in parts:
             add_bounds(self.encode_channels(part), self.plan, sums, self.each)
