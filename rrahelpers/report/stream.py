@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -101,7 +102,8 @@ class Stream:
             finally:
                 sink.close()
         if self.cache is not None:
-            self.cache.shrink()
+            with contextlib.suppress(OSError):  # another process emptied it meanwhile: all is measured
+                self.cache.shrink()
 
     def _pass(self, group, sink):
         """One pass; answers with {layer: its numbers}."""

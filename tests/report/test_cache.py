@@ -91,6 +91,16 @@ def test_what_stays_for_the_next_report_is_less_than_a_report_may_take(monkeypat
     assert not cache.entries()
 
 
+def test_a_cache_that_is_gone_at_the_end_costs_no_report(monkeypatch):
+    def gone(_):
+        raise FileNotFoundError("emptied by another process")
+
+    model, (x, labels) = Counted(*network()), images()
+    expected = report(model, x, labels, disk=0)
+    monkeypatch.setattr(FeatureCache, "shrink", gone)
+    pd.testing.assert_frame_equal(report(model, x, labels).layers, expected.layers)
+
+
 def test_a_disk_that_is_full_costs_passes_and_nothing_else(monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
