@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from rrahelpers.neighbors import bands, candidates, knn_graph, pyramid_graphs, settling
+from rrahelpers.neighbors import bands, candidates, cores, knn_graph, pyramid_graphs, settling, tiles
 from tests.neighbors.truth import ADVERSARIAL, brute_force, check, normal
 
 
@@ -56,8 +56,8 @@ def test_bounds_of_groups_of_channels_hold_when_added_up():
     windows = [(4, 4), (2, 2), (1, 1)]
     plan = bands.Plan(windows, torch.zeros(12, 4, 4), 1.0, False, 10, 64, groups=4)
     sums, of_group = {}, replace(plan, mean=plan.mean[:3])
-    for part in candidates.slices(12, 3):
-        candidates.add_bounds(bands.Block(candidates.Source(x[:, part]), of_group, map), plan, sums)
+    for part in cores.slices(12, 3):
+        tiles.add_bounds(bands.Block(candidates.Source(x[:, part]), of_group, map), plan, sums)
     for (h, w), low in zip(windows, sums[0, 0]):
         pooled = F.avg_pool2d(x.double(), (h, w)).flatten(1) * math.sqrt(h * w)
         true = torch.stack([(pooled - row).square().sum(1) for row in pooled])

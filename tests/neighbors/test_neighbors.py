@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from rrahelpers.neighbors import KNNGraph, bands, candidates, knn_graph, pyramid_graphs, settling
+from rrahelpers.neighbors import KNNGraph, bands, candidates, knn_graph, pyramid_graphs, settling, tiles
 from rrahelpers.neighbors.rows import Source, scan
 from tests.neighbors.truth import ADVERSARIAL, brute_force, check, normal
 
@@ -47,7 +47,7 @@ def test_the_lower_bounds_hold_and_are_of_use(maps, monkeypatch, bfloat16):
         windows = [(12, 12), (6, 6), (3, 3), (1, 1)]
         plan = bands.Plan(windows, x.double().mean(0), 2.0**-6, bfloat16, len(x) - 1, 64)
         block = bands.Block(Source(x), plan)
-        for (h, w), ((low, index),) in zip(windows, candidates.pair_candidates(block, block, plan)):
+        for (h, w), ((low, index),) in zip(windows, tiles.pair_candidates(block, block, plan)):
             z = F.avg_pool2d((x.double() - x.double().mean(0)) * plan.unit, (h, w)).flatten(1) * (h * w)**0.5
             true = torch.stack([(z - row).square().sum(1) for row in z]).gather(1, index)
             assert (low <= true).all()

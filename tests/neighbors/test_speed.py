@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from rrahelpers.neighbors import bands, candidates, kernels, knn_graph, pyramid_graphs, rows, selection, settling
+from rrahelpers.neighbors import bands, candidates, kernels, knn_graph, pyramid_graphs, rows, selection, settling, tiles
 from tests.neighbors.truth import brute_force, normal
 
 WAITS = {"_local_scalar_dense", "nonzero", "unique_consecutive", "_unique2", "unique_dim", "masked_select", "equal"}
@@ -37,10 +37,10 @@ def as_on_a_device(monkeypatch):
         monkeypatch.setitem(sizes, "cpu", sizes["cuda"])
     for module in (bands, rows, settling):
         monkeypatch.setattr(module, "piece", lambda device: 2**26)
-    monkeypatch.setattr(candidates, "SHORT", 0)  # nothing is compiled
+    monkeypatch.setattr(tiles, "SHORT", 0)  # nothing is compiled
     monkeypatch.setattr(candidates, "HALVED", 2**31)
     monkeypatch.setattr(rows.Source, "plain", lambda self: None)
-    for module in (selection, candidates, settling):
+    for module in (selection, candidates, tiles, settling):
         monkeypatch.setattr(module, "lowest", lambda values, width: values.topk(min(width, values.shape[1]),
                                                                                 largest=False, sorted=False))
 
@@ -84,7 +84,7 @@ SETS = {
 @pytest.mark.parametrize("short", [0, 256])
 def test_exact_in_tiles_and_as_a_whole(monkeypatch, name, tile, short):
     monkeypatch.setitem(candidates.TILE, "cpu", tile)
-    monkeypatch.setattr(candidates, "SHORT", short)
+    monkeypatch.setattr(tiles, "SHORT", short)
     assert torch.equal(knn_graph(SETS[name], 7).indices, brute_force(SETS[name], 7)[0])
 
 
@@ -108,7 +108,7 @@ def test_the_smallest_of_rows_and_columns_tile_by_tile(width):
     """Two tiles beside two others, the last ones with fewer rows and columns than they hold."""
     t = normal(256, 192)
     t[200:], t[:, 150:] = torch.inf, torch.inf
-    rows_kept, columns_kept = candidates.Kept(200, width, t.device), candidates.Kept(150, width, t.device)
+    rows_kept, columns_kept = tiles.Kept(200, width, t.device), tiles.Kept(150, width, t.device)
     for of_rows in (slice(0, 128), slice(128, 256)):
         for of_columns in (slice(0, 64), slice(64, 192)):
             rows_kept.take(t[of_rows, of_columns].contiguous(), of_rows, of_columns, columns_kept)
