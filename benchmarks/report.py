@@ -3,11 +3,11 @@
     python benchmarks/report.py [N] [--network NAME] [--side PIXELS]
 
 A process for each kind of work, one after the other, all cores, with random weights and N images (default 2,000),
-smooth ones with a little noise, about a prototype for each of ten classes: bare forward passes; the report; ablation,
-on 20 of the images. Of each the seconds on the clock and of the processor, how much of them the search for neighbours
-and the probes are, and the most memory that was the process' own: pages of the mapped cache of features, which the
-system takes back when it needs them, are counted apart. Writes ``benchmarks/results/report.json`` and ``.md``; of
-another size or network than by default, into ``results/quick``.
+smooth ones with a little noise, about a prototype for each of ten classes: bare forward passes, in batches of 100, as
+a loop of one's own has them; the report; ablation, on 20 of the images. Of each the seconds on the clock and of the
+processor, how much of them the search for neighbours and the probes are, and the most memory that was the process'
+own: pages of the mapped cache of features, which the system takes back when it needs them, are counted apart. Writes
+``benchmarks/results/report.json`` and ``.md``; of another size or network than by default, into ``results/quick``.
 
 Whether it gets on in 4 GB a control group tells: ``systemd-run --scope -p MemoryMax=4G python benchmarks/report.py``.
 """

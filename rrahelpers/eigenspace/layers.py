@@ -27,8 +27,9 @@ def weighted_layers(model: nn.Module) -> list[str]:
     return [name for name, module in _modules(model).items() if isinstance(module, (*WEIGHTED, *RECURRENT))]
 
 
-def covariances(model: nn.Module, images: Images, layers: Iterable[str] | None = None, *, batch_size: int = 100,
-                axis: FeatureAxes | None = None, device: str | torch.device | None = None) -> dict[str, Covariance]:
+def covariances(model: nn.Module, images: Images, layers: Iterable[str] | None = None, *,
+                batch_size: int | None = None, axis: FeatureAxes | None = None,
+                device: str | torch.device | None = None) -> dict[str, Covariance]:
     """The covariance of each layer's output, from one pass in evaluation mode; every place and every token is an
     observation.
 
@@ -38,7 +39,8 @@ def covariances(model: nn.Module, images: Images, layers: Iterable[str] | None =
     images: float [N, …], as the model takes them, or batches of such (a DataLoader): see
         :class:`rrahelpers.features.batches.Batches`.
     layers: names; default :func:`weighted_layers`.
-    batch_size: images for each forward pass, where ``images`` is one tensor.
+    batch_size: images for each forward pass, where ``images`` is one tensor; default
+        :func:`rrahelpers.features.batches.at_a_time`.
     axis: {layer: axis of its features, 1 or -1}, where it isn't known.
     device: where covariances are computed; default the model's.
 

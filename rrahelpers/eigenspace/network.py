@@ -128,8 +128,8 @@ def project(model: nn.Module, delta: float = DELTA, covariances: dict[str, Covar
 
 
 def projected_accuracies(model: nn.Module, images: Images, labels: Labels | None, covariances: dict[str, Covariance],
-                         deltas: Iterable[float], *, draws: int = 1, centred: bool = True, batch_size: int = 100,
-                         progress: bool = True) -> pd.DataFrame:
+                         deltas: Iterable[float], *, draws: int = 1, centred: bool = True,
+                         batch_size: int | None = None, progress: bool = True) -> pd.DataFrame:
     """Top-1 accuracy of a projected network for many thresholds (dissertation 7.3, figure 43).
 
     Parameters

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 IMAGES = ("pixel_values", "images", "image", "x")
 LABELS = ("labels", "label", "y")
+AT_A_TIME, NUMBERS = 100, 2**22  # images in a batch, and numbers in its images, at most
 NONE = "expected at least one image, got none"
 ONCE = ("expected images that can be gone through several times, got an iterator (a generator?) that is used up after "
         "one pass; give a list of batches or a DataLoader")
@@ -38,9 +39,9 @@ class Batches:
     what is none of these, and for images that are no float tensor or array.
     """
 
-    def __init__(self, data: Images, batch_size: int = 100) -> None:
+    def __init__(self, data: Images) -> None:
         if isinstance(data, Dataset) and not isinstance(data, IterableDataset):
-            data = DataLoader(data, batch_size)
+            data = DataLoader(data, AT_A_TIME)
         self._whole: tuple[ImageTensor, Labels | None] | None = _batch(data) if _is_whole(data) else None
         self._data: Iterable[object] = ()
         if self._whole is None:
@@ -52,16 +53,17 @@ class Batches:
         self._sample: ImageTensor | None = None
         self._survey: list[tuple[int, Labels | None]] | None = None
 
-    def split(self, batch_size: int) -> Iterator[ImageTensor]:
-        """Yield the images in batches: of ``batch_size`` where they are held whole, else as they come."""
-        if not is_whole(batch_size):
+    def split(self, batch_size: int | None = None) -> Iterator[ImageTensor]:
+        """Yield the images in batches: of ``batch_size`` where they are held whole (default: :func:`at_a_time`), else
+        as they come."""
+        if batch_size is not None and not is_whole(batch_size):
             raise ValueError(f"expected batch_size to be a positive whole number, got {batch_size!r}")
         if self._whole is None:
             yield from (images for images, _ in self._pass())
         elif len(self) == 0:
             raise ValueError(NONE)
         else:
-            yield from self._whole[0].split(batch_size)
+            yield from self._whole[0].split(batch_size or at_a_time(self._whole[0]))
 
     @property
     def whole(self) -> ImageTensor | None:
@@ -131,6 +133,12 @@ def _is_whole(data):
         axes = [getattr(part, "ndim", isinstance(part, (tuple, list))) for part in data]
         return len(data) == 2 and axes[0] > 1 and axes[1] == 1
     return isinstance(data, (Mapping, torch.Tensor, np.ndarray))
+
+
+def at_a_time(images: Numbers) -> int:
+    """So many images of this size [n, ...] make a batch: a hundred, but of large ones as many as have four million
+    numbers. More are no faster on a CPU, and what a network answers to them takes more memory."""
+    return min(AT_A_TIME, max(1, NUMBERS // max(1, images[:1].numel())))
 
 
 def as_batches(data: Images) -> Batches:

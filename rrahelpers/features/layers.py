@@ -132,7 +132,7 @@ def readings(model: nn.Module, images: Images, layers: Iterable[str], *, grid: G
     return found
 
 
-def extract(model: nn.Module, images: Images, layers: Iterable[str], *, batch_size: int = 100,
+def extract(model: nn.Module, images: Images, layers: Iterable[str], *, batch_size: int | None = None,
             maps: dict[str, Reading] | None = None) -> dict[str, Answers]:
     """The outputs of several layers from one forward pass: {layer: float tensor [N, ...]}, on the images' device.
 
@@ -158,7 +158,7 @@ def extract(model: nn.Module, images: Images, layers: Iterable[str], *, batch_si
 
 
 def visit(model: nn.Module, images: Images, layers: Iterable[str], take: Callable[[str, torch.Tensor, int], object], *,
-          batch_size: int = 100, maps: dict[str, Reading] | None = None) -> None:
+          batch_size: int | None = None, maps: dict[str, Reading] | None = None) -> None:
     """One forward pass over all images, which after the first batch ends with the last of the layers asked for.
 
     Parameters
@@ -168,8 +168,8 @@ def visit(model: nn.Module, images: Images, layers: Iterable[str], take: Callabl
     layers: names of modules, or "input".
     take: called with a layer's name, its output for a batch, and the place of the batch's first image. What it keeps
         has to be a copy: later layers may work in place.
-    batch_size: images for each forward pass, where they don't come in batches; on a CPU, many hundreds take twice as
-        long, for they leave the cache.
+    batch_size: images for each forward pass, where they don't come in batches; default
+        :func:`rrahelpers.features.batches.at_a_time`.
     maps: the layers' :func:`readings`, for maps. Default: what the layers answer, tokens as they are, but
         [n, H, W, C] as [n, C, H, W] where it is known that features are last.
 
@@ -195,7 +195,8 @@ def visit(model: nn.Module, images: Images, layers: Iterable[str], take: Callabl
 
 
 def each_layer(model: nn.Module, images: Images, layers: Iterable[str], *, memory: float = MEMORY,
-               batch_size: int = 100, maps: dict[str, Reading] | None = None) -> Iterator[tuple[str, Answers]]:
+               batch_size: int | None = None,
+               maps: dict[str, Reading] | None = None) -> Iterator[tuple[str, Answers]]:
     """Yield (layer, features as maps) for each of ``layers``, once, with as few forward passes as ``memory`` bytes of
     features allow.
 

@@ -22,7 +22,7 @@ class _Enough(Exception):
 
 
 def run(model: nn.Module, images: Batches, layers: Sequence[str], take: Callable[[str, torch.Tensor, int], object],
-        batch_size: int = 100) -> None:
+        batch_size: int | None = None) -> None:
     """Call ``take(layer, output, place)`` with what each layer answers to each batch, as it is.
 
     ``images``: :class:`rrahelpers.features.batches.Batches`; everything else, and what it raises, as for

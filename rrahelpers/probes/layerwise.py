@@ -60,7 +60,7 @@ def probe_layers(model: nn.Module, images: Images, labels: Labels | None = None,
 def each_probe(model: nn.Module, images: Images, labels: Labels | None, test_images: Images,
                test_labels: Labels | None, layers: Iterable[str], *, sizes: Sequence[int] = (4,),
                pooling: str = "average", C: float | Sequence[float] = 1.0, tol: float = TOLERANCE,
-               max_iter: int = ITERATIONS, memory: float = MEMORY, batch_size: int = 100,
+               max_iter: int = ITERATIONS, memory: float = MEMORY, batch_size: int | None = None,
                grid: Grid | None = None, axis: FeatureAxes | None = None, jobs: int = 1,
                seed: int = 0, classifier: str = "logistic") -> Iterator[pd.DataFrame]:
     """Yield one layer's table after the other's.

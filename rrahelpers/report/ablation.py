@@ -31,7 +31,6 @@ from rrahelpers.features.passes import forward, run
 if TYPE_CHECKING:
     from rrahelpers.base.shapes import Images, ImageTensor, Labels
 
-BATCH = 100  # images at a time
 ADDITIONS = {"add", "add_", "__add__", "__iadd__", "__radd__"}
 
 
@@ -62,7 +61,7 @@ def ablate(model: nn.Module, images: Images, labels: Labels | str | None, layers
         if labels != "own":
             raise ValueError(f"unknown labels {labels!r}; expected numbers, or 'own'")
         labels, outputs = torch.cat([_logits(forward(model, batch), 1, None).argmax(1).cpu()
-                                     for batch in images.split(BATCH)]), None
+                                     for batch in images.split()]), None
     labels, places = check_labels(labels, len(images)), evenly(len(images), samples)
     layers, modules = [name for name in layer_list(layers) if name != "input"], dict(model.named_modules())
     means, whole = _means(model, images, layers), _accuracy(model, images, labels, places, outputs)
@@ -159,7 +158,7 @@ def _left_out(module):
 
 def _accuracy(model, images, labels, places, outputs):
     right, start = 0, 0
-    for batch in images.split(BATCH):
+    for batch in images.split():
         inside = places[(places >= start) & (places < start + len(batch))]
         if len(inside):
             logits = _logits(forward(model, batch[inside - start]), int(labels.max()) + 1, outputs)

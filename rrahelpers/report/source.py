@@ -18,12 +18,12 @@ from rrahelpers import data as data_sets
 from rrahelpers.base.arrays import check_labels, place_in_class
 from rrahelpers.data.folders import evenly, load_folder
 from rrahelpers.features import Batches, as_batches, labels_of
+from rrahelpers.features.batches import at_a_time
 from rrahelpers.report.preprocessing import Preprocessing, channels_of, of_model
 
 if TYPE_CHECKING:
     from rrahelpers.base.shapes import Integers, Labels
 
-BATCH = 100
 BYTES = 32  # a number that normalised images don't come up to
 SIDE = 48  # pixels of a small picture, at most
 
@@ -63,7 +63,7 @@ class Source:
         Images that are no maps of one or three channels have no pictures: None.
         """
         sha, pictures = hashlib.sha256(), []
-        for x in self.images.split(BATCH):
+        for x in self.images.split():
             sha.update(x.cpu().contiguous().view(torch.uint8).numpy().tobytes())
             if x.ndim == 4 and x.shape[1] in (1, 3):
                 pictures.append(_picture(x.cpu().float(), self.how))
@@ -78,8 +78,9 @@ class Pixels:
         self.images, self.labels, self.how = images, labels, how
 
     def __iter__(self) -> Iterator[torch.Tensor | tuple[torch.Tensor, Integers]]:
-        for start in range(0, len(self.images), BATCH):
-            rows = slice(start, start + BATCH)
+        count = at_a_time(self.images)
+        for start in range(0, len(self.images), count):
+            rows = slice(start, start + count)
             x = self.how.normalise(self.images[rows])
             yield x if self.labels is None else (x, self.labels[rows])
 
@@ -92,7 +93,7 @@ class Rows:
 
     def __iter__(self) -> Iterator[torch.Tensor]:
         start = 0
-        for x in self.batches.split(BATCH):
+        for x in self.batches.split():
             inside = self.places[(self.places >= start) & (self.places < start + len(x))]
             if len(inside):
                 yield self.how.normalise(x[inside - start])

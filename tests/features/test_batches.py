@@ -174,7 +174,13 @@ def test_batches_stay_what_they_are():
     assert torch.equal(Batches(np.asarray(IMAGES)).whole, IMAGES)
 
 
-@pytest.mark.parametrize("size", [0, -1, 2.5, None, "all", True])
+@pytest.mark.parametrize(("side", "sizes"), [(32, [100, 100, 50]), (224, [27] * 9 + [7]), (2048, [1] * 250)])
+def test_large_images_come_in_smaller_batches(side, sizes):
+    images = torch.zeros(()).expand(250, 3, side, side)
+    assert [len(batch) for batch in Batches(images).split()] == sizes
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.5, "all", True])
 def test_impossible_sizes_of_batches(network, size):
     with pytest.raises(ValueError, match="expected batch_size to be a positive whole number, got"):
         extract(network, IMAGES, ["0"], batch_size=size)
