@@ -4,7 +4,8 @@
 
 Each commit (default: the present one) is cloned into a folder of its own, where nothing but what is committed is at
 hand: no data set, no figure drawn here. Imports are medians of 7 interleaved runs, the rest is run once. Seconds on the
-clock and of the processor, children included. Writes ``benchmarks/results/workflows.json`` and ``.md``.
+clock and of the processor, children included. Writes ``benchmarks/results/workflows.json`` and ``.md``, where each
+processor has a table; a row that was measured again replaces the old one.
 """
 
 import argparse
@@ -49,25 +50,27 @@ def git(*words, folder=HERE):
 
 
 def measured(commit, folder, names):
+    """Yield {"commit", "workflow", seconds …} of one workflow after the other."""
     git("clone", "--quiet", HERE.parent, folder)
     git("checkout", "--quiet", commit, folder=folder)
     light = [name for name in names if "import" in name]
     turns = [{name: timed(name, folder) for name in light} for _ in range(IMPORTS)]
-    rows = [{"workflow": name, **{key: median(turn[name][key] for turn in turns) for key in turns[0][name]}}
-            for name in light]
     for name in names:
-        if name not in light:
-            rows.append({"workflow": name, **timed(name, folder)})
-            print(rows[-1], flush=True)
-    return [{"commit": commit, **row} for row in rows]
+        found = ({key: median(turn[name][key] for turn in turns) for key in turns[0][name]} if name in light
+                 else timed(name, folder))
+        yield {"commit": commit[:7], "workflow": name, **found}
 
 
-def markdown(found):
-    lines = ["# What a user waits for", "", f"{found['machine']['text']}. In a fresh clone, without data sets.", "",
-             "| commit | workflow | seconds | of the processor | exit status |", "| --- | --- | --- | --- | --- |"]
-    lines += [f"| {row['commit'][:7]} | `{row['workflow']}` | {row['seconds']:.2f} | {row['processor']:.2f} "
-              f"| {row['status']} |" for row in found["rows"]]
-    return "\n".join(lines) + "\n"
+def markdown(results):
+    lines = ["# What a user waits for", "", "In a fresh clone, without data sets.", ""]
+    for processor, result in results.items():
+        lines += [f"## {processor}", "", result["machine"] + ".", "",
+                  "| workflow | commit | seconds | of the processor | exit status |", "| --- | --- | --- | --- | --- |"]
+        lines += [f"| `{row['workflow']}` | {row['commit']} | {row['seconds']:.2f} | {row['processor']:.2f} "
+                  f"| {row['status']} |"
+                  for row in sorted(result["rows"].values(), key=lambda row: list(WORKFLOWS).index(row["workflow"]))]
+        lines.append("")
+    return "\n".join(lines)
 
 
 def main():
@@ -77,14 +80,18 @@ def main():
     options = parser.parse_args()
     commits = options.commits or ["HEAD"]
     known = [git("rev-parse", commit) for commit in commits]
-    found = {"machine": machine(), "rows": []}
-    path = HERE / "results" / "workflows.json"
+    path, about = HERE / "results" / "workflows.json", machine()
+    results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    own = results.setdefault(about["processor"], {"rows": {}})
+    own["machine"] = about["text"]
     with tempfile.TemporaryDirectory() as scratch:
         for number, commit in enumerate(known):
-            found["rows"] += measured(commit, Path(scratch) / str(number), options.only)
-            path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    path.with_suffix(".md").write_text(markdown(found), encoding="utf-8")
-    print(markdown(found))
+            for row in measured(commit, Path(scratch) / str(number), options.only):
+                own["rows"][f"{row['commit']} {row['workflow']}"] = row
+                print(row, flush=True)
+                path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+                path.with_suffix(".md").write_text(markdown(results), encoding="utf-8")
+    print(markdown(results))
 
 
 if __name__ == "__main__":
