@@ -38,6 +38,7 @@ METHODS = ("rrahelpers", FLOAT32, *PACKAGES)
 CPU, KERNEL = Path("/proc/cpuinfo"), "OPENBLAS_CORETYPE"
 if CPU.exists() and "amx_tile" in CPU.read_text(encoding="utf-8"):  # the OpenBLAS in FAISS' wheel takes five times as
     os.environ.setdefault(KERNEL, "SKYLAKEX")                       # long with what it chooses by itself
+FAISS = f"FAISS flat with OpenBLAS' kernels for {os.environ[KERNEL]}" if KERNEL in os.environ else "FAISS flat as it is"
 
 
 def without_self(indices):
@@ -201,8 +202,7 @@ def machine():
     text = (f"{about['processor']}, {about['cores']} cores, {about['memory_bytes'] / 2**30:.0f} GiB, torch "
             f"{about['torch']}; "
             f"bfloat16 used: {'yes' if about['bfloat16_pays'] else 'no'}; load average at the start "
-            f"{about['load_before']:.1f}"
-            + (f"; FAISS with OpenBLAS' kernels for {os.environ[KERNEL]}" if KERNEL in os.environ else ""))
+            f"{about['load_before']:.1f}")
     return about | {"text": text}
 
 
@@ -210,7 +210,7 @@ def markdown(report):
     lines = ["# Nearest-neighbour graphs side by side", "",
              f"{report['machine']['text']}. {report['features']}; k = {K}. "
              "Medians of interleaved runs (scikit-learn: one run), each in a process of its own, warmed up; peak "
-             "memory is the whole process'.", ""]
+             f"memory is the whole process'. {FAISS}.", ""]
     for title, rows in report["tables"].items():
         lines += [f"## {title}", "", "| method | version | seconds | of FAISS | recall | peak memory, GB |",
                   "| --- | --- | --- | --- | --- | --- |"]

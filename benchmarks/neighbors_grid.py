@@ -17,7 +17,7 @@ from statistics import median
 
 import numpy as np
 import torch
-from neighbors import K, installed, machine, one_graph, recall, truth
+from neighbors import FAISS, K, installed, machine, one_graph, recall, truth
 
 SAMPLES, FEATURES = (500, 2000, 5000, 10000, 50000), (16, 64, 256, 1024, 4096, 16384)
 METHODS = ("rrahelpers", "FAISS flat", "scikit-learn brute force", "pynndescent")
@@ -116,7 +116,7 @@ def main():
     about, begun = machine(), time.perf_counter()
     methods = [method for method in METHODS if installed(method)]
     result = results.setdefault(about["processor"], {"cells": {}})
-    result["machine"] = f"{about['text']}; {torch.get_num_threads()} threads"
+    result["machine"] = f"{about['text']}; {torch.get_num_threads()} threads; {FAISS}"
     for method in methods:
         one_graph(method, features(300, 16))  # what compiles, compiles
     for n, dimension in sorted(((n, d) for n in options.samples for d in options.features),

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from neighbors import apart, installed, machine, recall, timed, truth
+from neighbors import FAISS, apart, installed, machine, recall, timed, truth
 from neighbors_grid import SLICE, features, turn
 
 RESULTS = Path(__file__).parent / "results" / "neighbors_large.json"
@@ -62,7 +62,7 @@ def main():
     options = parser.parse_args()
     results, about = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}, machine()
     own = results.setdefault(about["processor"], {"cells": {}})
-    own["machine"] = about["text"]
+    own["machine"] = f"{about['text']}; {FAISS}"
     for dimension in options.features:
         for n in options.samples:
             own["cells"][f"{n}x{dimension}"] = found = row(n, dimension)

@@ -5,8 +5,9 @@
 Networks of the study on CIFAR-10's 50,000 and 10,000 images of 32 pixels (here noise: the time doesn't depend on it).
 An epoch is put together from single training steps and test batches, in processor time of one thread: by itself, and
 with the memory that is set free kept by the process (``kept_buffers``, as ``train`` has it), in processes of their own
-that take turns. Beside it the same convolutions, forwards and backwards, by themselves: the rate that this processor
-has for them. Writes ``benchmarks/results/training.json`` and ``.md``; of some networks alone, into ``results/quick``.
+that take turns. Beside it the same convolutions, forwards and backwards, by themselves and in the same precision: the
+rate that this processor has for them. Writes ``benchmarks/results/training.json`` and ``.md``; of some networks alone,
+into ``results/quick``.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from rrahelpers.training import optimisation
 from rrahelpers.training.epoch import Trainer
 from rrahelpers.training.feed import BATCH, ImageFeed
 
-TRAIN, TEST, ROUNDS, STEPS = 50_000, 10_000, 2, 3
+TRAIN, TEST, ROUNDS, STEPS = 50_000, 10_000, 3, 7
 NETWORKS = {"resnet20": ("STAC paper, section 5", {}), "resnet18": ("dissertation, table 11", {"width": 0.5}),
             "vgg16": ("dissertation, table 8", {"width": 0.5}), "densenet18": ("dissertation, table 12", {})}
 WAYS = {"plain": contextlib.nullcontext, "kept": kept_buffers}
@@ -81,15 +82,15 @@ def convolution_seconds(name):
     with hooks, torch.no_grad():
         one.model.eval()(torch.zeros(1, 3, 32, 32))
     step = test = 0
-    for number, (layer, shape) in enumerate(calls):
-        x = torch.randn(one.batch, *shape[1:]).to(memory_format=one.layout).requires_grad_(number > 0)
-        answer = layer(x)
-        gradient = torch.ones_like(answer)
-        wanted = [part for part in (x, layer.weight) if part.requires_grad]
-        step += median(processor_seconds(lambda: torch.autograd.grad(layer(x), wanted, gradient))
-                       for _ in range(STEPS))
-        with torch.no_grad():
-            test += median(processor_seconds(lambda: layer(x)) for _ in range(STEPS))
+    with kept_buffers(), one.autocast:
+        for number, (layer, shape) in enumerate(calls):
+            x = torch.randn(one.batch, *shape[1:]).to(memory_format=one.layout).requires_grad_(number > 0)
+            gradient = torch.ones_like(layer(x))
+            wanted = [part for part in (x, layer.weight) if part.requires_grad]
+            step += median(processor_seconds(lambda: torch.autograd.grad(layer(x), wanted, gradient))
+                           for _ in range(STEPS))
+            with torch.no_grad():
+                test += median(processor_seconds(lambda: layer(x)) for _ in range(STEPS))
     return TRAIN // one.batch * step + TEST / one.batch * test
 
 
