@@ -10,13 +10,12 @@ some samples of every layer and scale the neighbours are then held against float
 """
 
 import argparse
-import json
 import time
 from pathlib import Path
 from statistics import median
 
 import torch
-from neighbors import K, apart, machine, memory, one_graph, pooled, recall, truth
+from neighbors import FAISS, K, apart, machine, memory, one_graph, pooled, recall, store, truth
 
 from rrahelpers import data
 from rrahelpers.class_similarity import class_similarity, scale_graphs
@@ -108,7 +107,7 @@ def main():
     repetitions = options.repetitions or repetitions
     folder = Path(__file__).parent / "results" / ("quick" if options.quick else "")
     folder.mkdir(parents=True, exist_ok=True)
-    about = machine()
+    about = machine(FAISS)
     results = {name: [] for name in ("rrahelpers", "FAISS flat")}
     for repetition in range(repetitions):
         for name, found in results.items():
@@ -126,8 +125,7 @@ def main():
         "difference": max(abs(ours[key] - theirs[key]) for key in ours),
         "recall": apart(child, "exactness", samples, checked)["values"],
     }
-    (folder / "classrepsim.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    (folder / "classrepsim.md").write_text(markdown(report), encoding="utf-8")
+    store(folder / "classrepsim.json", report, markdown(report))
     print(markdown(report))
 
 

@@ -9,7 +9,6 @@ of that size is run. Writes ``benchmarks/results/cluster.json`` and ``.md``.
 """
 
 import argparse
-import json
 import math
 import time
 from concurrent.futures import Future
@@ -17,7 +16,7 @@ from pathlib import Path
 from statistics import median
 
 import torch
-from neighbors import K, machine
+from neighbors import K, machine, store
 from neighbors_grid import features
 
 from rrahelpers.neighbors import knn_graph
@@ -119,8 +118,7 @@ def main():
         print(found["pairs"][-1], flush=True)
     found["local"] = local(*LOCAL)
     path = Path(__file__).parent / "results" / "cluster.json"
-    path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    path.with_suffix(".md").write_text(markdown(found), encoding="utf-8")
+    store(path, found, markdown(found))
     print(markdown(found))
 
 

@@ -195,22 +195,34 @@ def growth(folder, sizes, dimensions, fixed_n):
     return rows
 
 
-def machine():
-    """What the numbers were measured on, and in ``text`` a sentence's worth of it."""
+def machine(*more):
+    """What the numbers were measured on, and in ``text`` a sentence's worth of it, with what there is ``more`` to
+    say."""
     about = {**environment(), "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
              "bfloat16_pays": bfloat16_pays(torch.device("cpu")), "load_before": os.getloadavg()[0]}
     text = (f"{about['processor']}, {about['cores']} cores, {about['memory_bytes'] / 2**30:.0f} GiB, torch "
             f"{about['torch']}; "
             f"bfloat16 used: {'yes' if about['bfloat16_pays'] else 'no'}; load average at the start "
             f"{about['load_before']:.1f}")
-    return about | {"text": text}
+    return about | {"text": "; ".join([text, *more])}
+
+
+def stored(path):
+    """What a file of results holds: {} where there is none yet."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def store(path, found, text):
+    """Write what was found into a JSON file, and its tables beside it."""
+    path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    path.with_suffix(".md").write_text(text, encoding="utf-8")
 
 
 def markdown(report):
     lines = ["# Nearest-neighbour graphs side by side", "",
              f"{report['machine']['text']}. {report['features']}; k = {K}. "
              "Medians of interleaved runs (scikit-learn: one run), each in a process of its own, warmed up; peak "
-             f"memory is the whole process'. {FAISS}.", ""]
+             "memory is the whole process'.", ""]
     for title, rows in report["tables"].items():
         lines += [f"## {title}", "", "| method | version | seconds | of FAISS | recall | peak memory, GB |",
                   "| --- | --- | --- | --- | --- | --- |"]
@@ -273,7 +285,7 @@ def main():
     repetitions = options.repetitions or (1 if options.quick else 3)
     methods = [method for method in options.methods if installed(method)]
 
-    about = machine()
+    about = machine(FAISS)
     x, origin = stem_features(samples)
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "features.npy"
@@ -282,15 +294,14 @@ def main():
                   "The five-scale pyramid": compare(path, x, SCALES, methods, repetitions)}
         previous = folder / "neighbors.json"
         if options.no_growth:
-            rows = json.loads(previous.read_text(encoding="utf-8"))["growth"] if previous.exists() else []
+            rows = stored(previous).get("growth", [])
         else:
             sizes = (500, 1000, 2000) if options.quick else (2000, 5000, 10000, 20000, 50000)
             rows = growth(scratch, sizes, (64, 256, 1024) if options.quick else (64, 256, 1024, 4096, 16384),
                           sizes[-1] if options.quick else 5000)
     report = {"machine": about, "k": K, "tables": tables, "growth": rows,
               "features": f"ResNet20's stem, {origin}, on {samples:,} CIFAR-10 images: {x[0].numel():,} features"}
-    previous.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    (folder / "neighbors.md").write_text(markdown(report), encoding="utf-8")
+    store(previous, report, markdown(report))
     if rows:
         plot(rows, folder / "neighbors.png")
     print(markdown(report))

@@ -10,14 +10,13 @@ budget doesn't reach are left as they were.
 """
 
 import argparse
-import json
 import time
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 import torch
-from neighbors import FAISS, K, installed, machine, one_graph, recall, truth
+from neighbors import FAISS, K, installed, machine, one_graph, recall, store, stored, truth
 
 SAMPLES, FEATURES = (500, 2000, 5000, 10000, 50000), (16, 64, 256, 1024, 4096, 16384)
 METHODS = ("rrahelpers", "FAISS flat", "scikit-learn brute force", "pynndescent")
@@ -112,11 +111,11 @@ def main():
     parser.add_argument("--seconds", type=float, default=4, help="for the turns of a cell, where they are short")
     options = parser.parse_args()
     path = Path(__file__).parent / "results" / "neighbors_grid.json"
-    results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    about, begun = machine(), time.perf_counter()
+    results = stored(path)
+    about, begun = machine(f"{torch.get_num_threads()} threads", FAISS), time.perf_counter()
     methods = [method for method in METHODS if installed(method)]
     result = results.setdefault(about["processor"], {"cells": {}})
-    result["machine"] = f"{about['text']}; {torch.get_num_threads()} threads; {FAISS}"
+    result["machine"] = about["text"]
     for method in methods:
         one_graph(method, features(300, 16))  # what compiles, compiles
     for n, dimension in sorted(((n, d) for n in options.samples for d in options.features),
@@ -127,8 +126,7 @@ def main():
         result["cells"][f"{n}x{dimension}"] = rows = cell(n, dimension, methods, options.seconds)
         print(f"{n} x {dimension}:", *(f"{method} {row['seconds']:.4f} s ({row['ratio']:.2f})"
                                        for method, row in rows.items()), flush=True)
-        path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-        path.with_suffix(".md").write_text(markdown(results), encoding="utf-8")
+        store(path, results, markdown(results))
 
 
 if __name__ == "__main__":

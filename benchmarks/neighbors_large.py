@@ -8,12 +8,11 @@ slice of the queries, multiplied. Recall is measured against float64 on 200 quer
 """
 
 import argparse
-import json
 import tempfile
 from pathlib import Path
 
 import numpy as np
-from neighbors import FAISS, apart, installed, machine, recall, timed, truth
+from neighbors import FAISS, apart, installed, machine, recall, store, stored, timed, truth
 from neighbors_grid import SLICE, features, turn
 
 RESULTS = Path(__file__).parent / "results" / "neighbors_large.json"
@@ -60,15 +59,14 @@ def main():
     parser.add_argument("--samples", type=int, nargs="+", default=(50_000, 100_000, 200_000))
     parser.add_argument("--features", type=int, nargs="+", default=(512,))
     options = parser.parse_args()
-    results, about = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}, machine()
+    results, about = stored(RESULTS), machine(FAISS)
     own = results.setdefault(about["processor"], {"cells": {}})
-    own["machine"] = f"{about['text']}; {FAISS}"
+    own["machine"] = about["text"]
     for dimension in options.features:
         for n in options.samples:
             own["cells"][f"{n}x{dimension}"] = found = row(n, dimension)
             print(found, flush=True)
-            RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-            RESULTS.with_suffix(".md").write_text(markdown(results), encoding="utf-8")
+            store(RESULTS, results, markdown(results))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ layer Newton-Cholesky holds the square of 10 x 1,025 coefficients, 0.8 GB.) Then
 """
 
 import argparse
-import json
 import os
 import tempfile
 import time
@@ -24,7 +23,7 @@ from statistics import median
 import numpy as np
 import torch
 import torch.nn.functional as F
-from neighbors import apart, machine
+from neighbors import apart, machine, store
 
 from rrahelpers import data, models
 from rrahelpers.features import extract
@@ -202,8 +201,7 @@ def main():
     images = 1000 if options.quick else 50000
     report = {"machine": about, "tables": tables, "images": images, "whole": whole(images),
               "features": f"ResNet20's {LAYER}, {origin}, on {samples:,} + {samples:,} CIFAR-10 images"}
-    (folder / "probes.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    (folder / "probes.md").write_text(markdown(report), encoding="utf-8")
+    store(folder / "probes.json", report, markdown(report))
     print(markdown(report))
 
 

@@ -15,7 +15,6 @@ Whether it gets on in 4 GB a control group tells: ``systemd-run --scope -p Memor
 import argparse
 import contextlib
 import functools
-import json
 import multiprocessing
 import os
 import tempfile
@@ -24,7 +23,7 @@ import time
 from pathlib import Path
 
 import torch
-from neighbors import machine, memory
+from neighbors import machine, memory, store
 from torch.nn.functional import interpolate
 
 from rrahelpers.features import analysed_layers
@@ -152,8 +151,7 @@ def main():
             with multiprocessing.get_context("spawn").Pool(1) as pool:  # a process each: memory is counted apart
                 found["work"][name] = pool.map(measured, [(name, *size)])[0]
             print(name, found["work"][name], flush=True)
-            (folder / "report.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-            (folder / "report.md").write_text(markdown(found), encoding="utf-8")
+            store(folder / "report.json", found, markdown(found))
     print(markdown(found))
 
 

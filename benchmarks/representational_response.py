@@ -9,13 +9,12 @@ of 500, into ``results/quick``).
 """
 
 import argparse
-import json
 import time
 from pathlib import Path
 
 import scipy.stats  # noqa: F401  two_nn's, before the clock starts
 from classrepsim import network
-from neighbors import K, machine
+from neighbors import K, machine, store
 
 from rrahelpers.class_similarity import class_similarity, scale_graphs
 from rrahelpers.features import each_layer, layer_names
@@ -75,8 +74,7 @@ def main():
     name = f"linear CKA, all pairs of layers, {some:,} images"
     seconds[name], _ = timed(lambda: linear_cka_matrix(x for _, x in each_layer(model, images[:some], layers)))
     report = {"machine": about, "run": run.name, "samples": samples, "graphs": len(graphs), "seconds": seconds}
-    (folder / "representational_response.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    (folder / "representational_response.md").write_text(markdown(report), encoding="utf-8")
+    store(folder / "representational_response.json", report, markdown(report))
     print(markdown(report))
 
 

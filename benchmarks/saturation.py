@@ -14,7 +14,6 @@ Writes ``benchmarks/results/saturation.json`` and ``.md`` (``--quick``: ResNet18
 import argparse
 import copy
 import importlib.metadata
-import json
 import tempfile
 import threading
 import time
@@ -24,7 +23,7 @@ from statistics import median
 import numpy as np
 import torch
 import torch.nn.functional as F
-from neighbors import machine
+from neighbors import machine, store
 
 from rrahelpers import data
 from rrahelpers.base.torchvision import torchvision
@@ -186,8 +185,7 @@ def main():
         rows += compare(name, methods, x, y, steps, batch)
     report = {"machine": about, "batch": batch, "images": source, "steps": steps,
               "delve": delve_version(), "rows": rows, "exactness": exactness(methods)}
-    (folder / "saturation.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    (folder / "saturation.md").write_text(markdown(report), encoding="utf-8")
+    store(folder / "saturation.json", report, markdown(report))
     print(markdown(report))
 
 

@@ -12,14 +12,13 @@ into ``results/quick``.
 
 import argparse
 import contextlib
-import json
 import multiprocessing
 import time
 from pathlib import Path
 from statistics import median
 
 import torch
-from neighbors import machine
+from neighbors import machine, store
 from torch import nn
 
 from rrahelpers import models
@@ -138,8 +137,7 @@ def main():
     for name in names:
         found["networks"][name] = measured(name)
         print(name, found["networks"][name], flush=True)
-        (folder / "training.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-        (folder / "training.md").write_text(markdown(found), encoding="utf-8")
+        store(folder / "training.json", found, markdown(found))
     print(markdown(found))
 
 

@@ -9,7 +9,6 @@ processor has a table; a row that was measured again replaces the old one.
 """
 
 import argparse
-import json
 import os
 import resource
 import subprocess
@@ -19,7 +18,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-from neighbors import machine
+from neighbors import machine, store, stored
 
 HERE, IMPORTS = Path(__file__).parent, 7
 BESIDE = "import torch, numpy, pandas"
@@ -81,7 +80,7 @@ def main():
     commits = options.commits or ["HEAD"]
     known = [git("rev-parse", commit) for commit in commits]
     path, about = HERE / "results" / "workflows.json", machine()
-    results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    results = stored(path)
     own = results.setdefault(about["processor"], {"rows": {}})
     own["machine"] = about["text"]
     with tempfile.TemporaryDirectory() as scratch:
@@ -89,8 +88,7 @@ def main():
             for row in measured(commit, Path(scratch) / str(number), options.only):
                 own["rows"][f"{row['commit']} {row['workflow']}"] = row
                 print(row, flush=True)
-                path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-                path.with_suffix(".md").write_text(markdown(results), encoding="utf-8")
+                store(path, results, markdown(results))
     print(markdown(results))
 
 

@@ -56,8 +56,7 @@ def _drawn(features, sides, seed):
 def each_pooled_layer(
     model: nn.Module, image_sets: Iterable[Images], layers: Iterable[str], sizes: Sequence[int],
     pooling: str = "average", *, memory: float = 2 * 2**30, batch_size: int | None = None,
-    grid: Grid | None = None,
-    axis: FeatureAxes | None = None, seed: int = 0,
+    grid: Grid | None = None, axis: FeatureAxes | None = None, seed: int = 0,
 ) -> Iterator[tuple[str, dict[tuple[int, ...], list[Answers]]]]:
     """Yield (layer, {sizes: [pooled features of each image set]}), one layer after the other.
 
